@@ -1,1 +1,70 @@
-//! runtime
+//! Where plugins run: one trait, three kinds of runtime.
+//!
+//! A [`Runtime`] opens a [`Session`] on a plugin: a stream of [`Event`]s and a way to send replies; dropping the session
+//! cancels it. A runtime knows nothing of HTTP, of tenants' databases or of Dify.
+//!
+//! Invariants: a slow reader of one session never stops another (every session has its own queue, bounded in bytes); the
+//! death of a worker ends each of its sessions at once with a typed [`Failure`].
+
+#![forbid(unsafe_code)]
+
+pub mod local;
+pub mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_protocol::{Action, Origin, SessionId};
+use tokio::time::Instant;
+
+pub use session::{Event, Failure, Replies, Session};
+
+/// The call for which a session is opened.
+#[derive(Debug)]
+pub struct Call {
+    pub plugin: UniqueIdentifier,
+    pub session_id: SessionId,
+    pub action: Action,
+    pub origin: Arc<Origin>,
+    /// The whole request envelope, without a line end.
+    pub request: Bytes,
+    /// Until when a worker may take to come up; a call to a plugin that is starting waits.
+    pub start_by: Instant,
+    /// Until when the call may last in all.
+    pub deadline: Instant,
+    /// The W3C `traceparent` of the client's request.
+    pub traceparent: String,
+}
+
+/// Why a session could not be opened. Nothing has reached the plugin then.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No such plugin on this runtime.
+    #[error("plugin runtime not found")]
+    NotFound,
+    /// The plugin could not be brought up; the text says why and when it is tried again.
+    #[error("{cause}")]
+    NotReady { cause: String, next_try: Option<Duration> },
+    /// It did not come up in the time that the call had for it.
+    #[error("plugin is still starting after {} s: {state}", waited.as_secs())]
+    StillStarting { waited: Duration, state: String },
+    /// It is being removed, or the daemon stops.
+    #[error("plugin runtime is stopping")]
+    Stopping,
+    /// As much is going on as may be.
+    #[error("plugin is busy: {in_flight} calls are running, which is the limit")]
+    Busy { in_flight: usize },
+    /// The request does not fit the runtime (serverless payload limit).
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+/// A place where plugins run.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Sends the request to a worker that runs the plugin, bringing one up where there is none.
+    async fn open(&self, call: Call) -> Result<Session, OpenError>;
+}

@@ -1,0 +1,1 @@
+//! The local runtime: plugins as subprocesses of the daemon.

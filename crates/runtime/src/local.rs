@@ -1,1 +1,3 @@
 //! The local runtime: plugins as subprocesses of the daemon.
+
+pub mod environment;

@@ -1,1 +1,11 @@
-//! testkit
+//! What tests, benchmarks and the demonstration share: a client that speaks as Dify does, a daemon under test, and the
+//! example plugins as packages. Never part of a release.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod daemon;
+pub mod plugins;
+
+pub use client::Client;
+pub use daemon::Daemon;

@@ -1,0 +1,84 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{
+    Declarations, Endpoints, InstallJobs, InstallTasks, Installations, Plugins, Providers, Readmes, Result,
+    ServerlessRuntimes, StorageUsage,
+};
+
+/// Where the rows are.
+#[derive(Clone, Debug)]
+pub enum DatabaseConfig {
+    /// One file, created when missing, with its folder.
+    Sqlite { path: PathBuf },
+    /// Needs the cargo feature `postgres`.
+    Postgres(ServerConfig),
+    /// `MySQL`, `MariaDB` and what speaks their protocol; needs the cargo feature `mysql`.
+    MySql(ServerConfig),
+}
+
+/// TLS to a database server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslMode {
+    #[default]
+    Disable,
+    /// Encrypted, certificate not checked.
+    Require,
+    /// Certificate checked against the system's roots.
+    VerifyCa,
+    /// Certificate and host name checked.
+    VerifyFull,
+}
+
+/// A database server (lifecycle-and-storage 3.1, 7.6).
+#[derive(Clone)]
+pub struct ServerConfig {
+    pub host: String,
+    pub port: u16,
+    pub username: String,
+    pub password: String,
+    /// Created when missing.
+    pub database: String,
+    /// Where to connect to create it: `postgres` or `mysql`.
+    pub default_database: String,
+    pub ssl_mode: SslMode,
+    /// `PostgreSQL`: value of `client_encoding`; blank = the server's.
+    pub charset: String,
+    /// `PostgreSQL`: start-up options, as `-c name=value ...`; blank = none.
+    pub options: String,
+    /// No prepared statement outlives a query, as `PgBouncer` demands in its transaction mode.
+    pub pooled_by_server: bool,
+    pub max_connections: u32,
+    pub max_idle_connections: u32,
+    pub max_lifetime: Duration,
+    pub connect_timeout: Duration,
+}
+
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}:{}/{}", self.username, self.host, self.port, self.database)
+    }
+}
+
+/// All repositories over one database; cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    pub installations: Arc<dyn Installations>,
+    pub plugins: Arc<dyn Plugins>,
+    pub declarations: Arc<dyn Declarations>,
+    pub providers: Arc<dyn Providers>,
+    pub tasks: Arc<dyn InstallTasks>,
+    pub jobs: Arc<dyn InstallJobs>,
+    pub endpoints: Arc<dyn Endpoints>,
+    pub serverless: Arc<dyn ServerlessRuntimes>,
+    pub storage_usage: Arc<dyn StorageUsage>,
+    pub readmes: Arc<dyn Readmes>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}

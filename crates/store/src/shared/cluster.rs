@@ -1,0 +1,82 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::shared::Member;
+use crate::{Error, Result, SharedState};
+
+const NODES: &str = "node_registry";
+
+/// A node as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// New with every process.
+    pub id: Uuid,
+    /// `http://host:port` at which other nodes reach it.
+    pub address: String,
+}
+
+/// The nodes that are alive and the plugins that they run.
+///
+/// Entries drop out by themselves after the lifetime they were given, measured by the backend.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    state: Arc<dyn SharedState>,
+}
+
+impl Cluster {
+    pub fn new(state: Arc<dyn SharedState>) -> Self {
+        Self { state }
+    }
+
+    /// Announces a node, or that it still lives; repeat it well within `ttl`.
+    pub async fn announce(&self, node: &Node, ttl: Duration) -> Result<()> {
+        let value = serde_json::to_vec(node)
+            .map_err(|error| Error::invalid("cannot write a node's record").with_source(error))?;
+        self.state.join(NODES, &node.id.to_string(), value.into(), ttl).await
+    }
+
+    /// Takes a node out.
+    pub async fn withdraw(&self, node: Uuid) -> Result<()> {
+        self.state.leave(NODES, &node.to_string()).await.map(|_| ())
+    }
+
+    /// The nodes alive, by id. Records that this version cannot read are left out.
+    pub async fn nodes(&self) -> Result<Vec<Node>> {
+        let mut nodes: Vec<Node> = self
+            .state
+            .members(NODES)
+            .await?
+            .iter()
+            .filter_map(|member| serde_json::from_slice(&member.value).ok())
+            .collect();
+        nodes.sort_unstable_by_key(|node| node.id);
+        Ok(nodes)
+    }
+
+    /// Tells that a node runs a plugin version; repeat it well within `ttl`.
+    pub async fn place(&self, unique_identifier: &str, node: Uuid, ttl: Duration) -> Result<()> {
+        self.state.join(&places(unique_identifier), &node.to_string(), Bytes::new(), ttl).await
+    }
+
+    /// Tells that a node runs it no longer.
+    pub async fn displace(&self, unique_identifier: &str, node: Uuid) -> Result<()> {
+        self.state.leave(&places(unique_identifier), &node.to_string()).await.map(|_| ())
+    }
+
+    /// The nodes that run a plugin version, by id; some may be gone from [`Self::nodes`] already.
+    pub async fn locate(&self, unique_identifier: &str) -> Result<Vec<Uuid>> {
+        let members = self.state.members(&places(unique_identifier)).await?;
+        let mut nodes: Vec<Uuid> =
+            members.iter().filter_map(|Member { name, .. }| Uuid::parse_str(name).ok()).collect();
+        nodes.sort_unstable();
+        Ok(nodes)
+    }
+}
+
+fn places(unique_identifier: &str) -> String {
+    format!("plugin_places:{unique_identifier}")
+}

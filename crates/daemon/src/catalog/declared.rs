@@ -1,0 +1,56 @@
+//! The declaration of a plugin version, as calls and lists use it.
+
+use plugin_manifest::Declaration;
+use plugin_store::{Category, ProviderName, RawJson};
+
+use super::CatalogError;
+
+/// Texts above this many bytes are parsed on a thread of their own.
+const PARSE_ASIDE: usize = 32 * 1024;
+
+/// A plugin version's declaration: icons are media ids, defaults are filled in (http-api 10.1).
+#[derive(Debug)]
+pub struct Declared {
+    pub manifest: Declaration,
+    /// The same as JSON, as every route gives it.
+    pub json: RawJson,
+}
+
+impl Declared {
+    /// From a declaration in memory.
+    pub fn new(manifest: Declaration) -> Result<Self, CatalogError> {
+        let json = RawJson::of(&manifest)?;
+        Ok(Self { manifest, json })
+    }
+
+    /// From the text in the database, which an older daemon may have written.
+    pub(super) async fn parse(unique_identifier: &str, stored: RawJson) -> Result<Self, CatalogError> {
+        let parse = move || stored.parse::<Declaration>().map_err(CatalogError::from).and_then(Self::new);
+        let parsed = if stored.as_str().len() > PARSE_ASIDE {
+            tokio::task::spawn_blocking(parse).await.unwrap_or_else(|error| Err(CatalogError::internal(&error)))
+        } else {
+            parse()
+        };
+        parsed.map_err(|error| error.of(unique_identifier))
+    }
+
+    /// What it weighs in memory, roughly: the parsed form is about as large as the text.
+    pub(super) fn weight(&self) -> usize {
+        2 * self.json.as_str().len() + 256
+    }
+
+    /// The providers that get a row each when the plugin is installed (lifecycle-and-storage 2.5).
+    pub fn providers(&self) -> Vec<ProviderName> {
+        let manifest = &self.manifest;
+        let tool = manifest.tool.as_ref().map(|tool| (Category::Tool, &tool.identity.name));
+        let strategy = manifest.agent_strategy.as_ref().map(|agent| (Category::AgentStrategy, &agent.identity.name));
+        let model = manifest.model.as_ref().map(|model| (Category::Model, &model.provider));
+        let datasource = manifest.datasource.as_ref().map(|source| (Category::Datasource, &source.identity.name));
+        let trigger = manifest.trigger.as_ref().map(|trigger| (Category::Trigger, &trigger.identity.name));
+        [tool, strategy, model, datasource, trigger]
+            .into_iter()
+            .flatten()
+            .map(|(category, provider)| ProviderName { category, provider: provider.clone() })
+            .collect()
+    }
+}

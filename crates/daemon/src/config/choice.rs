@@ -1,0 +1,129 @@
+//! Variables with a fixed set of words.
+
+use super::kind::Kind;
+
+macro_rules! choices {
+    ($(
+        $(#[doc = $doc:literal])+
+        $choice:ident $name:literal $fold:expr => {
+            $($(#[doc = $word_doc:literal])+ $variant:ident $($word:literal)|+,)+
+        }
+    )+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+            pub enum $choice {
+                $($(#[doc = $word_doc])+ $variant,)+
+            }
+
+            impl Kind for $choice {
+                type Value = Self;
+
+                const NAME: &'static str = $name;
+                const EXIT_CODE: u8 = 1;
+
+                fn parse(text: &str) -> Result<Self, String> {
+                    let fold: fn(&str) -> String = $fold;
+                    match fold(text).as_str() {
+                        $($($word)|+ => Ok(Self::$variant),)+
+                        _ => Err(concat!("is not one of", $($(" ", $word),+),+).to_owned()),
+                    }
+                }
+            }
+        )+
+    };
+}
+
+choices! {
+    /// Where plugins run (`PLATFORM`).
+    Platform "`local` or `serverless`" str::to_owned => {
+        /// As processes of this node.
+        Local "local",
+        /// As functions of a serverless platform.
+        Serverless "serverless",
+    }
+
+    /// The least severe level that is logged (`LOG_LEVEL`). The words of Dify's API, which shares the variable in a
+    /// compose file, are taken too.
+    LogLevel "`DEBUG`, `INFO`, `WARN` or `ERROR`" str::to_ascii_uppercase => {
+        /// Everything.
+        Debug "DEBUG",
+        /// What an operator wants to know.
+        Info "INFO",
+        /// What should be looked at.
+        Warn "WARN" | "WARNING",
+        /// What failed.
+        Error "ERROR" | "CRITICAL",
+    }
+
+    /// The form of a log line (`LOG_OUTPUT_FORMAT`).
+    LogFormat "`text` or `json`" |text| if text == "json" { text.to_owned() } else { "text".to_owned() } => {
+        /// One readable line.
+        Text "text",
+        /// One JSON object a line.
+        Json "json",
+    }
+
+    /// The kind of database (`DB_TYPE`).
+    DatabaseType "`sqlite`, `postgresql`, `pgbouncer`, `mysql`, `oceanbase` or `seekdb`" str::to_owned => {
+        /// A file; no server needed.
+        Sqlite "sqlite",
+        /// PostgreSQL.
+        Postgresql "postgresql",
+        /// PostgreSQL behind PgBouncer: no prepared statements that outlive a transaction.
+        Pgbouncer "pgbouncer",
+        /// MySQL and those that speak its protocol.
+        Mysql "mysql" | "oceanbase" | "seekdb",
+    }
+
+    /// How a database connection is protected (`DB_SSL_MODE`).
+    SslMode "`disable`, `require`, `verify-ca` or `verify-full`" str::to_owned => {
+        /// Not at all.
+        Disable "disable",
+        /// Encrypted, without checking the server's certificate.
+        Require "require",
+        /// Encrypted, the certificate's authority is checked.
+        VerifyCa "verify-ca",
+        /// Encrypted, authority and host name are checked.
+        VerifyFull "verify-full",
+    }
+
+    /// Where state lives that nodes share (`CACHE_TYPE`).
+    CacheType "`memory` or `redis`" str::to_owned => {
+        /// In this process: one node only.
+        Memory "memory",
+        /// In Redis.
+        Redis "redis",
+    }
+
+    /// How the certificate of a Redis server is checked (`REDIS_SSL_CERT_REQS`).
+    RedisCertificates "`CERT_NONE`, `CERT_OPTIONAL` or `CERT_REQUIRED`" str::to_ascii_uppercase => {
+        /// Not at all.
+        None "CERT_NONE",
+        /// Against the given authority, or the system's.
+        Optional "CERT_OPTIONAL",
+        /// Against the given authority, which must be given.
+        Required "CERT_REQUIRED",
+    }
+}
+
+macro_rules! first_is_default {
+    ($($choice:ident $variant:ident),+) => {
+        $(impl Default for $choice {
+            fn default() -> Self {
+                Self::$variant
+            }
+        })+
+    };
+}
+first_is_default!(
+    Platform Local, LogLevel Info, LogFormat Text, DatabaseType Sqlite, SslMode Disable, CacheType Memory,
+    RedisCertificates Optional
+);
+
+impl DatabaseType {
+    /// Whether it is spoken to as PostgreSQL.
+    pub fn is_postgresql(self) -> bool {
+        matches!(self, Self::Postgresql | Self::Pgbouncer)
+    }
+}

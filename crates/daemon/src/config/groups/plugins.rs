@@ -1,0 +1,161 @@
+//! Plugins: what is allowed, where and how they run.
+
+use crate::config::registry::group;
+
+group! {
+    /// Packages, paths and limits of plugins.
+    Plugins, "Plugins";
+    /// Where plugins run: `local` or `serverless`.
+    platform: Platform = "PLATFORM" => "local";
+    /// Folder of extracted plugins.
+    working_path: Path = "PLUGIN_WORKING_PATH" => "<PLUGIN_DATA_PATH>/cwd" [Computed];
+    /// Prefix of installed packages in the storage.
+    installed_path: Text = "PLUGIN_INSTALLED_PATH" => "plugin" [Late];
+    /// Prefix of uploaded packages in the storage.
+    package_cache_path: Text = "PLUGIN_PACKAGE_CACHE_PATH" => "plugin_packages" [Late];
+    /// Prefix of assets in the storage.
+    media_cache_path: Text = "PLUGIN_MEDIA_CACHE_PATH" => "assets" [Late];
+    /// Assets kept in memory.
+    media_cache_size: Count = "PLUGIN_MEDIA_CACHE_SIZE" => "1024" [Late];
+    /// Assets of packages kept in memory.
+    asset_cache_size: Count = "PLUGIN_ASSET_CACHE_SIZE" => "256" [Late];
+    /// Caches the list of installed model plugins of a tenant.
+    model_cache_enabled: Bool = "PLUGIN_MODEL_INSTALLATIONS_CACHE_ENABLED" => "false";
+    /// How long that list is cached.
+    model_cache_ttl: Minutes = "PLUGIN_MODEL_INSTALLATIONS_CACHE_TTL" => "1440" [Late];
+    /// Longest time of one call.
+    max_execution_timeout: Seconds = "PLUGIN_MAX_EXECUTION_TIMEOUT" => "600" [Late];
+    /// Longest time of one installation.
+    install_timeout: Minutes = "PLUGIN_INSTALL_TIMEOUT" => "15" [Late];
+    /// Environments that are prepared at the same time.
+    launching_concurrency: Count = "PLUGIN_LOCAL_LAUNCHING_CONCURRENT" => "2" [Late];
+    /// Serves webhooks of plugins at `/e/`.
+    endpoints_enabled: Bool = "PLUGIN_ENDPOINT_ENABLED" => "true";
+    /// Named in the reference's sample file only.
+    webhook_enabled: Text = "PLUGIN_WEBHOOK_ENABLED" [Unused];
+    /// Largest package, as it is and unpacked.
+    max_package_bytes: Bytes = "MAX_PLUGIN_PACKAGE_SIZE" => "52428800" [Late];
+    /// Largest bundle, as it is.
+    max_bundle_bytes: Bytes = "MAX_BUNDLE_PACKAGE_SIZE" => "629145600" [Late];
+}
+
+group! {
+    /// Which packages may be installed.
+    Signatures, "Signatures";
+    /// Refuses packages without a good signature.
+    force: Bool = "FORCE_VERIFYING_SIGNATURE" => "true";
+    /// Refuses packages of the author `langgenius` that Langgenius has not signed.
+    enforce_langgenius: Bool = "ENFORCE_LANGGENIUS_PLUGIN_SIGNATURES" => "true";
+    /// Takes signatures of the keys below too.
+    third_party_enabled: Bool = "THIRD_PARTY_SIGNATURE_VERIFICATION_ENABLED" => "false";
+    /// Files with public keys, separated by commas.
+    third_party_keys: List = "THIRD_PARTY_SIGNATURE_VERIFICATION_PUBLIC_KEYS" => "";
+}
+
+group! {
+    /// Processes of local plugins.
+    Workers, "Local plugins";
+    /// Processes that a plugin keeps while nobody calls it.
+    min: Count = "PLUGIN_WORKERS_MIN" => "0";
+    /// Most processes of one plugin; calls are spread over them.
+    max: Count = "PLUGIN_WORKERS_MAX" => "1" [Late];
+    /// A process without calls ends after this time; 0 for never.
+    idle_timeout: Seconds = "PLUGIN_WORKER_IDLE_SECONDS" => "600";
+    /// Starts every installed plugin with the daemon and keeps it, as the reference does.
+    start_all_at_boot: Bool = "PLUGIN_START_ALL_AT_BOOT" => "false";
+    /// Time for a process to end by itself after SIGTERM before it is killed.
+    stop_grace: Seconds = "PLUGIN_WORKER_STOP_GRACE_SECONDS" => "5";
+    /// How long a call waits for a plugin that is being installed or started.
+    start_wait: Seconds = "PLUGIN_CALL_START_TIMEOUT_SECONDS" => "300" [Late];
+    /// A call to which the plugin sends nothing for this time fails; 0 for no such limit.
+    call_idle_timeout: Seconds = "PLUGIN_CALL_IDLE_TIMEOUT_SECONDS" => "0";
+    /// Longest line that a plugin may write; a longer one fails its call.
+    max_line_bytes: Bytes = "PLUGIN_MAX_LINE_BYTES" => "67108864" [Late];
+    /// Answers of one call that may wait for its client; more fail that call.
+    session_buffer_bytes: Bytes = "PLUGIN_SESSION_BUFFER_BYTES" => "16777216" [Late];
+    /// Memory limit of one process; 0 for none.
+    memory_limit_bytes: Bytes = "PLUGIN_WORKER_MEMORY_LIMIT_BYTES" => "0";
+    /// The reference's first size of a line buffer.
+    runtime_buffer: Bytes = "PLUGIN_RUNTIME_BUFFER_SIZE" => "1024" [Unused];
+    /// The reference's longest line; `PLUGIN_MAX_LINE_BYTES` takes its place.
+    runtime_max_buffer: Bytes = "PLUGIN_RUNTIME_MAX_BUFFER_SIZE" => "5242880" [Unused];
+    /// The same for local plugins only.
+    stdio_buffer: Bytes = "PLUGIN_STDIO_BUFFER_SIZE" => "1024" [Unused];
+    /// The same for local plugins only.
+    stdio_max_buffer: Bytes = "PLUGIN_STDIO_MAX_BUFFER_SIZE" => "5242880" [Unused];
+}
+
+group! {
+    /// Plugins that run on a developer's machine.
+    Debugging, "Debugging";
+    /// Lets plugins connect for debugging, and serves the route that gives out keys for it. On when host or port is set,
+    /// otherwise off: the port speaks no TLS and should not be open by accident.
+    enabled: Bool = "PLUGIN_REMOTE_INSTALLING_ENABLED" => "false" [Computed];
+    /// Address to listen on.
+    host: Text = "PLUGIN_REMOTE_INSTALLING_HOST" => "127.0.0.1";
+    /// Port to listen on.
+    port: Port = "PLUGIN_REMOTE_INSTALLING_PORT" => "5003" [Late];
+    /// Most connections.
+    max_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_CONN" => "256" [Late];
+    /// Most connections of one tenant.
+    max_tenant_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_SINGLE_TENANT_CONN" => "5" [Late];
+    /// Event loops of the reference.
+    event_loops: Count = "PLUGIN_REMOTE_INSTALL_SERVER_EVENT_LOOP_NUMS" => "8" [Unused];
+}
+
+group! {
+    /// How Python environments are made.
+    Python, "Python environments";
+    /// Python whose folder is searched for `uv`.
+    interpreter: Path = "PYTHON_INTERPRETER_PATH" => "/usr/bin/python3" [Late];
+    /// The `uv` to use; searched for when not set.
+    uv_path: Path = "UV_PATH";
+    /// Longest silence of an installation of dependencies, and longest wait for a plugin's first sign of life.
+    init_timeout: Seconds = "PYTHON_ENV_INIT_TIMEOUT" => "120" [Late];
+    /// More arguments for compiling Python files in advance.
+    compile_args: Text = "PYTHON_COMPILE_ALL_EXTRA_ARGS";
+    /// Measures the package indexes of `PIP_MIRROR_CANDIDATES` and uses the fastest.
+    mirror_detect: Bool = "PIP_MIRROR_AUTO_DETECT" => "true";
+    /// Package index to use.
+    mirror_url: Text = "PIP_MIRROR_URL";
+    /// Package indexes to choose from, separated by commas.
+    mirror_candidates: List = "PIP_MIRROR_CANDIDATES" => "";
+    /// Time for measuring.
+    mirror_timeout: Seconds = "PIP_MIRROR_AUTO_DETECT_TIMEOUT" => "5";
+    /// Prefers packages that need no build.
+    prefer_binary: Bool = "PIP_PREFER_BINARY" => "true" [Unused];
+    /// Logs what the installation does.
+    verbose: Bool = "PIP_VERBOSE" => "true";
+    /// More arguments for the installation.
+    extra_args: Text = "PIP_EXTRA_ARGS";
+    /// Ignores a plugin's `uv.lock`.
+    ignore_lock: Bool = "PLUGIN_IGNORE_UV_LOCK" => "false";
+}
+
+group! {
+    /// Proxies that installations and plugins use.
+    Proxy, "Proxies";
+    /// Proxy for `http` URLs.
+    http: Text = "HTTP_PROXY" | "http_proxy";
+    /// Proxy for `https` URLs.
+    https: Text = "HTTPS_PROXY" | "https_proxy";
+    /// Hosts that are reached without a proxy.
+    none: Text = "NO_PROXY" | "no_proxy";
+}
+
+group! {
+    /// Plugins that run as functions.
+    Serverless, "Serverless";
+    /// URL of the connector that turns packages into functions. Required when serverless.
+    connector_url: Text = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL";
+    /// Key sent to the connector. Required when serverless.
+    connector_key: Hidden = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY" [Secret];
+    /// Time for making a function.
+    launch_timeout: Seconds = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_LAUNCH_TIMEOUT" => "240" [Late];
+    /// How often a call is tried again.
+    max_retries: Count = "MAX_SERVERLESS_RETRY_TIMES" => "3";
+    /// Largest request to a function.
+    max_request_bytes: Bytes = "MAX_SERVERLESS_REQUEST_BYTES" => "5242880" [Late];
+    /// Longest time of one call back into Dify.
+    transaction_timeout: Seconds = "MAX_SERVERLESS_TRANSACTION_TIMEOUT" => "300" [Late];
+}

@@ -1,0 +1,76 @@
+//! Listener, keys, Dify's inner API, logs.
+
+use crate::config::registry::group;
+
+group! {
+    /// The HTTP listener and what belongs to the process.
+    Server, "Server";
+    /// Folder for everything that the daemon keeps when no other place is configured: database file, storage, plugins'
+    /// working folders, generated keys.
+    data_path: Path = "PLUGIN_DATA_PATH" => "./data";
+    /// Address to listen on.
+    host: Text = "SERVER_HOST" => "0.0.0.0" [Late];
+    /// Port to listen on; other nodes are told it too.
+    port: Port = "SERVER_PORT" => "5002" [Late];
+    /// Key that Dify sends in `X-Api-Key`. When it is not set, one is generated at the first start and kept in the data
+    /// folder.
+    key: Hidden = "SERVER_KEY" [Secret];
+    /// Lets the daemon start with the keys of the reference's and Dify's sample files, which everybody knows.
+    allow_sample_keys: Bool = "PLUGIN_ALLOW_SAMPLE_KEYS" => "false";
+    /// IANA time zone of log times.
+    time_zone: Text = "SERVER_TZ" => "UTC";
+    /// Most connections at a time; further ones wait in the backlog.
+    max_connections: Count = "SERVER_MAX_CONNECTIONS" => "10000" [Late];
+    /// Largest body of a request that is not an upload.
+    max_request_bytes: Bytes = "SERVER_MAX_REQUEST_BYTES" => "268435456" [Late];
+    /// How long running calls may go on after SIGTERM before they are cut; a second signal cuts them at once. Keep it
+    /// below the grace of whoever sends the signal (10 s for Docker, 30 s for Kubernetes).
+    drain_timeout: Seconds = "SERVER_DRAIN_TIMEOUT_SECONDS" => "8";
+    /// Total that `/health/check` reports as its pool. The reference runs its work in a pool of this size.
+    routine_pool_size: Count = "ROUTINE_POOL_SIZE" => "10000" [Late];
+    /// Serves `/debug/pprof/`, with the key.
+    pprof_enabled: Bool = "PPROF_ENABLED" => "false";
+    /// Serves `/metrics/` and counts requests.
+    prometheus_enabled: Bool = "PROMETHEUS_ENABLED" => "true";
+    /// Mode of the reference's HTTP library.
+    gin_mode: Text = "GIN_MODE" [Unused];
+}
+
+group! {
+    /// The administrators' routes.
+    Admin, "Administration";
+    /// Serves `/admin`.
+    enabled: Bool = "ADMIN_API_ENABLED" => "false";
+    /// Key in `X-Admin-Api-Key`, at least 10 bytes.
+    key: Hidden = "ADMIN_API_KEY" [Secret];
+}
+
+group! {
+    /// Calls into Dify.
+    DifyApi, "Dify's inner API";
+    /// Base URL of Dify's API server.
+    url: Text = "DIFY_INNER_API_URL" => "http://127.0.0.1:5001" [Late];
+    /// Key sent to Dify. When it is not set, one is generated at the first start and kept in the data folder.
+    key: Hidden = "DIFY_INNER_API_KEY" [Secret];
+    /// Time for sending a request to Dify.
+    write_timeout: Millis = "DIFY_BACKWARDS_INVOCATION_WRITE_TIMEOUT" => "5000";
+    /// Time for reading Dify's answer.
+    read_timeout: Millis = "DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT" => "240000";
+    /// Longest line of a streamed answer of Dify's.
+    max_line_bytes: Bytes = "RESPONSE_MAX_BUFFER_SIZE" => "31457280" [Late];
+}
+
+group! {
+    /// Logging.
+    Log, "Logs";
+    /// Least severe level that is logged. SIGUSR1 switches a running daemon to `DEBUG`, SIGUSR2 back.
+    level: LogLevel = "LOG_LEVEL" => "INFO";
+    /// `json` for JSON lines; anything else for text.
+    format: LogFormat = "LOG_OUTPUT_FORMAT" => "text";
+    /// File to which lines are appended as well. Its folder is made with mode 0700, the file with 0600.
+    file: Path = "LOG_FILE";
+    /// Logs requests to `/health/check`.
+    health_checks: Bool = "HEALTH_API_LOG_ENABLED" => "true";
+    /// Logs what nodes tell each other.
+    cluster: Bool = "DISPLAY_CLUSTER_LOG" => "false";
+}

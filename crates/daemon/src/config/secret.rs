@@ -1,0 +1,56 @@
+//! Texts that must not be printed.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+/// A key or a password: printing it shows that it is there, no more.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that sends or compares it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Compares in a time that tells nothing about where the texts differ. An empty secret equals nothing.
+    pub fn matches(&self, given: &[u8]) -> bool {
+        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(given))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "(empty)" } else { "(hidden)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        assert_eq!(format!("{:?}", Secret::new("abc")), "(hidden)");
+        assert_eq!(format!("{:?}", Some(Secret::default())), "Some((empty))");
+    }
+
+    #[test]
+    fn only_the_same_text_matches() {
+        assert!(Secret::new("abc").matches(b"abc"));
+        assert!(!Secret::new("abc").matches(b"abd"));
+        assert!(!Secret::new("abc").matches(b"abcd"));
+        assert!(!Secret::default().matches(b""));
+    }
+}

@@ -1,0 +1,108 @@
+//! Rules on decoded parameters, reported all together (http-api 1.4).
+
+use std::fmt;
+
+/// A set of parameters that knows its own rules.
+pub trait Validate {
+    /// Reports every broken rule; names are those on the wire.
+    fn validate(&self, violations: &mut Violations);
+}
+
+/// Whether a value counts as given: a string that is not empty, a number other than zero, a `Some`.
+///
+/// A list or an object that must be present (and may be empty) is an `Option`.
+pub trait Presence {
+    /// Whether the value is given.
+    fn is_present(&self) -> bool;
+}
+
+impl Presence for str {
+    fn is_present(&self) -> bool {
+        !self.is_empty()
+    }
+}
+
+impl Presence for String {
+    fn is_present(&self) -> bool {
+        !self.is_empty()
+    }
+}
+
+impl<T> Presence for Option<T> {
+    fn is_present(&self) -> bool {
+        self.is_some()
+    }
+}
+
+macro_rules! numbers_are_present_unless_zero {
+    ($($number:ty),+) => {
+        $(impl Presence for $number {
+            fn is_present(&self) -> bool {
+                *self != 0
+            }
+        })+
+    };
+}
+numbers_are_present_unless_zero!(i32, i64, u16, u32, u64, usize);
+
+/// Broken rules, one line each: `Key: '<path>' Error:Field validation for '<field>' failed on the '<rule>' tag`.
+#[derive(Debug, Clone, Default)]
+pub struct Violations {
+    prefix: String,
+    lines: Vec<String>,
+}
+
+impl Violations {
+    /// Reports `rule` on `field` unless `holds`.
+    pub fn check(&mut self, holds: bool, field: &str, rule: &str) {
+        if !holds {
+            let prefix = &self.prefix;
+            self.lines.push(format!(
+                "Key: '{prefix}{field}' Error:Field validation for '{field}' failed on the '{rule}' tag"
+            ));
+        }
+    }
+
+    /// The value must be given.
+    pub fn required<T: Presence + ?Sized>(&mut self, field: &str, value: &T) {
+        self.check(value.is_present(), field, "required");
+    }
+
+    /// The number must be in the range: rules `min` and `max`.
+    pub fn range<N: PartialOrd>(&mut self, field: &str, value: &N, range: std::ops::RangeInclusive<N>) {
+        self.check(value >= range.start(), field, "min");
+        self.check(value <= range.end(), field, "max");
+    }
+
+    /// At most `limit` elements or characters.
+    pub fn at_most(&mut self, field: &str, count: usize, limit: usize) {
+        self.check(count <= limit, field, "max");
+    }
+
+    /// The rules of a value within.
+    pub fn nested<T: Validate + ?Sized>(&mut self, field: &str, value: &T) {
+        let outer = self.prefix.len();
+        self.prefix.push_str(field);
+        self.prefix.push('.');
+        value.validate(self);
+        self.prefix.truncate(outer);
+    }
+
+    /// The rules of every element of a list.
+    pub fn each<'a, T: Validate + 'a>(&mut self, field: &str, values: impl IntoIterator<Item = &'a T>) {
+        for (index, value) in values.into_iter().enumerate() {
+            self.nested(&format!("{field}[{index}]"), value);
+        }
+    }
+
+    /// `Err` when a rule is broken.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.lines.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}

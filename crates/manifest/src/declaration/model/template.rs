@@ -1,0 +1,43 @@
+//! The parameter rules that `use_template` names.
+
+use std::sync::LazyLock;
+
+use super::ParameterRule;
+use crate::yaml;
+
+/// The rules of `templates.yaml`; that the file is good is tested below.
+static TEMPLATES: LazyLock<Vec<ParameterRule>> =
+    LazyLock::new(|| yaml::read(include_bytes!("templates.yaml")).unwrap_or_default());
+
+/// The template of a name.
+pub(super) fn find(name: &str) -> Option<&'static ParameterRule> {
+    TEMPLATES.iter().find(|template| template.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table() {
+        let summary: Vec<String> = TEMPLATES
+            .iter()
+            .map(|rule| {
+                let json = serde_json::to_value(rule).unwrap();
+                let languages: Vec<&str> = json["help"].as_object().unwrap().keys().map(|key| &key[..2]).collect();
+                format!(
+                    "{} {} {} {} {} {} {} {}",
+                    rule.name,
+                    json["type"],
+                    json["default"],
+                    json["min"],
+                    json["max"],
+                    json["precision"],
+                    json["options"],
+                    languages.join(" ")
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(summary.join("\n"), @"");
+    }
+}

@@ -1,0 +1,223 @@
+//! From a package's files to its declaration (package-format 3).
+
+use std::fmt;
+
+use crate::{
+    Declaration, FileError, Files,
+    declaration::{AgentStrategyProvider, DatasourceProvider, EndpointProvider, ToolProvider, TriggerProvider},
+    yaml::{self, Kind, Limits, Mark, Node, Read, Reader, Tree},
+};
+
+mod models;
+#[cfg(test)]
+mod tests;
+
+/// Decodes a package: the manifest, the provider files it names, their children and models, and the defaults.
+///
+/// Shape is all that is checked; see [`Declaration::validate`] and [`crate::rules`] for the rest. With several providers of
+/// one kind the last one counts. `verified` is false: signatures are the caller's business.
+///
+/// # Errors
+///
+/// Any file that is missing or does not have the shape of a declaration, with the file and the place in it.
+pub fn decode(files: &dyn Files) -> Result<Declaration, DecodeError> {
+    let mut decoder = Decoder { files, bytes: MOST_BYTES, nodes: MOST_NODES };
+    let mut declaration: Declaration = decoder.manifest()?;
+    let named = |paths: &Option<Vec<String>>| paths.clone().unwrap_or_default();
+    for path in named(&declaration.plugins.tools) {
+        let mut provider: Loaded<ToolProvider> = decoder.provider("tool", &path, "tools")?;
+        provider.value.tools.extend(decoder.children("tool", provider.children)?);
+        declaration.tool = Some(provider.value);
+    }
+    for path in named(&declaration.plugins.endpoints) {
+        let mut provider: Loaded<EndpointProvider> = decoder.provider("endpoint", &path, "endpoints")?;
+        provider.value.endpoints.extend(decoder.children("endpoint", provider.children)?);
+        declaration.endpoint = Some(provider.value);
+    }
+    for path in named(&declaration.plugins.models) {
+        declaration.model = Some(models::provider(&mut decoder, &path)?);
+    }
+    for path in named(&declaration.plugins.agent_strategies) {
+        let mut provider: Loaded<AgentStrategyProvider> = decoder.provider("agent strategy", &path, "strategies")?;
+        provider.value.strategies.extend(decoder.children("agent strategy", provider.children)?);
+        declaration.agent_strategy = Some(provider.value);
+    }
+    for path in named(&declaration.plugins.datasources) {
+        let mut provider: Loaded<DatasourceProvider> = decoder.provider("datasource", &path, "datasources")?;
+        provider.value.datasources.extend(decoder.children("datasource", provider.children)?);
+        declaration.datasource = Some(provider.value);
+    }
+    for path in named(&declaration.plugins.triggers) {
+        let mut provider: Loaded<TriggerProvider> = decoder.provider("trigger", &path, "events")?;
+        provider.value.events.extend(decoder.children("event", provider.children)?);
+        declaration.trigger = Some(provider.value);
+    }
+    declaration.verified = false;
+    declaration.fill_defaults();
+    Ok(declaration)
+}
+
+/// Text and nodes that one package may have in all the files that are decoded, far beyond any real plugin: what a
+/// declaration costs in memory is bounded, however often a file is named.
+const MOST_BYTES: usize = 48 << 20;
+const MOST_NODES: usize = 400_000;
+/// Bounds on one file.
+const FILE_LIMITS: Limits = Limits { bytes: 8 << 20, depth: 100, nodes: 200_000, repeated: 1 << 20 };
+/// What a file costs beside its text, so that empty files are not free.
+const FILE_COST: usize = 1024;
+
+struct Decoder<'f> {
+    files: &'f dyn Files,
+    /// What may still be read.
+    bytes: usize,
+    nodes: usize,
+}
+
+/// A provider and the files of its children.
+struct Loaded<T> {
+    value: T,
+    children: Vec<String>,
+}
+
+impl Decoder<'_> {
+    fn manifest(&mut self) -> Result<Declaration, DecodeError> {
+        self.file("manifest.yaml", None, None, read_root)
+    }
+
+    /// Reads a provider file and the paths of its children, those items of the list under `key` that are plain text.
+    fn provider<T: Read>(&mut self, kind: &str, path: &str, key: &'static str) -> Result<Loaded<T>, DecodeError> {
+        let reading = format!("failed to read {kind} file: {path}");
+        let decoding = format!("failed to unmarshal plugin file: {path}");
+        self.file(path, Some(reading), Some(decoding), |tree| {
+            Ok(Loaded { value: read_root(tree)?, children: child_paths(tree, key)? })
+        })
+    }
+
+    fn children<T: Read>(&mut self, kind: &str, paths: Vec<String>) -> Result<Vec<T>, DecodeError> {
+        let mut children = Vec::new();
+        for path in paths {
+            let reading = format!("failed to read {kind} file: {path}");
+            let decoding = format!("failed to unmarshal {kind} file: {path}");
+            children.push(self.file(&path, Some(reading), Some(decoding), read_root)?);
+        }
+        Ok(children)
+    }
+
+    /// Reads and parses one file; the contexts are what a failure to read and to decode it is called.
+    fn file<T>(
+        &mut self,
+        path: &str,
+        reading: Option<String>,
+        decoding: Option<String>,
+        decode: impl FnOnce(&Tree<'_>) -> Result<T, yaml::Error>,
+    ) -> Result<T, DecodeError> {
+        let error = |cause: Cause, context| DecodeError { file: path.to_owned(), cause, context };
+        let bytes = match self.files.read(path) {
+            Ok(bytes) => bytes,
+            Err(cause) => return Err(error(cause.into(), reading)),
+        };
+        let Some(rest) = self.bytes.checked_sub(FILE_COST + bytes.len()) else {
+            return Err(error(Cause::TooMuch { what: "bytes of YAML", most: MOST_BYTES }, reading));
+        };
+        self.bytes = rest;
+        let decoded = yaml::text(&bytes).and_then(|text| {
+            let tree = yaml::parse_with(&text, FILE_LIMITS)?;
+            Ok((tree.len(), decode(&tree)?))
+        });
+        let (nodes, value) = match decoded {
+            Ok(decoded) => decoded,
+            Err(cause) => return Err(error(cause.into(), decoding)),
+        };
+        let Some(rest) = self.nodes.checked_sub(nodes) else {
+            return Err(error(Cause::TooMuch { what: "YAML nodes", most: MOST_NODES }, decoding));
+        };
+        self.nodes = rest;
+        Ok(value)
+    }
+}
+
+fn read_root<T: Read>(tree: &Tree<'_>) -> Result<T, yaml::Error> {
+    yaml::read_tree(tree)
+}
+
+/// The items of a provider's list that are text: paths of files, in the order of the list.
+fn child_paths(tree: &Tree<'_>, key: &str) -> Result<Vec<String>, yaml::Error> {
+    let mut reader = Reader::new(tree);
+    let list = tree.root().filter(|root| matches!(root.kind(), Kind::Mapping)).and_then(|root| {
+        let mapping = reader.mapping(root)?;
+        mapping.get(key).filter(|node| matches!(node.kind(), Kind::Sequence))
+    });
+    reader.finish()?;
+    let items = list.into_iter().flat_map(Node::children);
+    Ok(items.filter_map(Node::scalar).map(|scalar| scalar.text.clone().into_owned()).collect())
+}
+
+/// Why a package has no declaration.
+///
+/// Displays as the reference words it: the cause, then a line that says what was being done.
+#[derive(Debug)]
+pub struct DecodeError {
+    file: String,
+    cause: Cause,
+    context: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Yaml(#[from] yaml::Error),
+    #[error("syntax error in pattern `{pattern}`")]
+    Pattern { pattern: String },
+    #[error("the package has more than {most} {what}")]
+    TooMuch { what: &'static str, most: usize },
+}
+
+impl DecodeError {
+    /// The file that is missing or wrong, as a path in the package.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The place in the file, where one is known.
+    pub fn mark(&self) -> Option<Mark> {
+        match &self.cause {
+            Cause::Yaml(error) => error.mark(),
+            Cause::File(_) | Cause::Pattern { .. } | Cause::TooMuch { .. } => None,
+        }
+    }
+
+    /// A stable word for the kind of failure, for machines.
+    pub fn code(&self) -> &'static str {
+        match &self.cause {
+            Cause::File(error) if error.is_not_found() => "file_missing",
+            Cause::File(_) => "file_unreadable",
+            Cause::Yaml(error) => match error.kind() {
+                yaml::ErrorKind::Encoding => "yaml_encoding",
+                yaml::ErrorKind::Syntax => "yaml_syntax",
+                yaml::ErrorKind::Limit => "yaml_limit",
+                yaml::ErrorKind::Typing => "yaml_type",
+                yaml::ErrorKind::Value => "yaml_value",
+            },
+            Cause::Pattern { .. } => "bad_pattern",
+            Cause::TooMuch { .. } => "too_large",
+        }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        match &self.context {
+            Some(context) => write!(f, "\n{context}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}

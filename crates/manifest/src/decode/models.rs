@@ -1,0 +1,120 @@
+//! Model providers: position files and the models that patterns find (package-format 8.2).
+
+use super::{Cause, DecodeError, Decoder, read_root};
+use crate::{
+    declaration::{Model, ModelPosition, ModelProvider},
+    glob::Pattern,
+    yaml::{self, Kind, Node, Reader, Tree},
+};
+
+/// The keys of a provider's `models` that are looked at, and what their position file is called in errors.
+const TYPES: [(&str, &str); 6] = [
+    ("llm", "llm"),
+    ("text_embedding", "text embedding"),
+    ("rerank", "rerank"),
+    ("tts", "tts"),
+    ("speech2text", "speech2text"),
+    ("moderation", "moderation"),
+];
+
+/// Patterns that one provider may have.
+const MOST_PATTERNS: usize = 1000;
+
+/// What `models` says of files.
+#[derive(Debug, Default)]
+struct ModelFiles {
+    /// The index in [`TYPES`] and the file.
+    positions: Vec<(usize, String)>,
+    patterns: Vec<String>,
+}
+
+pub(super) fn provider(decoder: &mut Decoder<'_>, path: &str) -> Result<ModelProvider, DecodeError> {
+    let reading = format!("failed to read model file: {path}");
+    let decoding = format!("failed to unmarshal plugin file: {path}");
+    let (mut provider, files) = decoder.file(path, Some(reading), Some(decoding), |tree| {
+        let provider: ModelProvider = read_root(tree)?;
+        Ok((provider, model_files(tree)?))
+    })?;
+    for (kind, file) in files.positions {
+        let names = position_file(decoder, kind, &file)?;
+        let position = provider.position.get_or_insert_default();
+        *position_of(position, kind) = Some(names);
+    }
+    if !files.patterns.is_empty() {
+        provider.models.extend(matching(decoder, path, &files.patterns)?);
+    }
+    Ok(provider)
+}
+
+fn model_files(tree: &Tree<'_>) -> Result<ModelFiles, yaml::Error> {
+    let mut files = ModelFiles::default();
+    let mut reader = Reader::new(tree);
+    let models = tree.root().filter(|root| matches!(root.kind(), Kind::Mapping)).and_then(|root| {
+        let mapping = reader.mapping(root)?;
+        mapping.get("models").filter(|node| matches!(node.kind(), Kind::Mapping))
+    });
+    if let Some(models) = models.and_then(|node| reader.mapping(node)) {
+        for (kind, (key, _)) in TYPES.iter().enumerate() {
+            let Some(node) = models.get(key) else { continue };
+            reader.at_key("models".into(), |reader| {
+                reader.at_key((*key).into(), |reader| {
+                    reader.nested(node, |node, reader| one_type(node, reader, kind, &mut files));
+                });
+            });
+        }
+    }
+    reader.finish()?;
+    Ok(files)
+}
+
+fn one_type<'t>(node: Node<'t>, reader: &mut Reader<'t>, kind: usize, files: &mut ModelFiles) {
+    let Some(mapping) = reader.mapping(node) else { return };
+    // A position that is null is a file without a name, and so missing.
+    if mapping.get("position").is_some() {
+        files.positions.push((kind, reader.field(&mapping, "position")));
+    }
+    files.patterns.extend(reader.field::<Vec<String>>(&mapping, "predefined"));
+}
+
+fn position_of(position: &mut ModelPosition, kind: usize) -> &mut Option<Vec<String>> {
+    match kind {
+        0 => &mut position.llm,
+        1 => &mut position.text_embedding,
+        2 => &mut position.rerank,
+        3 => &mut position.tts,
+        4 => &mut position.speech2text,
+        _ => &mut position.moderation,
+    }
+}
+
+fn position_file(decoder: &mut Decoder<'_>, kind: usize, path: &str) -> Result<Vec<String>, DecodeError> {
+    let name = TYPES.get(kind).map_or("", |(_, name)| name);
+    let reading = format!("failed to read {name} position file: {path}");
+    let decoding = format!("failed to unmarshal {name} position file: {path}");
+    decoder.file(path, Some(reading), Some(decoding), read_root)
+}
+
+/// The models in the files that patterns match, in the order of the package; a file that two patterns match counts twice.
+fn matching(decoder: &mut Decoder<'_>, provider: &str, patterns: &[String]) -> Result<Vec<Model>, DecodeError> {
+    let error = |cause| DecodeError { file: provider.to_owned(), cause, context: None };
+    if patterns.len() > MOST_PATTERNS {
+        return Err(error(Cause::TooMuch { what: "patterns for models", most: MOST_PATTERNS }));
+    }
+    let mut compiled = Vec::new();
+    for pattern in patterns {
+        let bad = || error(Cause::Pattern { pattern: pattern.clone() });
+        compiled.push(Pattern::new(pattern).map_err(|_| bad())?);
+    }
+    let mut models = Vec::new();
+    for path in decoder.files.walk().map_err(|cause| error(cause.into()))? {
+        if path.ends_with("_position.yaml") {
+            continue;
+        }
+        for _ in compiled.iter().filter(|pattern| pattern.matches(&path)) {
+            let reading = format!("failed to read model file: {path}");
+            let decoding = format!("failed to unmarshal model file: {path}");
+            models.push(decoder.file(&path, Some(reading), Some(decoding), read_root)?);
+        }
+    }
+    Ok(models)
+}

@@ -1,0 +1,20 @@
+//! What a plugin is and says of itself: identifiers, declarations, and the YAML they are written in.
+//!
+//! Pure: files come through the [`Files`] trait, nothing here does I/O.
+
+#[macro_use]
+mod record;
+
+pub mod declaration;
+mod decode;
+mod files;
+pub mod glob;
+pub mod identifier;
+mod timestamp;
+pub mod yaml;
+
+pub use declaration::{Category, Declaration, I18n, InvalidManifest, ProviderConfig};
+pub use decode::{DecodeError, decode};
+pub use files::{FileError, Files};
+pub use identifier::{InvalidIdentifier, PluginId, UniqueIdentifier};
+pub use timestamp::{InvalidTimestamp, Timestamp};

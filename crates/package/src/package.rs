@@ -1,0 +1,145 @@
+//! A plugin package in memory.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use plugin_manifest::{Declaration, DecodeError, FileError, Files, InvalidIdentifier, UniqueIdentifier};
+use sha2::{Digest, Sha256};
+
+use crate::checksum::{ContentDigest, combine};
+use crate::signature::{self, SignatureError, TrustedKeys, Verification};
+use crate::zip::{Archive, Limits, ZipError};
+
+/// Why a package cannot be used. Texts are the reference's as far as it has one, followed by the cause.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// No ZIP archive, or a cut-off one.
+    #[error("difypkg: not a valid difypkg file ({0})")]
+    NotAPackage(String),
+    /// The archive is beyond a limit, hostile or damaged.
+    #[error(transparent)]
+    Zip(ZipError),
+    /// A declaration is missing or wrong.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Author, name and version make no identifier.
+    #[error(transparent)]
+    Identifier(#[from] InvalidIdentifier),
+}
+
+impl From<ZipError> for PackageError {
+    fn from(error: ZipError) -> Self {
+        match error {
+            ZipError::NotAnArchive(cause) => Self::NotAPackage(cause),
+            error => Self::Zip(error),
+        }
+    }
+}
+
+/// A `.difypkg`: an archive whose names and declared sizes are in order.
+///
+/// Contents are checked as they are read; [`Package::checksum`] and all that builds on it read every one. Hashes and
+/// the declaration are computed once.
+#[derive(Debug)]
+pub struct Package {
+    archive: Archive,
+    digests: OnceLock<Vec<ContentDigest>>,
+    declaration: OnceLock<Declaration>,
+}
+
+impl Package {
+    /// Opens a package: checks that it is an archive within the limits, and the names of its entries
+    /// (package-format 1.2, 1.4).
+    pub fn open(bytes: Bytes, limits: &Limits) -> Result<Self, PackageError> {
+        let archive = Archive::open(bytes, limits)?;
+        Ok(Self { archive, digests: OnceLock::new(), declaration: OnceLock::new() })
+    }
+
+    /// The package as it was given.
+    pub fn bytes(&self) -> &Bytes {
+        self.archive.bytes()
+    }
+
+    /// The checksum, 64 lower-case hexadecimal digits (package-format 2). Reads every content.
+    pub fn checksum(&self) -> Result<String, PackageError> {
+        let digests = self.digests()?;
+        let names = self.archive.entries().iter().map(|entry| entry.name());
+        Ok(combine(names.zip(digests.iter().copied()).collect()))
+    }
+
+    /// The declaration, its `verified` flag set by the trusted keys.
+    ///
+    /// Why a signed package is not verified, [`Package::verification`] tells.
+    pub fn declaration(&self, keys: &TrustedKeys) -> Result<Declaration, PackageError> {
+        let mut declaration = self.decoded()?.clone();
+        declaration.verified = matches!(self.verification(keys), Ok(Some(_)));
+        Ok(declaration)
+    }
+
+    /// Who the package is: `author/name:version@checksum`.
+    pub fn identifier(&self) -> Result<UniqueIdentifier, PackageError> {
+        let declaration = self.decoded()?;
+        Ok(declaration.unique_identifier(&self.checksum()?)?)
+    }
+
+    /// What the package's signature says: `None` when it has none.
+    ///
+    /// # Errors
+    ///
+    /// When it has a signature that does not count, or a content cannot be read.
+    pub fn verification(&self, keys: &TrustedKeys) -> Result<Option<Verification>, SignatureError> {
+        signature::verify(&self.archive, self.digests()?, keys)
+    }
+
+    pub(crate) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// The declaration as it is written, `verified` aside.
+    fn decoded(&self) -> Result<&Declaration, PackageError> {
+        if let Some(declaration) = self.declaration.get() {
+            return Ok(declaration);
+        }
+        let declaration = plugin_manifest::decode(self)?;
+        Ok(self.declaration.get_or_init(|| declaration))
+    }
+
+    /// The digests of the contents, one for each entry; entries of one name all have the first one's.
+    fn digests(&self) -> Result<&[ContentDigest], ZipError> {
+        if let Some(digests) = self.digests.get() {
+            return Ok(digests);
+        }
+        let mut digests: Vec<ContentDigest> = Vec::with_capacity(self.archive.entries().len());
+        for entry in self.archive.entries() {
+            let first = self.archive.position(entry.name()).and_then(|index| digests.get(index)).copied();
+            let digest = match first {
+                Some(digest) => digest,
+                None => {
+                    let mut hash = Sha256::new();
+                    self.archive.inflate(entry, |chunk| hash.update(chunk))?;
+                    hash.finalize().into()
+                }
+            };
+            digests.push(digest);
+        }
+        Ok(self.digests.get_or_init(|| digests))
+    }
+}
+
+impl Files for Package {
+    fn walk(&self) -> Result<Vec<String>, FileError> {
+        self.archive.walk()
+    }
+
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FileError> {
+        self.archive.read(path)
+    }
+
+    fn read_dir(&self, dir: &str) -> Result<Vec<String>, FileError> {
+        self.archive.read_dir(dir)
+    }
+}
+
+#[cfg(test)]
+mod tests;

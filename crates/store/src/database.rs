@@ -44,14 +44,11 @@ pub struct ServerConfig {
     /// Where to connect to create it: `postgres` or `mysql`.
     pub default_database: String,
     pub ssl_mode: SslMode,
-    /// `PostgreSQL`: value of `client_encoding`; blank = the server's.
-    pub charset: String,
-    /// `PostgreSQL`: start-up options, as `-c name=value ...`; blank = none.
+    /// `PostgreSQL`: run-time parameters as `-c name=value ...`; blank = none. Text always travels as UTF-8.
     pub options: String,
-    /// No prepared statement outlives a query, as `PgBouncer` demands in its transaction mode.
+    /// `PostgreSQL`: a pooler such as `PgBouncer` stands between, so no prepared statement outlives a transaction.
     pub pooled_by_server: bool,
     pub max_connections: u32,
-    pub max_idle_connections: u32,
     pub max_lifetime: Duration,
     pub connect_timeout: Duration,
 }
@@ -75,10 +72,42 @@ pub struct Database {
     pub serverless: Arc<dyn ServerlessRuntimes>,
     pub storage_usage: Arc<dyn StorageUsage>,
     pub readmes: Arc<dyn Readmes>,
+    sql: Arc<crate::sql::Sql>,
+}
+
+impl Database {
+    /// Connects, creates the database if it is missing, and brings the tables up to date: what is missing is added,
+    /// nothing is dropped or altered, and a database that is complete is not written to.
+    pub async fn open(config: &DatabaseConfig) -> Result<Self> {
+        let sql = Arc::new(crate::sql::Sql::open(config).await?);
+        Ok(Self {
+            installations: Arc::clone(&sql) as _,
+            plugins: Arc::clone(&sql) as _,
+            declarations: Arc::clone(&sql) as _,
+            providers: Arc::clone(&sql) as _,
+            tasks: Arc::clone(&sql) as _,
+            jobs: Arc::clone(&sql) as _,
+            endpoints: Arc::clone(&sql) as _,
+            serverless: Arc::clone(&sql) as _,
+            storage_usage: Arc::clone(&sql) as _,
+            readmes: Arc::clone(&sql) as _,
+            sql,
+        })
+    }
+
+    /// Asks the database for an answer: for readiness checks.
+    pub async fn ping(&self) -> Result<()> {
+        self.sql.ping().await
+    }
+
+    /// Closes all connections; calls after it fail.
+    pub async fn close(&self) {
+        self.sql.close().await;
+    }
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").finish_non_exhaustive()
+        f.debug_struct("Database").field("dialect", &self.sql.dialect()).finish_non_exhaustive()
     }
 }

@@ -25,6 +25,7 @@ mod providers;
 mod readmes;
 mod serverless;
 pub mod shared;
+mod sql;
 mod storage_usage;
 mod tasks;
 

@@ -1,0 +1,105 @@
+//! The repositories in SQL: statements are written once, with `?` for parameters; [`dialect`] has what differs between
+//! databases, [`connection`] runs statements on the three drivers.
+
+mod connection;
+mod declarations;
+mod dialect;
+mod endpoints;
+mod error;
+mod installations;
+mod jobs;
+mod migrate;
+mod open;
+mod plugins;
+mod providers;
+mod readmes;
+mod schema;
+mod serverless;
+mod statement;
+mod storage_usage;
+mod tasks;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use self::connection::{Pool, Tx};
+use self::dialect::Dialect;
+use self::statement::{Row, Statement};
+use crate::{DatabaseConfig, Result};
+
+/// One database behind all repositories.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    pool: Pool,
+    dialect: Dialect,
+}
+
+impl Sql {
+    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self> {
+        let pool = open::open(config).await?;
+        let sql = Self { dialect: pool.dialect(), pool };
+        migrate::run(&sql).await?;
+        Ok(sql)
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.row(statement::sql("SELECT 1")).await.map(|_| ())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn rows(&self, statement: Statement) -> Result<Vec<Row>> {
+        self.pool.rows(statement).await
+    }
+
+    async fn row(&self, statement: Statement) -> Result<Option<Row>> {
+        Ok(self.rows(statement).await?.into_iter().next())
+    }
+
+    /// Rows matched.
+    async fn execute(&self, statement: Statement) -> Result<u64> {
+        self.pool.execute(statement).await
+    }
+
+    async fn begin(&self) -> Result<Tx> {
+        self.pool.begin().await
+    }
+
+    /// The time as precisely as the database keeps it.
+    fn now(&self) -> Timestamp {
+        self.dialect.truncate(Timestamp::now())
+    }
+
+    /// The time, and after `earlier` whatever the clocks say: a new `updated_at` always differs from the old one.
+    fn now_after(&self, earlier: Timestamp) -> Timestamp {
+        let next = earlier.checked_add(self.dialect.tick()).unwrap_or(earlier);
+        self.now().max(next)
+    }
+}
+
+/// Repeats a transaction that lost a race (deadlock, duplicate key, a row that vanished between two statements): the
+/// next try sees what the winner did.
+async fn retry<T, F, Fut>(transaction: F) -> Result<T>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T>>,
+{
+    const TRIES: u32 = 4;
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut tried = 1;
+    loop {
+        match transaction().await {
+            Err(error) if tried < TRIES && error::is_lost_race(&error) => sleep(PAUSE * tried).await,
+            result => return result,
+        }
+        tried += 1;
+    }
+}

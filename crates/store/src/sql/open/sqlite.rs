@@ -1,0 +1,49 @@
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::ACQUIRE_TIMEOUT;
+use crate::sql::connection::Pool;
+use crate::sql::error::failed;
+use crate::{Error, Result};
+
+/// How long a writer waits for one of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const READERS: u32 = 4;
+
+/// Write-ahead log: readers and the writer do not wait for each other. Every commit is synced (`FULL`), since what was
+/// answered to a client as installed must survive a power cut; there are few commits.
+pub(super) async fn open(path: &Path) -> Result<Pool> {
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await.map_err(|error| {
+            Error::invalid(format!("cannot create the database's folder {}", folder.display())).with_source(error)
+        })?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(false)
+        .disable_statement_logging();
+    let pool = |connections| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .max_lifetime(None)
+            .idle_timeout(None)
+    };
+    let opened = async {
+        let writer = pool(1).connect_with(options.clone()).await?;
+        let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "1"));
+        Ok(Pool::Sqlite { readers, writer })
+    };
+    opened.await.map_err(|error| {
+        let kind = failed(error);
+        Error::new(kind.kind(), format!("cannot open the database {}", path.display())).with_source(kind)
+    })
+}

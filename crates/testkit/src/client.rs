@@ -22,6 +22,10 @@ impl Client {
         Ok(Self { http, base_url: base_url.to_owned(), key: key.to_owned(), tenant: tenant.to_owned() })
     }
 
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
     /// Whether the daemon answers and says that it takes calls.
     pub async fn is_healthy(&self) -> bool {
         let url = format!("{}/health/check", self.base_url);

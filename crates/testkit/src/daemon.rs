@@ -29,7 +29,8 @@ pub struct Settings {
     binary: PathBuf,
     folder: TempDir,
     port: u16,
-    variables: Vec<(String, String)>,
+    /// A variable without a value is removed.
+    variables: Vec<(String, Option<String>)>,
 }
 
 impl Settings {
@@ -41,14 +42,21 @@ impl Settings {
 
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
+        self.variables.push((name.to_owned(), Some(value.to_owned())));
+        self
+    }
+
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.push((name.to_owned(), None));
         self
     }
 
     /// Starts it and waits until it answers.
     pub async fn start(self) -> Result<Daemon> {
         let log = std::fs::File::create(self.folder.path().join("daemon.log"))?;
-        let process = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        command
             .env("PLUGIN_DATA_PATH", self.folder.path().join("data"))
             .env("SERVER_HOST", "127.0.0.1")
             .env("SERVER_PORT", self.port.to_string())
@@ -57,13 +65,17 @@ impl Settings {
             .env("PLUGIN_REMOTE_INSTALLING_ENABLED", "false")
             .env("FORCE_VERIFYING_SIGNATURE", "false")
             .env("PIP_MIRROR_AUTO_DETECT", "false")
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+            .kill_on_drop(true);
+        for (name, value) in &self.variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let process = command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         let mut daemon = Daemon { process, settings: self };
         let client = daemon.client("00000000-0000-0000-0000-000000000000")?;
         for _ in 0..3000 {
@@ -110,7 +122,9 @@ impl Daemon {
         if !status.success() {
             bail!("cannot signal the daemon");
         }
-        tokio::time::timeout(Duration::from_secs(30), self.process.wait()).await.context("SIGTERM did not end it")??;
+        tokio::time::timeout(Duration::from_secs(30), self.process.wait())
+            .await
+            .context("SIGTERM did not end it")??;
         Ok(self.settings)
     }
 }

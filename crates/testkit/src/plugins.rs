@@ -1,16 +1,54 @@
-//! The example plugins, as packages.
+//! Small plugins, as packages.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use bytes::Bytes;
 use plugin_package::{Folder, PackOptions, pack};
 
 /// The folder of an example plugin.
 pub fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/plugins").join(name)
+    here().join("../../examples/plugins").join(name)
 }
 
 /// A package of an example plugin.
-pub fn package(name: &str) -> Result<Vec<u8>> {
-    Ok(pack(&Folder::open(&folder(name))?, &PackOptions::default())?)
+pub fn package(name: &str) -> Result<Bytes> {
+    pack_folder(&folder(name))
+}
+
+/// A plugin without the SDK that answers with `answer`; another answer is another package of the same version.
+///
+/// `files` replaces files of it, or adds some.
+pub fn light(answer: &str, files: &[(&str, &str)]) -> Result<Bytes> {
+    let scratch = tempfile::tempdir()?;
+    copy(&here().join("plugins/light"), scratch.path())?;
+    std::fs::write(scratch.path().join("answer.txt"), answer)?;
+    for (path, content) in files {
+        let path = scratch.path().join(path);
+        std::fs::create_dir_all(path.parent().context("a file without a folder")?)?;
+        std::fs::write(path, content)?;
+    }
+    pack_folder(scratch.path())
+}
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn pack_folder(folder: &Path) -> Result<Bytes> {
+    Ok(pack(&Folder::open(folder)?, &PackOptions::default())?)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?
+        } else {
+            drop(std::fs::copy(entry.path(), target)?)
+        }
+    }
+    Ok(())
 }

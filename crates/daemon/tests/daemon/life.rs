@@ -1,0 +1,72 @@
+//! The main job: a plugin is uploaded, installed, called, removed.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use plugin_testkit::plugins;
+use serde_json::json;
+
+use crate::{daemon, tenant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workspaces_share_a_plugin_and_nothing_else() -> Result<()> {
+    let running = daemon()?.start().await?;
+    let (one, other) = (running.client(&tenant())?, running.client(&tenant())?);
+    let package = plugins::light("shared", &[])?;
+    let (first, second) = tokio::join!(one.install_package(&package), other.install_package(&package));
+    assert_eq!(first?, second?);
+    for client in [&one, &other] {
+        let events = client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await?;
+        assert_eq!(events[0]["message"]["text"], "shared");
+    }
+    let rows = one.get("management/list?page=1&page_size=10").await?;
+    let installation = rows["list"][0]["id"].as_str().unwrap();
+    one.post("management/uninstall", &json!({"plugin_installation_id": installation})).await?;
+    let refused = one.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await;
+    assert!(refused.unwrap_err().to_string().contains("plugin not found"));
+    assert!(other.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await.is_ok());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_right_after_a_restart_waits_for_the_plugin() -> Result<()> {
+    let running = daemon()?.start().await?;
+    let client = running.client(&tenant())?;
+    client.install_package(&plugins::light("still there", &[])?).await?;
+    let settings = running.terminate().await?;
+    let running = settings.start().await?;
+    let client = running.client(client.tenant())?;
+    let events = client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await?;
+    assert_eq!(events[0]["message"]["text"], "still there");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_running_calls_end() -> Result<()> {
+    let running = daemon()?.start().await?;
+    let client = running.client(&tenant())?;
+    client.install_package(&plugins::light("slow", &[])?).await?;
+    let mut events = client.invoke_tool("testkit/light", "light", "answer", json!({"seconds": 2})).await?;
+    let begun = Instant::now();
+    let ending = tokio::spawn(running.terminate());
+    assert_eq!(events.next().await?.unwrap()["message"]["text"], "slow");
+    assert_eq!(events.next().await?, None);
+    ending.await??;
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_made_at_the_first_start_and_kept() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let running = daemon()?.without("SERVER_KEY").without("DIFY_INNER_API_KEY").start().await?;
+    let key = running.folder().join("data/server.key");
+    let first = std::fs::read_to_string(&key)?;
+    assert_eq!(std::fs::metadata(&key)?.permissions().mode() & 0o777, 0o600);
+    assert!(!running.log().contains(first.trim()), "a log is no place for a key");
+    assert!(running.log().contains("server.key"), "an operator has to be told where it is");
+    let running = running.kill().await?.start().await?;
+    assert_eq!(std::fs::read_to_string(&key)?, first);
+    drop(running);
+    Ok(())
+}

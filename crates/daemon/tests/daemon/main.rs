@@ -1,0 +1,20 @@
+//! The daemon as a process: what its users and its operators rely on, on plugins that need no network.
+
+mod faults;
+mod kill;
+mod life;
+
+use std::path::Path;
+
+use anyhow::Result;
+use plugin_testkit::daemon::Settings;
+
+/// A daemon of the test's own, on the embedded default.
+fn daemon() -> Result<Settings> {
+    Settings::new(Path::new(env!("CARGO_BIN_EXE_dify-plugin-daemon")))
+}
+
+/// A workspace that no other test has.
+fn tenant() -> String {
+    uuid::Uuid::new_v4().to_string()
+}

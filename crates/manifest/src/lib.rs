@@ -9,12 +9,17 @@ pub mod declaration;
 mod decode;
 mod files;
 pub mod glob;
+mod icons;
 pub mod identifier;
+pub mod registration;
+pub mod rules;
+pub mod settings;
 mod timestamp;
 pub mod yaml;
 
 pub use declaration::{Category, Declaration, I18n, InvalidManifest, ProviderConfig};
 pub use decode::{DecodeError, decode};
 pub use files::{FileError, Files};
+pub use icons::{Icon, RemapError};
 pub use identifier::{InvalidIdentifier, PluginId, UniqueIdentifier};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -38,6 +38,15 @@ mod tests {
                 )
             })
             .collect();
-        insta::assert_snapshot!(summary.join("\n"), @"");
+        insta::assert_snapshot!(summary.join("\n"), @r#"
+        temperature "float" 0 0 1 2 [] en ja pt zh
+        top_p "float" 1 0 1 2 [] en ja pt zh
+        top_k "int" 50 1 100 0 [] en zh
+        presence_penalty "float" 0 0 1 2 [] en ja pt zh
+        frequency_penalty "float" 0 0 1 2 [] en ja pt zh
+        max_tokens "int" 64 1 2048 0 [] en ja pt zh
+        response_format "string" null null null null ["JSON","XML"] en ja pt zh
+        json_schema "string" null null null null [] en zh
+        "#);
     }
 }

@@ -1,0 +1,134 @@
+//! Values submitted for a plugin's fields: checking them (package-format 5.2) and hiding the secret ones (http-api 7).
+
+use serde_json::{Map, Value};
+
+use crate::ProviderConfig;
+
+#[cfg(test)]
+mod tests;
+
+/// Fields that may be submitted at once.
+const MOST_FIELDS: usize = 64;
+
+/// Why submitted settings are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSettings {
+    #[error("too many setting fields")]
+    TooMany,
+    #[error("missing required setting: {0}")]
+    Missing(String),
+    #[error("setting {0} is not a string")]
+    NotString(String),
+    #[error("setting {0} is not a valid option")]
+    NotOption(String),
+    #[error("setting {0} is not a boolean")]
+    NotBoolean(String),
+    #[error("setting {0} is not a map")]
+    NotMap(String),
+    #[error("setting {0} is not a list")]
+    NotList(String),
+    #[error("setting {name} is missing {key}")]
+    Incomplete { name: String, key: &'static str },
+    #[error("setting {0} is not a valid model config scope")]
+    Scope(String),
+}
+
+/// Checks submitted settings against the declared fields, in the order they are declared; unknown keys are ignored.
+///
+/// # Errors
+///
+/// The first field that is wrong.
+pub fn check(fields: &[ProviderConfig], settings: &Map<String, Value>) -> Result<(), InvalidSettings> {
+    if settings.len() > MOST_FIELDS {
+        return Err(InvalidSettings::TooMany);
+    }
+    for field in fields {
+        match settings.get(&field.name).filter(|value| !value.is_null()) {
+            Some(value) => check_value(field, value)?,
+            None if field.required => return Err(InvalidSettings::Missing(field.name.clone())),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_value(field: &ProviderConfig, value: &Value) -> Result<(), InvalidSettings> {
+    let name = || field.name.clone();
+    match &*field.kind {
+        "text-input" | "secret-input" => {
+            value.is_string().then_some(()).ok_or_else(|| InvalidSettings::NotString(name()))
+        }
+        "select" => {
+            let chosen = value.as_str().ok_or_else(|| InvalidSettings::NotString(name()))?;
+            let offered = field.options.iter().flatten().any(|option| option.value == chosen);
+            offered.then_some(()).ok_or_else(|| InvalidSettings::NotOption(name()))
+        }
+        "boolean" => value.is_boolean().then_some(()).ok_or_else(|| InvalidSettings::NotBoolean(name())),
+        "app-selector" => has_keys(field, value, &["app_id"]),
+        "model-selector" => check_model(field, value),
+        "array[tools]" => value.is_array().then_some(()).ok_or_else(|| InvalidSettings::NotList(name())),
+        _ => Ok(()),
+    }
+}
+
+/// Checks a chosen model. A scope of several kinds demands only what the chosen model's own kind does.
+fn check_model(field: &ProviderConfig, value: &Value) -> Result<(), InvalidSettings> {
+    has_keys(field, value, &["provider", "model", "model_type"])?;
+    let Some(scope) = field.scope.as_deref() else { return Ok(()) };
+    let members: Vec<&str> = scope.split('&').map(str::trim).collect();
+    let mut known = false;
+    for member in &members {
+        let demanded: &[&'static str] = match *member {
+            "rerank" => &["score_threshold", "top_n"],
+            "tts" => &["voice"],
+            "vision" => &["completion_params"],
+            "all" | "llm" | "text-embedding" | "speech2text" | "moderation" | "document" | "tool-call" => &[],
+            _ => continue,
+        };
+        known = true;
+        if members.len() == 1 || value.get("model_type").and_then(Value::as_str) == Some(member) {
+            has_keys(field, value, demanded)?;
+        }
+    }
+    known.then_some(()).ok_or_else(|| InvalidSettings::Scope(field.name.clone()))
+}
+
+fn has_keys(field: &ProviderConfig, value: &Value, keys: &[&'static str]) -> Result<(), InvalidSettings> {
+    let map = value.as_object().ok_or_else(|| InvalidSettings::NotMap(field.name.clone()))?;
+    match keys.iter().find(|key| !map.contains_key(**key)) {
+        None => Ok(()),
+        Some(key) => Err(InvalidSettings::Incomplete { name: field.name.clone(), key }),
+    }
+}
+
+/// A secret as clients may see it: of more than six characters the first and last two, stars for the others.
+pub fn mask(secret: &str) -> String {
+    let length = secret.chars().count();
+    let hidden = if length > 6 { 2..length - 2 } else { 0..length };
+    secret.chars().enumerate().map(|(at, character)| if hidden.contains(&at) { '*' } else { character }).collect()
+}
+
+/// Masks the values of secret fields.
+pub fn mask_secrets(fields: &[ProviderConfig], settings: &mut Map<String, Value>) {
+    for field in secrets(fields) {
+        if let Some(Value::String(secret)) = settings.get_mut(&field.name) {
+            *secret = mask(secret);
+        }
+    }
+}
+
+/// Gives secret fields that were submitted masked, and so unchanged, their old value.
+pub fn restore_masked(fields: &[ProviderConfig], old: &Map<String, Value>, submitted: &mut Map<String, Value>) {
+    for field in secrets(fields) {
+        if let (Some(Value::String(secret)), Some(Value::String(given))) =
+            (old.get(&field.name), submitted.get_mut(&field.name))
+            && mask(secret) == *given
+        {
+            given.clone_from(secret);
+        }
+    }
+}
+
+fn secrets(fields: &[ProviderConfig]) -> impl Iterator<Item = &ProviderConfig> {
+    fields.iter().filter(|field| field.kind == "secret-input")
+}

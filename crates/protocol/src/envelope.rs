@@ -171,8 +171,14 @@ mod tests {
             assert_eq!(value["event"], "backwards_response");
             assert_eq!(value["data"].to_string(), expected);
         };
-        check(Answer::Stream(&data), r#"{"backwards_request_id":"r\n","data":{"a":1},"event":"response","message":"stream"}"#);
-        check(Answer::Struct(&data), r#"{"backwards_request_id":"r\n","data":{"a":1},"event":"response","message":"struct"}"#);
+        check(
+            Answer::Stream(&data),
+            r#"{"backwards_request_id":"r\n","data":{"a":1},"event":"response","message":"stream"}"#,
+        );
+        check(
+            Answer::Struct(&data),
+            r#"{"backwards_request_id":"r\n","data":{"a":1},"event":"response","message":"struct"}"#,
+        );
         check(Answer::Error("no"), r#"{"backwards_request_id":"r\n","data":null,"event":"error","message":"no"}"#);
         check(Answer::End, r#"{"backwards_request_id":"r\n","data":null,"event":"end","message":""}"#);
     }

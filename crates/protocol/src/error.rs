@@ -52,7 +52,8 @@ impl ErrorObject {
 
     /// The document as it stands, as a string, inside the outer error.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|_| String::from(r#"{"args":null,"error_type":"PluginError","message":""}"#))
+        serde_json::to_string(self)
+            .unwrap_or_else(|_| String::from(r#"{"args":null,"error_type":"PluginError","message":""}"#))
     }
 }
 

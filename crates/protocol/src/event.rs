@@ -354,10 +354,7 @@ mod tests {
         check(r#"{"event":"session","session_id":"s","data":{"type":"stream"}}"#, &["malformed s"]);
         check(r#"{"event":"session","session_id":"s","data":null}"#, &["malformed s"]);
         check(r#"{"event":"session","session_id":"s","data":[{"type":"stream"}]}"#, &["malformed s"]);
-        check(
-            r#"{"event": "log", "data": {"level": "INFO", "message": "m", "timestamp": 1.5}}"#,
-            &["log INFO m 1.5"],
-        );
+        check(r#"{"event": "log", "data": {"level": "INFO", "message": "m", "timestamp": 1.5}}"#, &["log INFO m 1.5"]);
         check(r#"{"event":"error","data":{"error":"e"}}"#, &[r#"error {"error":"e"}"#]);
         check(r#"{"version":"0.0.1","type":"plugin"}"#, &["Other"]);
         check(r#"{"event":7}"#, &["Other"]);
@@ -384,11 +381,14 @@ mod tests {
     #[test]
     fn broken_text_is_mended() {
         let mut seen = 0;
-        read_line(b"{\"event\":\"session\",\"session_id\":\"s\",\"data\":{\"type\":\"stream\",\"data\":\"\xff\"}}", |event| {
-            let Ok(PluginEvent::Session { message, .. }) = event else { panic!("{event:?}") };
-            assert_eq!(message.data.get(), "\"\u{fffd}\"");
-            seen += 1;
-        });
+        read_line(
+            b"{\"event\":\"session\",\"session_id\":\"s\",\"data\":{\"type\":\"stream\",\"data\":\"\xff\"}}",
+            |event| {
+                let Ok(PluginEvent::Session { message, .. }) = event else { panic!("{event:?}") };
+                assert_eq!(message.data.get(), "\"\u{fffd}\"");
+                seen += 1;
+            },
+        );
         assert_eq!(seen, 1);
     }
 

@@ -9,10 +9,17 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod callback;
+pub mod chunk;
+pub mod endpoint;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod frame;
 pub mod line;
+mod message;
+pub mod request;
+pub mod shape;
 
 pub use action::{AccessType, Action};
 pub use envelope::{Origin, SessionId};

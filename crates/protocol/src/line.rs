@@ -15,7 +15,10 @@ const KEPT: usize = 256 * 1024;
 pub enum Line {
     Whole(Bytes),
     /// Longer than the limit, and gone.
-    TooLong { head: Bytes, length: usize },
+    TooLong {
+        head: Bytes,
+        length: usize,
+    },
 }
 
 /// Bytes in, lines out. Ends are `\n` or `\r\n`; empty lines are skipped.

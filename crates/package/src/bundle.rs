@@ -128,10 +128,10 @@ impl Bundle {
             return Self::load(Source::Archive(archive), Some(path.to_owned()));
         }
         let bundle = Self::load(Source::Folder(Folder::open(path)?), Some(path.to_owned()))?;
-        match path.join(ASSETS).is_dir() {
-            true => Ok(bundle),
-            false => Err(FileError::NotFound { path: ASSETS.to_owned() }.into()),
+        if !path.join(ASSETS).is_dir() {
+            return Err(FileError::NotFound { path: ASSETS.to_owned() }.into());
         }
+        Ok(bundle)
     }
 
     fn load(source: Source, path: Option<PathBuf>) -> Result<Self, BundleError> {
@@ -171,7 +171,7 @@ impl Bundle {
         match self.changed.get(path) {
             Some(Some(content)) => return Ok(content.clone()),
             Some(None) => return Err(not_found()),
-            None if !is_clean(path) => return Err(not_found()),
+            None if path == "." || !is_clean(path) => return Err(not_found()),
             None => {}
         }
         match self.source.files().read(&format!("{ASSETS}{path}")) {

@@ -22,7 +22,7 @@ pub use self::checksum::checksum;
 pub use self::extract::ExtractError;
 pub use self::folder::{Folder, FolderError};
 pub use self::ignore::IgnoreRules;
-pub use self::media::{ASSETS, asset_id, asset_names, read_asset};
+pub use self::media::{ASSETS, IconError, asset_id, asset_names, read_asset, remap_icons};
 pub use self::pack::{PackError, PackOptions, TooLarge, pack};
 pub use self::package::{Package, PackageError};
 pub use self::readme::{ReadmeError, readmes};

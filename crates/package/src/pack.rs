@@ -7,9 +7,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use plugin_manifest::{DecodeError, FileError, Files};
+use plugin_manifest::rules::{Scope, Violation, violations};
+use plugin_manifest::{Declaration, DecodeError, FileError, Files};
 
 use crate::folder::Folder;
+use crate::media::{ASSETS, read_asset};
 use crate::package::{Package, PackageError};
 use crate::signature::TrustedKeys;
 use crate::zip::{ArchiveWriter, Limits};
@@ -38,6 +40,17 @@ pub enum PackError {
     /// Its declarations cannot be read.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// `manifest.yaml` breaks the strict rules (package-format 4).
+    #[error("{}", .0.iter().map(|rule| format!("{rule} ({}: {})", rule.path, rule.reason)).collect::<Vec<_>>().join("\n"))]
+    Rules(Vec<Violation>),
+    /// An icon is not among the assets.
+    #[error("{place} not found: there is no file {path}\nassets invalid")]
+    Icon {
+        /// Which icon it is.
+        place: String,
+        /// Where it should be.
+        path: String,
+    },
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
@@ -47,7 +60,7 @@ pub enum PackError {
     /// The package lacks what the folder has, because an ignore rule hides it or its path is written so that only a
     /// folder understands it.
     #[error("the package would be refused: {0} (is the file ignored, or does its path start with ./?)")]
-    Refused(#[from] PackageError),
+    Refused(String),
     /// The archive cannot be put together.
     #[error("failed to write the archive: {0}")]
     Write(#[from] std::io::Error),
@@ -80,7 +93,14 @@ impl fmt::Display for TooLarge {
 ///
 /// What is packed is read back as a daemon would read it.
 pub fn pack(folder: &Folder, options: &PackOptions) -> Result<Bytes, PackError> {
-    plugin_manifest::decode(folder)?;
+    let declaration = plugin_manifest::decode(folder)?;
+    let violations = violations(&declaration, Scope::Manifest);
+    if !violations.is_empty() {
+        return Err(PackError::Rules(violations));
+    }
+    if let Some((place, name)) = missing_icon(&declaration, folder)? {
+        return Err(PackError::Icon { place, path: format!("{ASSETS}/{name}") });
+    }
     let output = options.output.as_ref().and_then(|path| fs::canonicalize(path).ok());
     let is_output = |path: &str| output.is_some() && fs::canonicalize(folder.root().join(path)).ok() == output;
     let mut sources: BTreeMap<String, Option<&[u8]>> =
@@ -97,9 +117,31 @@ pub fn pack(folder: &Folder, options: &PackOptions) -> Result<Bytes, PackError> 
         writer.add(path, &content)?;
     }
     let package = Bytes::from(writer.finish(&[])?);
-    let limits = Limits { uncompressed: u64::MAX, ..Limits::default() };
-    Package::open(package.clone(), &limits)?.declaration(&TrustedKeys::default())?;
+    read_back(package.clone())?;
     Ok(package)
+}
+
+/// Decodes a package as a daemon does when it is uploaded.
+fn read_back(package: Bytes) -> Result<(), PackError> {
+    let refused = |error: PackageError| PackError::Refused(error.to_string());
+    // Of any size: the limit has been checked.
+    let limits = Limits { uncompressed: u64::MAX, ..Limits::default() };
+    let package = Package::open(package, &limits).map_err(refused)?;
+    let declaration = package.declaration(&TrustedKeys::default()).map_err(refused)?;
+    match missing_icon(&declaration, &package)? {
+        Some((place, name)) => Err(PackError::Refused(format!("{place} not found: {ASSETS}/{name}"))),
+        None => Ok(()),
+    }
+}
+
+/// The first icon that is not among the assets: which one it is, and its name.
+fn missing_icon(declaration: &Declaration, files: &dyn Files) -> Result<Option<(String, String)>, FileError> {
+    for icon in declaration.icons() {
+        if read_asset(files, icon.name)?.is_none() {
+            return Ok(Some((icon.place, icon.name.to_owned())));
+        }
+    }
+    Ok(None)
 }
 
 /// The sizes of the files packed so far.

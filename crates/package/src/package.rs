@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checksum::{ContentDigest, combine};
 use crate::signature::{self, SignatureError, TrustedKeys, Verification};
-use crate::zip::{Archive, Limits, ZipError};
+use crate::zip::{Archive, Entry, Limits, ZipError};
 
 /// Why a package cannot be used. Texts are the reference's as far as it has one, followed by the cause.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ impl Package {
     /// The checksum, 64 lower-case hexadecimal digits (package-format 2). Reads every content.
     pub fn checksum(&self) -> Result<String, PackageError> {
         let digests = self.digests()?;
-        let names = self.archive.entries().iter().map(|entry| entry.name());
+        let names = self.archive.entries().iter().map(Entry::name);
         Ok(combine(names.zip(digests.iter().copied()).collect()))
     }
 
@@ -113,13 +113,12 @@ impl Package {
         let mut digests: Vec<ContentDigest> = Vec::with_capacity(self.archive.entries().len());
         for entry in self.archive.entries() {
             let first = self.archive.position(entry.name()).and_then(|index| digests.get(index)).copied();
-            let digest = match first {
-                Some(digest) => digest,
-                None => {
-                    let mut hash = Sha256::new();
-                    self.archive.inflate(entry, |chunk| hash.update(chunk))?;
-                    hash.finalize().into()
-                }
+            let digest = if let Some(digest) = first {
+                digest
+            } else {
+                let mut hash = Sha256::new();
+                self.archive.inflate(entry, |chunk| hash.update(chunk))?;
+                hash.finalize().into()
             };
             digests.push(digest);
         }

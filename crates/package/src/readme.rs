@@ -50,7 +50,34 @@ fn language_of(path: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::language_of;
+    use super::*;
+    use crate::testing::{self, PLUGIN, plugin_with};
+
+    #[test]
+    fn readmes_in_their_languages() {
+        let files = plugin_with(&[
+            ("readme/README_zh_Hans.md", Some("# 小")),
+            ("readme/README_en_US.md", Some("# Other")),
+            ("readme/notes.md", Some("")),
+        ]);
+        let found = readmes(&testing::package(&files)).unwrap();
+        let expected = [("en_US", "# Other"), ("zh_Hans", "# 小")];
+        assert_eq!(found, expected.map(|(language, text)| (language.to_owned(), text.to_owned())).into());
+    }
+
+    #[test]
+    fn folders_need_no_translations() {
+        let root = tempfile::tempdir().unwrap();
+        testing::write(root.path(), &PLUGIN);
+        let folder = crate::Folder::open(root.path()).unwrap();
+        assert_eq!(readmes(&folder).unwrap(), [("en_US".to_owned(), "# Small\n".to_owned())].into());
+    }
+
+    #[test]
+    fn a_plugin_without_a_readme() {
+        let error = readmes(&testing::package(&plugin_with(&[("README.md", None)]))).unwrap_err();
+        assert_eq!(error.to_string(), "open README.md: file does not exist\nen_US readme not found");
+    }
 
     #[test]
     fn languages() {

@@ -9,16 +9,20 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+#[cfg(test)]
+pub(crate) use self::keys::generate;
 pub use self::keys::{KeyError, KeyPairPem, Signer, SigningKey, TrustedKeys, generate_key_pair};
 pub use self::policy::{Policy, PolicyError};
 pub use self::sign::{InvalidCategory, SignError, category, sign};
 use crate::checksum::ContentDigest;
-use crate::zip::{Archive, ZipError};
+use crate::zip::{Archive, Entry, ZipError};
 
 /// Name of the entry that holds the record of the category.
 pub const RECORD: &str = ".verification.dify.json";
 /// Category of packages that were signed before there were records.
 const DEFAULT_CATEGORY: &str = "langgenius";
+/// Records under another name are looked for in entries of up to so many bytes; signers write them much smaller.
+const LARGEST_RECORD: u64 = 4096;
 
 /// What a good signature says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,6 +95,14 @@ struct Record {
     names: Option<String>,
 }
 
+impl Record {
+    fn parse(content: &[u8]) -> Result<Self, serde_json::Error> {
+        // A struct by itself could also be read from an array.
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(content)?;
+        serde_json::from_value(object.into())
+    }
+}
+
 /// Checks an archive's signature, whose entries have these digests. `None` says that it has none.
 pub(crate) fn verify(
     archive: &Archive,
@@ -106,7 +118,7 @@ pub(crate) fn verify(
         BASE64.decode(&comment.signature).map_err(|error| SignatureError::Comment(format!("base64: {error}")))?;
     let signer = keys.signer_of(&message(digests, comment.time), &signature).ok_or(SignatureError::Untrusted)?;
     let record = find_record(archive)?;
-    let names: Vec<&str> = archive.entries().iter().map(|entry| entry.name()).filter(|name| *name != RECORD).collect();
+    let names: Vec<&str> = archive.entries().iter().map(Entry::name).filter(|name| *name != RECORD).collect();
     refuse_duplicates(&names)?;
     let signed_names = record.as_ref().and_then(|record| record.names.as_deref());
     let names = match signed_names {
@@ -141,13 +153,16 @@ fn find_record(archive: &Archive) -> Result<Option<Record>, SignatureError> {
         return Err(SignatureError::RecordMoved);
     }
     let Some(last) = archive.entries().last() else { return Ok(None) };
+    let is_record = last.name() == RECORD;
+    if !is_record && last.size() > LARGEST_RECORD {
+        return Ok(None);
+    }
     let content = archive.find(last.name()).map(|entry| archive.content(entry)).transpose()?.unwrap_or_default();
-    let parsed: Result<Record, _> = serde_json::from_slice(&content);
-    match (last.name() == RECORD, parsed) {
-        (true, Ok(record)) => Ok(Some(record)),
-        (true, Err(error)) => Err(SignatureError::Record(error.to_string())),
-        (false, Ok(Record { authorized_category: Some(_), .. })) => Err(SignatureError::RecordMoved),
-        (false, _) => Ok(None),
+    match Record::parse(&content) {
+        Ok(record) if is_record => Ok(Some(record)),
+        Err(error) if is_record => Err(SignatureError::Record(error.to_string())),
+        Ok(Record { authorized_category: Some(_), .. }) => Err(SignatureError::RecordMoved),
+        Ok(_) | Err(_) => Ok(None),
     }
 }
 

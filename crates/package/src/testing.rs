@@ -1,10 +1,12 @@
 //! Packages and folders for tests.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
 use crate::package::Package;
+use crate::signature::{self, KeyPairPem};
 use crate::zip::{ArchiveWriter, Limits};
 
 /// A small tool plugin's files.
@@ -62,4 +64,15 @@ pub(crate) fn plugin_with(changes: &[(&str, Option<&str>)]) -> Vec<(String, Stri
         }
     }
     files.into_iter().collect()
+}
+
+/// A pair of keys of this run.
+pub(crate) fn key_pair() -> &'static KeyPairPem {
+    static PAIR: OnceLock<KeyPairPem> = OnceLock::new();
+    PAIR.get_or_init(new_key_pair)
+}
+
+/// Another pair of keys; of 2048 bits, which are faster to make than those in use.
+pub(crate) fn new_key_pair() -> KeyPairPem {
+    signature::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap()
 }

@@ -112,23 +112,21 @@ impl Read for Value {
 impl BundleManifest {
     /// The top-level entry of a key as YAML; `None` for keys the manifest does not have.
     pub(super) fn block(&self, key: &str) -> Option<String> {
-        let text = |text: &str| Some(format!("{key}: {}\n", scalar(text)));
-        match key {
-            "name" => text(&self.name),
-            "icon" => text(&self.icon),
-            "version" => text(&self.version),
-            "author" => text(&self.author),
-            "type" => text(&self.kind),
-            "labels" => Some(languages(key, &self.labels)),
-            "description" => Some(languages(key, &self.description)),
-            "dependencies" => Some(self.dependencies_block()),
-            "tags" if self.tags.is_empty() => Some("tags: []\n".to_owned()),
-            "tags" => Some(format!(
-                "tags:\n{}",
-                self.tags.iter().map(|tag| format!("  - {}\n", scalar(tag))).collect::<String>()
-            )),
-            _ => None,
-        }
+        let lines = match key {
+            "name" => inline(key, &scalar(&self.name)),
+            "icon" => inline(key, &scalar(&self.icon)),
+            "version" => inline(key, &scalar(&self.version)),
+            "author" => inline(key, &scalar(&self.author)),
+            "type" => inline(key, &scalar(&self.kind)),
+            "labels" => nested(key, languages(&self.labels)),
+            "description" => nested(key, languages(&self.description)),
+            "dependencies" if self.dependencies.is_empty() => inline(key, "[]"),
+            "dependencies" => nested(key, self.dependencies.iter().flat_map(Dependency::lines)),
+            "tags" if self.tags.is_empty() => inline(key, "[]"),
+            "tags" => nested(key, self.tags.iter().map(|tag| format!("  - {}", scalar(tag)))),
+            _ => return None,
+        };
+        Some(lines.join("\n") + "\n")
     }
 
     /// The whole manifest as YAML.
@@ -136,37 +134,32 @@ impl BundleManifest {
         let keys = ["name", "labels", "description", "icon", "version", "author", "type", "dependencies", "tags"];
         keys.iter().filter_map(|key| self.block(key)).collect()
     }
+}
 
-    fn dependencies_block(&self) -> String {
-        let mut block = String::from("dependencies:");
-        for dependency in &self.dependencies {
-            let (kind, field, value) = match dependency {
-                Dependency::Github { repo_pattern } => ("github", "repo_pattern", repo_pattern),
-                Dependency::Marketplace { marketplace_pattern } => {
-                    ("marketplace", "marketplace_pattern", marketplace_pattern)
-                }
-                Dependency::Package { path } => ("package", "path", path),
-                Dependency::Unknown => {
-                    block.push_str("\n  - type: unknown");
-                    continue;
-                }
-            };
-            let value = scalar(value);
-            block.push_str(&format!("\n  - type: {kind}\n    value:\n      {field}: {value}"));
-        }
-        block.push_str(if self.dependencies.is_empty() { " []\n" } else { "\n" });
-        block
+impl Dependency {
+    /// An item of the list of dependencies as YAML.
+    fn lines(&self) -> Vec<String> {
+        let (kind, field, value) = match self {
+            Self::Github { repo_pattern } => ("github", "repo_pattern", repo_pattern),
+            Self::Marketplace { marketplace_pattern } => ("marketplace", "marketplace_pattern", marketplace_pattern),
+            Self::Package { path } => ("package", "path", path),
+            Self::Unknown => return vec!["  - type: unknown".to_owned()],
+        };
+        let value = scalar(value);
+        vec![format!("  - type: {kind}"), "    value:".to_owned(), format!("      {field}: {value}")]
     }
 }
 
-fn languages(key: &str, text: &I18n) -> String {
-    let mut block = format!("{key}:\n");
-    for (language, text) in
-        [("en_US", &text.en_us), ("ja_JP", &text.ja_jp), ("zh_Hans", &text.zh_hans), ("pt_BR", &text.pt_br)]
-    {
-        if language == "en_US" || !text.is_empty() {
-            block.push_str(&format!("  {language}: {}\n", scalar(text)));
-        }
-    }
-    block
+fn inline(key: &str, value: &str) -> Vec<String> {
+    vec![format!("{key}: {value}")]
+}
+
+fn nested(key: &str, lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    std::iter::once(format!("{key}:")).chain(lines).collect()
+}
+
+fn languages(text: &I18n) -> impl Iterator<Item = String> {
+    let all = [("en_US", &text.en_us), ("ja_JP", &text.ja_jp), ("zh_Hans", &text.zh_hans), ("pt_BR", &text.pt_br)];
+    let given = all.into_iter().filter(|(language, text)| *language == "en_US" || !text.is_empty());
+    given.map(|(language, text)| format!("  {language}: {}", scalar(text)))
 }

@@ -263,15 +263,21 @@ impl fmt::Debug for KeyPairPem {
 ///
 /// When the system has no randomness.
 pub fn generate_key_pair() -> Result<KeyPairPem, KeyError> {
+    generate(KeySize::Rsa4096)
+}
+
+/// Makes a pair of RSA keys.
+pub(crate) fn generate(size: KeySize) -> Result<KeyPairPem, KeyError> {
     let fail = |cause: &str| invalid("the new key", cause);
-    let pair = KeyPair::generate(KeySize::Rsa4096).map_err(|_| fail("generation failed"))?;
+    let pair = KeyPair::generate(size).map_err(|_| fail("generation failed"))?;
     let pkcs8 = pair.as_der().map_err(|_| fail("it cannot be encoded"))?;
     let pkcs1 = private_key_of(pkcs8.as_ref()).ok_or_else(|| fail("it cannot be encoded"))?;
-    let encode = |tag: &str, der: &[u8]| {
-        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        pem::encode_config(&Pem::new(tag, der), config)
-    };
     Ok(KeyPairPem { private: encode(PRIVATE_PKCS1, pkcs1), public: encode(PUBLIC_PKCS1, pair.public_key().as_ref()) })
+}
+
+fn encode(tag: &str, der: &[u8]) -> String {
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&Pem::new(tag, der), config)
 }
 
 /// The key inside a PKCS#8 structure: the octet string after the version and the algorithm (RFC 5208).

@@ -26,7 +26,7 @@ pub enum PolicyError {
 
 impl Policy {
     /// Whether a package by `author` with this verification may be installed.
-    pub fn check(&self, author: &str, verification: Option<&Verification>) -> Result<(), PolicyError> {
+    pub fn check(self, author: &str, verification: Option<&Verification>) -> Result<(), PolicyError> {
         if self.require && verification.is_none() {
             return Err(PolicyError::BadSignature);
         }

@@ -26,7 +26,7 @@ use registry::{Group, Reader};
 pub use report::ConfigError;
 pub use secret::Secret;
 pub use text::{dump, example, reference};
-pub use unknown::{Unknown, unknown};
+pub use unknown::{Unknown, unknown, warn_about};
 
 macro_rules! config {
     ($($(#[doc = $doc:literal])+ $field:ident: $group:ident,)+) => {

@@ -1,8 +1,19 @@
 //! The HTTP API as Dify calls it (http-api): listener, envelope, binding, streams, routes.
 
+pub mod auth;
 pub mod bind;
 pub mod envelope;
+pub mod front;
+pub mod routes;
+pub mod server;
 pub mod sse;
+pub mod table;
+pub mod upload;
+
+mod health;
+mod metrics;
+mod pprof;
 
 pub use bind::{Bound, Validate, Violations};
 pub use envelope::{Answer, Managed, Success};
+pub use front::{Front, SentUri};

@@ -2,6 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod base;
+pub mod catalog;
+pub mod command;
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod install;
+pub mod lifecycle;
+pub mod management;
+pub mod packages;
+pub mod telemetry;

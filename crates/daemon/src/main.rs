@@ -1,2 +1,77 @@
-//! The daemon's command line.
-fn main() {}
+//! The daemon's program: reads the command line and the environment, then wires the parts together.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+use plugin_daemon::app::App;
+use plugin_daemon::base::{Base, VERSION};
+use plugin_daemon::command::{self, Command};
+use plugin_daemon::config::{self, Config, ConfigError};
+use plugin_daemon::http::{Front, server};
+use plugin_daemon::lifecycle::init;
+use plugin_daemon::telemetry::{LogHandle, logs};
+
+fn main() -> ExitCode {
+    if init::is_needed() {
+        return init::run().unwrap_or_else(|error| fail(&error.into()));
+    }
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let done = match Command::parse(arguments.iter().map(String::as_str)) {
+        Ok(Command::Serve) => serve(),
+        Ok(Command::Print(page)) => command::print(page).map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Ok(Command::Health) => health(),
+        Err(error) => Err(error.into()),
+    };
+    done.unwrap_or_else(|error| fail(&error))
+}
+
+/// Tells why on standard error; a bad configuration has exit statuses of its own.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // there is nobody left to tell when this fails too
+    let _ = writeln!(io::stderr(), "{error:#}");
+    error.downcast_ref::<ConfigError>().map_or(ExitCode::FAILURE, |error| ExitCode::from(error.exit_code()))
+}
+
+fn health() -> anyhow::Result<ExitCode> {
+    command::health(&Config::from_env()?).context("the plugin daemon does not answer")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve() -> anyhow::Result<ExitCode> {
+    let mut config = Config::from_env()?;
+    let zone = TimeZone::get(&config.server.time_zone).context("SERVER_TZ")?;
+    let log = logs::init(&config.log, zone)?;
+    config::warn_about(&config::environment());
+    let served = config.ensure_keys().map_err(anyhow::Error::from).and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(run(config, log.clone()))
+    });
+    log.flush();
+    served
+}
+
+async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
+    let listener = server::bind(&config.server).await?;
+    tracing::info!(version = VERSION, address = %listener.local_addr()?, "plugin daemon is listening");
+    let base = Base::new(config);
+    let lifecycle = base.lifecycle.clone();
+    log.switch_on_signals(&lifecycle)?;
+    let front = Front::new(base.clone());
+    let max_connections = base.config.server.max_connections;
+    let server = tokio::spawn(server::serve(listener, front.clone(), max_connections, lifecycle.clone()));
+
+    front.open(App { base: base.clone() });
+
+    let drained = async {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the HTTP server failed");
+        }
+    };
+    let told = lifecycle.run(drained, base.config.server.drain_timeout).await?;
+    tracing::info!("stopped");
+    Ok(if told { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

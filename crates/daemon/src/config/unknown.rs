@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::GROUPS;
-use super::registry::Variable;
+use super::registry::{Flag, Variable};
 
 /// First parts of names that only this daemon reads. Others, such as `REDIS_` or `LOG_`, are often shared with Dify's API
 /// server, whose variables are none of our business.
@@ -51,6 +51,23 @@ pub fn unknown(environment: &BTreeMap<String, String>) -> Vec<Unknown> {
             (ours || meant.is_some()).then(|| Unknown { name: name.clone(), meant })
         })
         .collect()
+}
+
+/// Logs what is set and does not do what one may expect: unknown variables, and known ones without effect.
+pub fn warn_about(environment: &BTreeMap<String, String>) {
+    for Unknown { name, meant } in unknown(environment) {
+        match meant {
+            Some(meant) => tracing::warn!(variable = name, meant, "unknown variable, perhaps misspelt"),
+            None => tracing::warn!(variable = name, "unknown variable"),
+        }
+    }
+    for variable in GROUPS.iter().flat_map(|group| group.variables) {
+        let text = names(variable).find_map(|name| environment.get(name)).filter(|text| !text.is_empty());
+        let changed = text.is_some_and(|text| Some(text.as_str()) != variable.default);
+        if changed && variable.is(Flag::NotYet) {
+            tracing::warn!(variable = variable.name, "this variable has no effect yet");
+        }
+    }
 }
 
 fn names(variable: &'static Variable) -> impl Iterator<Item = &'static str> {

@@ -1,0 +1,121 @@
+//! The listener: accepts, bounds and ends connections.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::front::Front;
+use crate::config::Server as Settings;
+use crate::lifecycle::Lifecycle;
+
+/// How long a connection may take for the head of a request, or rest between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long answers that were cut may take to leave.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// How long to wait after a failed accept, which is mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen on {host}:{port} (SERVER_HOST, SERVER_PORT): {source}")]
+pub struct BindError {
+    host: String,
+    port: u16,
+    source: io::Error,
+}
+
+/// Opens the port.
+pub async fn bind(settings: &Settings) -> Result<TcpListener, BindError> {
+    let (host, port) = (settings.host.as_str(), settings.port);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    TcpListener::bind((bare, port)).await.map_err(|source| BindError { host: host.to_owned(), port, source })
+}
+
+/// Serves until the daemon stops: accepts until the soft stop, then waits for the connections to end, and drops them
+/// soon after the hard stop.
+pub async fn serve(listener: TcpListener, front: Arc<Front>, max_connections: u32, lifecycle: Lifecycle) {
+    let slots = Arc::new(Semaphore::new(usize::try_from(max_connections).unwrap_or(Semaphore::MAX_PERMITS)));
+    let connections = TaskTracker::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let accept = async {
+        loop {
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let (stream, peer) = accept(&listener).await;
+            let connection = connection(http.clone(), stream, peer, Arc::clone(&front), lifecycle.clone());
+            connections.spawn(async move {
+                connection.await;
+                drop(slot);
+            });
+        }
+    };
+    lifecycle.soft().run_until_cancelled(accept).await;
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    http: http1::Builder,
+    stream: TcpStream,
+    peer: SocketAddr,
+    front: Arc<Front>,
+    lifecycle: Lifecycle,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    }
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let front = Arc::clone(&front);
+        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer.ip()).await) }
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = lifecycle.soft().cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = &mut connection => ended,
+                () = cut(lifecycle.hard()) => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "connection ended early");
+    }
+}
+
+async fn cut(hard: &CancellationToken) {
+    hard.cancelled().await;
+    tokio::time::sleep(CUT_GRACE).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! What an operator sees: logs, traces, metrics (cluster-serverless-observability 6).
+
+pub mod logs;
+pub mod metrics;
+pub mod trace;
+
+pub use logs::LogHandle;
+pub use metrics::Metrics;
+pub use trace::{RequestContext, TraceContext};

@@ -1,0 +1,152 @@
+//! One thread that writes log lines, so that a slow terminal or disk never stalls a request.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use super::LogError;
+
+/// Lines that may wait; further ones are counted and dropped.
+const QUEUE: usize = 8192;
+
+enum Message {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// Handle on the thread.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    queue: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// Starts the thread, which writes to standard output and to `file`.
+    pub(super) fn start(file: Option<&Path>) -> Result<Self, LogError> {
+        let file = file.map(|path| open(path).map_err(|source| LogError::File { path: path.to_owned(), source }));
+        let mut outputs: Vec<Box<dyn Write + Send>> = vec![Box::new(io::stdout())];
+        if let Some(file) = file.transpose()? {
+            outputs.push(Box::new(file));
+        }
+        Self::over(outputs).map_err(LogError::Thread)
+    }
+
+    fn over(outputs: Vec<Box<dyn Write + Send>>) -> io::Result<Self> {
+        let (queue, messages) = sync_channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&dropped);
+        std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || write(outputs, &messages, &counter))?;
+        Ok(Self { queue, dropped })
+    }
+
+    /// Queues a line, which ends with a line feed.
+    pub(super) fn write(&self, line: Vec<u8>) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Line(line)) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until every line queued so far is written.
+    pub(super) fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if self.queue.send(Message::Flush(done)).is_ok() {
+            // an error means that the thread has ended, and with it the queue
+            let _ = written.recv();
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+fn write(mut outputs: Vec<Box<dyn Write + Send>>, messages: &Receiver<Message>, dropped: &AtomicU64) {
+    let mut batch = Vec::new();
+    // there is no one to tell that the log cannot be written; the next line is tried again
+    let mut put = |batch: &mut Vec<u8>| {
+        for output in &mut outputs {
+            let _ = output.write_all(batch).and_then(|()| output.flush());
+        }
+        batch.clear();
+    };
+    while let Ok(message) = messages.recv() {
+        let mut next = Some(message);
+        while let Some(message) = next {
+            match message {
+                Message::Line(line) => batch.extend_from_slice(&line),
+                Message::Flush(done) => {
+                    put(&mut batch);
+                    let _ = done.send(());
+                }
+            }
+            next = if batch.len() < 64 * 1024 { messages.try_recv().ok() } else { None };
+        }
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            batch.extend_from_slice(
+                format!("({lost} log lines lost, they came faster than they can be written)\n").as_bytes(),
+            );
+        }
+        put(&mut batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn lines_reach_the_file_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs/daemon.log");
+        let file = open(&path).unwrap();
+        let writer = Writer::over(vec![Box::new(file)]).unwrap();
+        for number in 0..1000 {
+            writer.write(format!("{number}\n").into_bytes());
+        }
+        writer.flush();
+        let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    /// Takes nothing until it is told to.
+    struct Stuck(Receiver<()>, Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stuck_output_costs_lines_not_time() {
+        let (go, wait) = sync_channel(0);
+        let written = Arc::default();
+        let writer = Writer::over(vec![Box::new(Stuck(wait, Arc::clone(&written)))]).unwrap();
+        for _ in 0..3 * QUEUE {
+            writer.write(b"x\n".to_vec());
+        }
+        drop(go);
+        writer.flush();
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("log lines lost"), "{}", text.len());
+    }
+}

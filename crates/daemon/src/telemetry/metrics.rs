@@ -1,0 +1,383 @@
+//! Prometheus metrics under the reference's names (cluster-serverless-observability 6.3), each counted exactly once.
+
+mod exposition;
+mod process;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+
+pub use exposition::{Exposition, Format};
+
+/// Upper bounds, in seconds, of the reference's histograms.
+const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The same, and more for what may take minutes.
+const LONG_BUCKETS: [f64; 16] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+
+type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+macro_rules! label_values {
+    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $word_doc:literal])+ $variant:ident $word:literal,)+ })+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+            pub enum $name {
+                $($(#[doc = $word_doc])+ $variant,)+
+            }
+
+            impl $name {
+                /// The word in the label.
+                pub const fn as_str(self) -> &'static str {
+                    match self {
+                        $(Self::$variant => $word,)+
+                    }
+                }
+            }
+
+            impl EncodeLabelValue for $name {
+                fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+                    EncodeLabelValue::encode(&self.as_str(), encoder)
+                }
+            }
+        )+
+    };
+}
+
+label_values! {
+    /// On what a plugin runs.
+    RuntimeKind {
+        /// A process of this node.
+        Local "local",
+        /// A developer's machine.
+        Remote "remote",
+        /// A function.
+        Serverless "serverless",
+        /// It was not found out.
+        Unknown "unknown",
+    }
+
+    /// How a call ended.
+    Outcome {
+        /// The plugin ended its answer.
+        Success "success",
+        /// The plugin, its runtime or the daemon failed.
+        Error "error",
+        /// The client went away.
+        ClientDisconnect "client_disconnect",
+        /// The time limit was reached.
+        Timeout "timeout",
+    }
+
+    /// How an installation or a storage operation ended.
+    Success {
+        /// Well.
+        Success "success",
+        /// Not well.
+        Failed "failed",
+    }
+}
+
+/// Whose call it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Invocation {
+    /// `author/name`.
+    pub plugin_id: Arc<str>,
+    /// `tool`, `model`, `endpoint`, ...: the type of the protocol.
+    pub plugin_type: &'static str,
+    /// On what it runs.
+    pub runtime_type: RuntimeKind,
+    /// The action.
+    pub operation: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InvocationEnd {
+    plugin_id: Arc<str>,
+    plugin_type: &'static str,
+    runtime_type: RuntimeKind,
+    operation: &'static str,
+    status: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActiveInvocation {
+    plugin_id: Arc<str>,
+    plugin_type: &'static str,
+    runtime_type: RuntimeKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HttpRequest {
+    method: String,
+    endpoint: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HttpRoute {
+    method: String,
+    endpoint: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Plugin {
+    plugin_id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Installation {
+    plugin_id: String,
+    status: Success,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginRuntime {
+    plugin_id: String,
+    runtime_type: RuntimeKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Runtime {
+    runtime_type: RuntimeKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StorageOperation {
+    operation: &'static str,
+    storage_type: String,
+    status: Success,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StorageKind {
+    operation: &'static str,
+    storage_type: String,
+}
+
+/// The metrics of the process. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    http_requests: Family<HttpRequest, Counter>,
+    http_duration: Histograms<HttpRoute>,
+    invocations: Family<InvocationEnd, Counter>,
+    invocation_duration: Histograms<Invocation>,
+    invocations_active: Family<ActiveInvocation, Gauge>,
+    installations: Family<Installation, Counter>,
+    installation_duration: Histograms<Plugin>,
+    runtime_status: Family<PluginRuntime, FloatGauge>,
+    restarts: Family<PluginRuntime, Counter>,
+    active_plugins: Family<Runtime, Gauge>,
+    active_sessions: Gauge,
+    storage_operations: Family<StorageOperation, Counter>,
+    storage_duration: Histograms<StorageKind>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let short: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let long: fn() -> Histogram = || Histogram::new(LONG_BUCKETS);
+        // counters get their `_total` from the library
+        let inner = Inner {
+            http_requests: register(&mut registry, "plugin_http_requests", "Requests", Family::default()),
+            http_duration: register(
+                &mut registry,
+                "plugin_http_request_duration_seconds",
+                "Time from a request to the end of its answer",
+                Family::new_with_constructor(short),
+            ),
+            invocations: register(&mut registry, "plugin_invocations", "Ended calls of plugins", Family::default()),
+            invocation_duration: register(
+                &mut registry,
+                "plugin_invocation_duration_seconds",
+                "Time of a call",
+                Family::new_with_constructor(long),
+            ),
+            invocations_active: register(
+                &mut registry,
+                "plugin_invocations_active",
+                "Calls that are running",
+                Family::default(),
+            ),
+            installations: register(&mut registry, "plugin_installations", "Ended installations", Family::default()),
+            installation_duration: register(
+                &mut registry,
+                "plugin_installation_duration_seconds",
+                "Time of an installation",
+                Family::new_with_constructor(long),
+            ),
+            runtime_status: register(
+                &mut registry,
+                "plugin_runtime_status",
+                "1 when the plugin can be called, 0.5 while it starts, 0 when it is stopped",
+                Family::default(),
+            ),
+            restarts: register(
+                &mut registry,
+                "plugin_restarts",
+                "Starts of a plugin after it ended by itself",
+                Family::default(),
+            ),
+            active_plugins: register(
+                &mut registry,
+                "active_plugins_total",
+                "Plugins that can be called",
+                Family::default(),
+            ),
+            active_sessions: register(&mut registry, "active_sessions_total", "Open sessions", Gauge::default()),
+            storage_operations: register(&mut registry, "storage_operations", "Storage operations", Family::default()),
+            storage_duration: register(
+                &mut registry,
+                "storage_operation_duration_seconds",
+                "Time of a storage operation",
+                Family::new_with_constructor(short),
+            ),
+            registry: {
+                registry.register_collector(Box::new(process::ProcessCollector));
+                registry
+            },
+        };
+        Self(Arc::new(inner))
+    }
+
+    /// A request has been answered. `endpoint` is the pattern of its route, empty when there is none.
+    pub fn http_request(&self, method: &http::Method, endpoint: &'static str, status: u16, duration: Duration) {
+        let method = method.as_str().to_owned();
+        self.0
+            .http_duration
+            .get_or_create(&HttpRoute { method: method.clone(), endpoint })
+            .observe(duration.as_secs_f64());
+        self.0.http_requests.get_or_create(&HttpRequest { method, endpoint, status }).inc();
+    }
+
+    /// A call begins; it ends with [`InvocationGuard::end`], or with the drop of the guard as a client that went away.
+    pub fn invocation_started(&self, labels: Invocation) -> InvocationGuard {
+        let active = ActiveInvocation {
+            plugin_id: Arc::clone(&labels.plugin_id),
+            plugin_type: labels.plugin_type,
+            runtime_type: labels.runtime_type,
+        };
+        let active = self.0.invocations_active.get_or_create_owned(&active);
+        active.inc();
+        self.0.active_sessions.inc();
+        InvocationGuard {
+            metrics: self.clone(),
+            active,
+            labels,
+            started: Instant::now(),
+            outcome: Outcome::ClientDisconnect,
+        }
+    }
+
+    /// An installation has ended.
+    pub fn installation_ended(&self, plugin_id: &str, status: Success, duration: Duration) {
+        let plugin_id = plugin_id.to_owned();
+        let plugin = Plugin { plugin_id: plugin_id.clone() };
+        self.0.installation_duration.get_or_create(&plugin).observe(duration.as_secs_f64());
+        self.0.installations.get_or_create(&Installation { plugin_id, status }).inc();
+    }
+
+    /// A plugin is up (1), starting (0.5) or down (0).
+    pub fn runtime_status(&self, plugin_id: &str, runtime_type: RuntimeKind, status: f64) {
+        let labels = PluginRuntime { plugin_id: plugin_id.to_owned(), runtime_type };
+        self.0.runtime_status.get_or_create(&labels).set(status);
+    }
+
+    /// A plugin is gone for good: its status is no longer shown.
+    pub fn runtime_removed(&self, plugin_id: &str, runtime_type: RuntimeKind) {
+        let labels = PluginRuntime { plugin_id: plugin_id.to_owned(), runtime_type };
+        self.0.runtime_status.remove(&labels);
+    }
+
+    /// A plugin is started again after it ended by itself.
+    pub fn plugin_restarted(&self, plugin_id: &str, runtime_type: RuntimeKind) {
+        let labels = PluginRuntime { plugin_id: plugin_id.to_owned(), runtime_type };
+        self.0.restarts.get_or_create(&labels).inc();
+    }
+
+    /// How many plugins of a kind can be called now.
+    pub fn active_plugins(&self, runtime_type: RuntimeKind, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.0.active_plugins.get_or_create(&Runtime { runtime_type }).set(count);
+    }
+
+    /// A storage operation has ended.
+    pub fn storage_operation(&self, operation: &'static str, storage_type: &str, status: Success, duration: Duration) {
+        let kind = StorageKind { operation, storage_type: storage_type.to_owned() };
+        self.0.storage_duration.get_or_create(&kind).observe(duration.as_secs_f64());
+        let labels = StorageOperation { operation, storage_type: kind.storage_type, status };
+        self.0.storage_operations.get_or_create(&labels).inc();
+    }
+
+    /// Open sessions of all plugins.
+    pub fn active_sessions(&self) -> i64 {
+        self.0.active_sessions.get()
+    }
+
+    /// Everything as text.
+    pub fn expose(&self, format: Format) -> Exposition {
+        Exposition::new(&self.0.registry, format)
+    }
+}
+
+fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// A call that is running. Exactly one end is counted, whatever happens.
+#[derive(Debug)]
+pub struct InvocationGuard {
+    metrics: Metrics,
+    active: Gauge,
+    labels: Invocation,
+    started: Instant,
+    outcome: Outcome,
+}
+
+impl InvocationGuard {
+    /// Ends the call.
+    pub fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+
+    /// Sets what a later drop counts.
+    pub fn set_outcome(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for InvocationGuard {
+    fn drop(&mut self) {
+        let inner = &self.metrics.0;
+        self.active.dec();
+        inner.active_sessions.dec();
+        inner.invocation_duration.get_or_create(&self.labels).observe(self.started.elapsed().as_secs_f64());
+        let Invocation { plugin_id, plugin_type, runtime_type, operation } = self.labels.clone();
+        let end = InvocationEnd { plugin_id, plugin_type, runtime_type, operation, status: self.outcome };
+        inner.invocations.get_or_create(&end).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests;

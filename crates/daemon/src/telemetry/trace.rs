@@ -1,0 +1,116 @@
+//! Which request something belongs to (http-api 1.7).
+
+use http::{HeaderMap, HeaderName};
+use tracing::Span;
+
+const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const USER_TYPE: HeaderName = HeaderName::from_static("x-user-type");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The ids of a trace, from the caller's `traceparent` or made up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    /// 32 hexadecimal digits.
+    pub trace_id: String,
+    /// 16 hexadecimal digits: the caller's span.
+    pub span_id: String,
+}
+
+impl TraceContext {
+    /// Reads `00-<32 hex>-<16 hex>-<flags>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let (version, trace_id, span_id, _flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let is_id = |id: &str, length| id.len() == length && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let valid = version == "00" && parts.next().is_none() && is_id(trace_id, 32) && is_id(span_id, 16);
+        valid.then(|| Self { trace_id: trace_id.to_owned(), span_id: span_id.to_owned() })
+    }
+
+    /// New ids for a request that came without.
+    pub fn random() -> Self {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let span_id = uuid::Uuid::new_v4().simple().to_string().chars().take(16).collect();
+        Self { trace_id: id, span_id }
+    }
+
+    /// The header for calls that belong to the request.
+    pub fn traceparent(&self) -> String {
+        format!("00-{}-{}-01", self.trace_id, self.span_id)
+    }
+}
+
+/// Who asked for what: attached to every request as an extension, and to its log lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestContext {
+    /// Trace ids.
+    pub trace: TraceContext,
+    /// Tenant of the path.
+    pub tenant_id: Option<String>,
+    /// Header `X-User-ID`.
+    pub user_id: Option<String>,
+    /// Header `X-User-Type`.
+    pub user_type: Option<String>,
+}
+
+impl RequestContext {
+    /// Reads headers and path.
+    pub fn of(headers: &HeaderMap, path: &str) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+        let tenant_id = path.strip_prefix("/plugin/").and_then(|rest| rest.split('/').next());
+        Self {
+            trace: text(TRACEPARENT).and_then(TraceContext::parse).unwrap_or_else(TraceContext::random),
+            tenant_id: tenant_id.filter(|id| !id.is_empty()).map(str::to_owned),
+            user_id: text(USER_ID).map(str::to_owned),
+            user_type: text(USER_TYPE).map(str::to_owned),
+        }
+    }
+
+    /// The span that carries the ids to every log line within.
+    pub fn span(&self) -> Span {
+        tracing::info_span!(
+            "request",
+            trace_id = self.trace.trace_id,
+            span_id = self.trace.span_id,
+            tenant_id = self.tenant_id,
+            user_id = self.user_id,
+            user_type = self.user_type,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_traceparent_is_taken() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let good = format!("00-{trace}-b7ad6b7169203331-00");
+        let context = TraceContext::parse(&good).unwrap();
+        assert_eq!(context.traceparent(), format!("00-{trace}-b7ad6b7169203331-01"));
+        for bad in [
+            "",
+            "00",
+            &format!("01-{trace}-b7ad6b7169203331-00"),
+            &format!("00-{trace}-b7ad6b7169203331"),
+            &format!("00-{trace}-b7ad6b7169203331-00-x"),
+            &format!("00-{trace}x-b7ad6b7169203331-00"),
+            &format!("00-{trace}-b7ad6b716920333g-00"),
+        ] {
+            assert_eq!(TraceContext::parse(bad), None, "{bad}");
+        }
+        let random = TraceContext::random();
+        assert_eq!(TraceContext::parse(&random.traceparent()), Some(random));
+    }
+
+    #[test]
+    fn a_request_knows_its_tenant_and_user() {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_ID, "u".parse().unwrap());
+        headers.insert(USER_TYPE, "".parse().unwrap());
+        let context = RequestContext::of(&headers, "/plugin/t-1/management/list");
+        assert_eq!((context.tenant_id.as_deref(), context.user_id.as_deref()), (Some("t-1"), Some("u")));
+        assert_eq!(context.user_type, None);
+        assert_eq!(RequestContext::of(&headers, "/health/check").tenant_id, None);
+    }
+}

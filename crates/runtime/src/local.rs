@@ -1,3 +1,4 @@
 //! The local runtime: plugins as subprocesses of the daemon.
 
+mod code;
 pub mod environment;

@@ -52,7 +52,7 @@ impl EnvironmentSettings {
     pub fn new(working_path: impl Into<PathBuf>) -> Self {
         Self {
             working_path: working_path.into(),
-            package_limits: Limits::uncompressed(50 * 1024 * 1024),
+            package_limits: Limits::default(),
             python_interpreter: PathBuf::from("/usr/bin/python3"),
             python: "3.12".into(),
             uv: None,

@@ -1,0 +1,193 @@
+//! One attempt to build an environment with uv.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use super::dependencies::Form;
+use super::error::{Cause, EnvironmentError};
+use super::progress::Step;
+use super::store::ask_version;
+use super::workbench::Workbench;
+
+/// Builds one environment.
+pub(crate) struct Builder<'a, 'b> {
+    pub(crate) bench: &'b mut Workbench<'a>,
+    pub(crate) uv: &'a Path,
+    pub(crate) mirror: Option<&'a str>,
+}
+
+/// Flags of uv that name where packages come from.
+const INDEX_FLAGS: [&str; 8] =
+    ["-i", "--index-url", "--default-index", "--index", "--extra-index-url", "-f", "--find-links", "--no-index"];
+/// The variables that do the same.
+const INDEX_VARIABLES: [&str; 6] =
+    ["UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"];
+
+impl Builder<'_, '_> {
+    /// Creates an environment in `staging` and installs the dependencies. Returns where it is.
+    ///
+    /// It is built where nobody looks and renamed when it is whole; being relocatable, it does not mind.
+    pub(crate) async fn build(&mut self, form: Form, staging: &Path) -> Result<PathBuf, EnvironmentError> {
+        let environment = staging.join("environment");
+        self.create(&environment).await?;
+        self.install(form, &environment, staging).await?;
+        if is_relocatable(&environment).await {
+            return Ok(environment);
+        }
+        // The project wants another interpreter, and uv has replaced the environment: do as it did, the way we need it.
+        let interpreter = tokio::fs::canonicalize(environment.join("bin/python")).await;
+        let interpreter = interpreter
+            .map_err(|error| EnvironmentError::io("failed to find the environment's interpreter", &error))?;
+        self.create_with(&environment, &interpreter.to_string_lossy(), true).await?;
+        self.install(form, &environment, staging).await?;
+        Ok(environment)
+    }
+
+    /// Creates an empty environment: with an interpreter that is installed, else the configured one if it is of the
+    /// right version, else one that uv downloads.
+    async fn create(&mut self, environment: &Path) -> Result<(), EnvironmentError> {
+        self.bench.progress.report(Step::Create, "");
+        let request = self.bench.settings.python.clone();
+        let missing = match self.create_with(environment, &request, false).await {
+            Err(error) if error.cause == Cause::NotFound => error,
+            result => return result,
+        };
+        let configured = self.bench.settings.python_interpreter.clone();
+        let asked = configured.clone();
+        let version = tokio::task::spawn_blocking(move || ask_version(&asked)).await.ok().flatten();
+        if version.as_ref().is_some_and(|version| {
+            version.strip_prefix(&*request).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        }) {
+            return self.create_with(environment, &configured.to_string_lossy(), false).await;
+        }
+        if Path::new(&request).is_absolute() {
+            return Err(missing);
+        }
+        self.create_with(environment, &request, true).await.map_err(|error| match error.cause {
+            Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory => error,
+            _ => {
+                let has = version.map_or("which does not run".into(), |version| format!("which is {version}"));
+                let message = format!(
+                    "failed to create virtual environment: there is no Python {request} on PATH, nor at \
+                     PYTHON_INTERPRETER_PATH ({}, {has}), and it could not be downloaded; install Python {request}, or \
+                     make a download possible (UV_PYTHON_INSTALL_MIRROR, HTTPS_PROXY)\n{}",
+                    configured.display(),
+                    error.message
+                );
+                EnvironmentError { cause: Cause::NotFound, message, log: error.log }
+            }
+        })
+    }
+
+    async fn create_with(&mut self, environment: &Path, python: &str, download: bool) -> Result<(), EnvironmentError> {
+        let mut command = self.uv_command();
+        command.arg("venv").arg(environment).args(["--relocatable", "--clear", "--python", python]);
+        if !download {
+            command.env("UV_PYTHON_DOWNLOADS", "never");
+        }
+        self.bench.run("failed to create virtual environment", Step::Create, command).await
+    }
+
+    async fn install(&mut self, form: Form, environment: &Path, staging: &Path) -> Result<(), EnvironmentError> {
+        self.bench.progress.report(Step::Install, "");
+        let extra = self.bench.settings.extra_args.clone();
+        match form {
+            Form::Requirements => {
+                let mut command = self.install_command(environment);
+                command
+                    .args(["pip", "install"])
+                    .args(self.mirror_args())
+                    .args(["-r", "requirements.txt", "-v"])
+                    .args(extra);
+                self.bench.run("failed to install dependencies", Step::Install, command).await
+            }
+            Form::Project { frozen, package } => {
+                let extra: Vec<_> = extra.into_iter().filter(|argument| !frozen || argument != "--frozen").collect();
+                if frozen && self.has_own_index(&extra) {
+                    self.prefill(environment, staging, &extra).await?;
+                }
+                let mut command = self.install_command(environment);
+                command.args(["sync", "--no-dev"]).args(frozen.then_some("--frozen"));
+                command.args((!package).then_some("--no-install-project"));
+                command.args(self.mirror_args()).arg("-v").args(extra);
+                self.bench.run("failed to install dependencies", Step::Install, command).await
+            }
+        }
+    }
+
+    /// Installs what a lock names from the configured index, hashes checked.
+    ///
+    /// `uv sync --frozen` downloads from the URLs in the lock whatever index is configured, which fails or crawls where a
+    /// mirror is needed. It runs after this all the same: it adds what the mirror does not have, and has the last word.
+    async fn prefill(&mut self, environment: &Path, staging: &Path, extra: &[String]) -> Result<(), EnvironmentError> {
+        let exported = staging.join("requirements.txt");
+        let mut command = self.install_command(environment);
+        command.args([
+            "export",
+            "--frozen",
+            "--no-dev",
+            "--no-emit-project",
+            "--no-header",
+            "--no-annotate",
+            "--quiet",
+        ]);
+        command.arg("--output-file").arg(&exported);
+        let mut result = self.bench.run("failed to read the lock", Step::Install, command).await;
+        if result.is_ok() {
+            let mut command = self.install_command(environment);
+            command.args(["pip", "sync"]).arg(&exported).args(self.mirror_args()).arg("-v").args(extra);
+            result = self.bench.run("failed to install from the mirror", Step::Install, command).await;
+        }
+        match result {
+            Err(error)
+                if matches!(error.cause, Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory) =>
+            {
+                Err(error)
+            }
+            Err(error) => {
+                tracing::info!(error = error.message, "locked packages come from where the lock says");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn uv_command(&self) -> Command {
+        let mut command = Command::new(self.uv);
+        command.env_clear().envs(self.bench.variables).current_dir(self.bench.working_dir);
+        command
+    }
+
+    fn install_command(&self, environment: &Path) -> Command {
+        let mut command = self.uv_command();
+        command.env("VIRTUAL_ENV", environment).env("UV_PROJECT_ENVIRONMENT", environment);
+        command
+    }
+
+    fn mirror_args(&self) -> impl Iterator<Item = &str> {
+        self.mirror.into_iter().flat_map(|mirror| ["-i", mirror])
+    }
+
+    fn has_own_index(&self, extra: &[String]) -> bool {
+        let flag = |argument: &String| {
+            INDEX_FLAGS
+                .iter()
+                .any(|flag| argument.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
+        };
+        self.mirror.is_some()
+            || INDEX_VARIABLES
+                .iter()
+                .any(|name| self.bench.variables.get(OsStr::new(name)).is_some_and(|value| !value.is_empty()))
+            || extra.iter().any(flag)
+    }
+}
+
+/// Whether the environment may be moved.
+async fn is_relocatable(environment: &Path) -> bool {
+    let config = tokio::fs::read_to_string(environment.join("pyvenv.cfg")).await.unwrap_or_default();
+    config.lines().any(|line| {
+        line.split_once('=').is_some_and(|(key, value)| key.trim() == "relocatable" && value.trim() == "true")
+    })
+}

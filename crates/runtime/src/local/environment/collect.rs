@@ -1,0 +1,122 @@
+//! Deletes what no plugin needs any more.
+
+use std::collections::HashSet;
+use std::fs::TryLockError;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::error::{Context as _, EnvironmentError};
+use super::staging::StagingArea;
+use super::store::{EnvironmentStore, is_id};
+
+/// What a round of collection has deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    pub working_dirs: Vec<PathBuf>,
+    /// Names of environments.
+    pub environments: Vec<String>,
+    /// Folders that a crash had left over.
+    pub leftovers: usize,
+}
+
+/// Deletes working directories but those `in_use`, then environments that no working directory is linked to; in both
+/// cases only what nobody has used for `grace`. Blocks.
+pub(crate) fn collect(
+    working_path: &Path,
+    store: &EnvironmentStore,
+    in_use: &HashSet<PathBuf>,
+    grace: Duration,
+) -> Result<Collected, EnvironmentError> {
+    let staging = StagingArea::new(working_path);
+    let mut collected = Collected { leftovers: staging.sweep().context(fail)?, ..Collected::default() };
+    let lock = store.collector_lock().context(fail)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        // Links are being made, here or on another node; the next round comes.
+        Err(TryLockError::WouldBlock) => return Ok(collected),
+        Err(TryLockError::Error(error)) => return Err(EnvironmentError::io(fail(), &error)),
+    }
+    let mut linked = HashSet::new();
+    for directory in working_dirs(working_path).context(fail)? {
+        let is_old = || unused_for(&directory.join(super::super::code::STATE), &directory) >= grace;
+        if !in_use.contains(&directory) && is_old() {
+            staging.discard(&directory).context(fail)?;
+            collected.working_dirs.push(directory);
+        } else if let Some(id) =
+            std::fs::read_link(directory.join(".venv")).ok().and_then(|target| store.id_of(&directory, &target))
+        {
+            linked.insert(id);
+        }
+    }
+    for (id, environment) in environments(store.root()).context(fail)? {
+        let is_old = unused_for(&EnvironmentStore::marker_path(&environment), &environment) >= grace;
+        if !linked.contains(&id) && is_old {
+            staging.discard(&environment).context(fail)?;
+            collected.environments.push(id);
+        }
+    }
+    store.forget_missing().context(fail)?;
+    Ok(collected)
+}
+
+fn fail() -> String {
+    "failed to delete what is not needed any more".into()
+}
+
+/// How long ago a file was touched, or the folder if there is no such file.
+fn unused_for(file: &Path, folder: &Path) -> Duration {
+    let touched = file.metadata().or_else(|_| folder.symlink_metadata()).and_then(|there| there.modified());
+    touched.map(|time| SystemTime::now().duration_since(time).unwrap_or_default()).unwrap_or_default()
+}
+
+/// All working directories: folders called `<name>-<version>@<checksum>`, one or two levels down.
+fn working_dirs(working_path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in folders(working_path)? {
+        if is_working_dir(&folder) {
+            found.push(folder);
+        } else if !is_hidden(&folder) {
+            found.extend(folders(&folder)?.into_iter().filter(|folder| is_working_dir(folder)));
+        }
+    }
+    Ok(found)
+}
+
+fn is_working_dir(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.rsplit_once('@').is_some_and(|(name, checksum)| {
+        name.contains('-')
+            && (32..=64).contains(&checksum.len())
+            && checksum.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+fn is_hidden(folder: &Path) -> bool {
+    folder.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'))
+}
+
+fn environments(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let named = |folder: PathBuf| Some((folder.file_name()?.to_str()?.to_owned(), folder));
+    Ok(folders(root)?.into_iter().filter_map(named).filter(|(name, _)| is_id(name)).collect())
+}
+
+/// The folders in a folder, links to folders left out.
+fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! What a plugin depends on: which file says so, and a digest that equal dependencies share (lifecycle-and-storage 1.4.3).
+
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::error::{Cause, Context as _, EnvironmentError};
+
+/// A larger dependency file is not one.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// How the dependencies are installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `uv pip install -r requirements.txt`
+    Requirements,
+    /// `uv sync`; frozen when there is a lock that counts; with the plugin itself when it is a Python package.
+    Project { frozen: bool, package: bool },
+}
+
+/// The dependencies of one plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dependencies {
+    pub(crate) form: Form,
+    /// Hexadecimal; equal for plugins whose files ask for the same, whatever they are called themselves.
+    pub(crate) digest: String,
+}
+
+impl Dependencies {
+    /// Whether the same digest stands for the same installed files for ever.
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(self.form, Form::Project { frozen: true, .. })
+    }
+
+    /// Reads the dependency files of a working directory. Blocks.
+    ///
+    /// `identity` tells this plugin from all others; it goes into the digest of dependencies that point into the
+    /// plugin's own files. With a mirror, `requirements.txt` comes before an unlocked project as in the reference, but a
+    /// lock is kept: it names hashes, so the mirror can serve it.
+    pub(crate) fn read(
+        directory: &Path,
+        mirror: bool,
+        ignore_lock: bool,
+        identity: &str,
+    ) -> Result<Self, EnvironmentError> {
+        let requirements = read(directory, "requirements.txt")?;
+        let project = read(directory, "pyproject.toml")?;
+        let lock = if project.is_some() { read(directory, "uv.lock")? } else { None };
+        let frozen = lock.is_some() && !ignore_lock;
+        match (project, requirements) {
+            (project, Some(requirements)) if project.is_none() || (mirror && !frozen) => {
+                Ok(of_requirements(&requirements, identity))
+            }
+            (Some(project), _) => Ok(of_project(&project, lock.as_deref(), frozen, identity)),
+            _ => Err(EnvironmentError::new(
+                Cause::Plugin,
+                "neither pyproject.toml nor requirements.txt found in plugin directory",
+            )),
+        }
+    }
+}
+
+/// A digest of the dependency files as they are, to see whether an environment was made for these. Blocks.
+pub(crate) fn fingerprint(directory: &Path) -> Result<String, EnvironmentError> {
+    let mut hash = Sha256::new();
+    for name in ["requirements.txt", "pyproject.toml", "uv.lock"] {
+        if let Some(text) = read(directory, name)? {
+            hash.update(format!("{name} {}\n", text.len()));
+            hash.update(text);
+        }
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// The text of a file, if it is there.
+fn read(directory: &Path, name: &str) -> Result<Option<String>, EnvironmentError> {
+    let path = directory.join(name);
+    let length = match std::fs::metadata(&path) {
+        Ok(file) if !file.is_file() => return Ok(None),
+        Ok(file) => file.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(EnvironmentError::io(format!("failed to read {name}"), &error)),
+    };
+    if length > LARGEST {
+        let message = format!("{name} has {length} bytes, the limit is {LARGEST}");
+        return Err(EnvironmentError::new(Cause::Plugin, message));
+    }
+    let bytes = std::fs::read(&path).context(|| format!("failed to read {name}"))?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn of_requirements(text: &str, identity: &str) -> Dependencies {
+    let mut lines: Vec<&str> = (text.lines())
+        .map(|line| line.split_once(" #").map_or(line, |(requirement, _)| requirement).trim())
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    // A line that is continued belongs to the next one, so their order is part of what they say.
+    if !lines.iter().any(|line| line.ends_with('\\')) {
+        lines.sort_unstable();
+        lines.dedup();
+    }
+    let mut hash = Sha256::new_with_prefix("requirements\n");
+    for line in &lines {
+        hash.update(line);
+        hash.update("\n");
+    }
+    if lines.iter().any(|line| is_local(line)) {
+        hash.update(identity);
+    }
+    Dependencies { form: Form::Requirements, digest: hex::encode(hash.finalize()) }
+}
+
+/// Whether a line of requirements may point to a file or folder of the plugin's.
+fn is_local(line: &str) -> bool {
+    if let Some(option) = line.strip_prefix('-') {
+        // Of the options, only those for indexes and resolution say nothing about files.
+        let harmless = [
+            "-index",
+            "-extra-index-url",
+            "i ",
+            "-pre",
+            "-no-index",
+            "-only-binary",
+            "-no-binary",
+            "-hash",
+            "-trusted-host",
+        ];
+        return !harmless.iter().any(|name| option.starts_with(name));
+    }
+    // `name @ https://...` is the same for everybody; other slashes are paths.
+    let rest = line.split_once("://").map_or(line, |(scheme, _)| scheme);
+    rest.ends_with("file")
+        || rest.contains(['/', '\\'])
+        || line.starts_with('.')
+        || line.ends_with(".whl") && rest == line
+}
+
+fn of_project(project: &str, lock: Option<&str>, frozen: bool, identity: &str) -> Dependencies {
+    let mut hash = Sha256::new_with_prefix(if frozen { "frozen project\n" } else { "project\n" });
+    let parsed = parse(project);
+    let package = parsed.as_ref().is_none_or(is_package);
+    let mut private = package;
+    match &parsed {
+        Some(table) => {
+            hash.update(what_matters_of_project(table).to_string());
+            private |= has_local_source(&table["tool"]["uv"]);
+        }
+        // uv will say what is wrong with it.
+        None => hash.update(project),
+    }
+    hash.update("\n");
+    match lock.map(|lock| (lock, parse(lock))) {
+        Some((_, Some(mut table))) => {
+            private |= forget_root(&mut table);
+            hash.update(table.to_string());
+        }
+        Some((lock, None)) => hash.update(lock),
+        None => {}
+    }
+    if private {
+        hash.update(identity);
+    }
+    Dependencies { form: Form::Project { frozen, package }, digest: hex::encode(hash.finalize()) }
+}
+
+/// TOML as JSON, which has one order of keys.
+fn parse(text: &str) -> Option<Value> {
+    toml::from_str(text).ok()
+}
+
+/// Whether uv would install the plugin itself, which makes the environment the plugin's own.
+fn is_package(project: &Value) -> bool {
+    project["tool"]["uv"]["package"].as_bool().unwrap_or_else(|| project.get("build-system").is_some())
+}
+
+/// The project without what it is called and what describes it.
+fn what_matters_of_project(project: &Value) -> Value {
+    let of_project = ["requires-python", "dependencies", "optional-dependencies", "dynamic"];
+    let of_project = of_project.map(|key| &project["project"][key]);
+    serde_json::json!([of_project, project["dependency-groups"], project["build-system"], project["tool"]["uv"]])
+}
+
+/// Whether a source or index of the project's is a file or a folder.
+fn has_local_source(settings: &Value) -> bool {
+    match settings {
+        Value::Object(table) => {
+            table.keys().any(|key| matches!(key.as_str(), "path" | "workspace" | "find-links"))
+                || table.values().any(has_local_source)
+        }
+        Value::Array(values) => values.iter().any(has_local_source),
+        _ => false,
+    }
+}
+
+/// Takes the plugin's own name and version out of a lock. Tells whether the lock has other local packages.
+fn forget_root(lock: &mut Value) -> bool {
+    let mut others = false;
+    for package in lock.get_mut("package").and_then(Value::as_array_mut).into_iter().flatten() {
+        let source = &package["source"];
+        let place = ["virtual", "editable", "directory", "path"].into_iter().find_map(|kind| source[kind].as_str());
+        match place {
+            Some(".") => {
+                if let Some(package) = package.as_object_mut() {
+                    package.remove("name");
+                    package.remove("version");
+                }
+            }
+            Some(_) => others = true,
+            None => {}
+        }
+    }
+    others
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Tools at work for one plugin: what they are given, where their output goes, what their failures become.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use super::classify;
+use super::error::{Cause, EnvironmentError};
+use super::log::ToolLog;
+use super::process::{self, Limits};
+use super::progress::{Progress, Step};
+use super::settings::EnvironmentSettings;
+
+/// Everything that tools need while they work for one plugin.
+pub(crate) struct Workbench<'a> {
+    pub(crate) settings: &'a EnvironmentSettings,
+    /// What of the daemon's environment tools get.
+    pub(crate) variables: &'a BTreeMap<OsString, OsString>,
+    /// The plugin's files; tools run in here.
+    pub(crate) working_dir: &'a Path,
+    pub(crate) limits: Limits,
+    pub(crate) cancel: &'a CancellationToken,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) log: ToolLog,
+}
+
+impl Workbench<'_> {
+    /// Runs a tool; a bad end of it is an error that begins with `what`.
+    pub(crate) async fn run(&mut self, what: &str, step: Step, command: Command) -> Result<(), EnvironmentError> {
+        let (progress, verbose) = (self.progress, self.settings.verbose);
+        let on_line = move |line: &str| {
+            if !process::is_debug(line) {
+                progress.report(step, line);
+            } else if verbose {
+                tracing::debug!(line, "uv");
+            }
+        };
+        let result = process::run(command, self.limits, self.cancel, &mut self.log, &on_line).await;
+        let error = match result {
+            Ok(finished) if finished.status.success() => return Ok(()),
+            Ok(finished) => classify::failed(what, finished.status, &finished.output),
+            Err(error) => classify::not_run(what, &error),
+        };
+        Err(EnvironmentError { log: self.log.path(), ..error })
+    }
+
+    /// Compiles installed packages, or the plugin's own files; a failure is only logged (lifecycle-and-storage 1.4.5).
+    pub(crate) async fn compile(&mut self, python: &Path, what: Compile<'_>) -> Result<(), EnvironmentError> {
+        self.progress.report(Step::Compile, "");
+        let (mut arguments, mut excluded) = split_exclusion(&self.settings.compile_extra_args);
+        let mut command = Command::new(python);
+        command.env_clear().envs(self.variables).current_dir(self.working_dir);
+        match what {
+            Compile::Packages(directory) => {
+                arguments.push(directory.as_os_str());
+            }
+            Compile::Plugin => {
+                excluded.insert(0, r"\.venv|\.uv-cache");
+                arguments.push(OsStr::new("."));
+            }
+        }
+        command.args(["-m", "compileall", "-q", "-j", "0"]);
+        if !excluded.is_empty() {
+            command.args(["-x", &excluded.join("|")]);
+        }
+        command.args(arguments);
+        match self.run("failed to compile", Step::Compile, command).await {
+            Err(error) if error.cause == Cause::Cancelled => Err(error),
+            Err(error) => {
+                tracing::debug!(error = error.message, "some files have no bytecode");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// What is compiled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Compile<'a> {
+    /// Packages in this folder.
+    Packages(&'a Path),
+    /// The plugin's own files.
+    Plugin,
+}
+
+/// Takes `-x VALUE` out of the operator's arguments, because there can be but one.
+fn split_exclusion(arguments: &[String]) -> (Vec<&OsStr>, Vec<&str>) {
+    let (mut kept, mut excluded) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "-x" {
+            excluded.extend(arguments.next().map(String::as_str));
+        } else {
+            kept.push(OsStr::new(argument));
+        }
+    }
+    (kept, excluded)
+}

@@ -1,0 +1,48 @@
+//! Why a plugin could not be brought up.
+
+use std::time::Duration;
+
+use super::environment::EnvironmentError;
+use super::process::Exit;
+
+/// A plugin did not come up. Cloned for everybody who waited for it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its code or its Python environment could not be made ready.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The process could not be made.
+    #[error("failed to start the plugin process: {message}")]
+    Spawn { message: String },
+    /// The process ended before its first heartbeat.
+    #[error("plugin failed to start: {exit}{}", tail(stderr))]
+    Exited { exit: Exit, out_of_memory: bool, stderr: String },
+    /// The process is there and has not said that it is ready.
+    #[error("failed to start plugin as no heartbeat received within {} s{}", waited.as_secs(), tail(stderr))]
+    NoHeartbeat { waited: Duration, stderr: String },
+    /// It is being removed, or the daemon stops.
+    #[error("plugin runtime is stopping")]
+    Stopping,
+    /// Whoever asked for it does not want it any more.
+    #[error("start of the plugin was cancelled")]
+    Cancelled,
+}
+
+impl StartError {
+    /// The class of the failure, for metrics and API answers; for environments see [`super::environment::Cause`].
+    pub const fn cause(&self) -> &'static str {
+        match self {
+            Self::Environment(error) => error.cause.as_str(),
+            Self::Spawn { .. } => "spawn",
+            Self::Exited { out_of_memory: true, .. } => "oom_killed",
+            Self::Exited { .. } => "crashed",
+            Self::NoHeartbeat { .. } => "timeout",
+            Self::Stopping => "stopping",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+fn tail(stderr: &str) -> String {
+    if stderr.trim().is_empty() { String::new() } else { format!("\n{}", stderr.trim_end()) }
+}

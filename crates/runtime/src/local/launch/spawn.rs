@@ -1,0 +1,104 @@
+//! A new interpreter for every worker.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::mpsc;
+
+use async_trait::async_trait;
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+
+use super::{LaunchSpec, Launched, Launcher, stage};
+use crate::local::process::ChildProcess;
+use crate::local::settings::ProcessSettings;
+
+/// Asked for on the plugin's output: fewer switches between a plugin that floods and its reader. The kernel may say no.
+const STDOUT_PIPE_BYTES: usize = 256 * 1024;
+/// Requests that may wait for the spawning thread; each takes about a millisecond.
+const WAITING: usize = 64;
+
+/// Starts interpreters from one thread that lives as long as the launcher.
+///
+/// The kernel sends the parent-death signal when the *thread* that forked is gone, not the process; threads of an
+/// asynchronous runtime come and go, so none of them may do it.
+#[derive(Debug)]
+pub struct SpawnLauncher {
+    requests: mpsc::SyncSender<Request>,
+    settings: ProcessSettings,
+}
+
+struct Request {
+    command: Command,
+    done: oneshot::Sender<io::Result<Child>>,
+}
+
+impl SpawnLauncher {
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn new(settings: ProcessSettings) -> io::Result<Self> {
+        let (requests, waiting) = mpsc::sync_channel::<Request>(WAITING);
+        std::thread::Builder::new().name("worker-spawner".into()).spawn(move || {
+            for Request { mut command, done } in waiting {
+                let spawned = command.spawn();
+                // closes the child's ends of the pipes before anybody waits for them to close
+                drop(command);
+                if let Err(Ok(mut unwanted)) = done.send(spawned) {
+                    // both fail only when it is gone already
+                    drop(unwanted.kill());
+                    drop(unwanted.wait());
+                }
+            }
+        })?;
+        Ok(Self { requests, settings })
+    }
+
+    fn command(&self, spec: &LaunchSpec) -> Command {
+        let python = spec.prepared.python.as_os_str();
+        let args = [OsString::from("-m"), OsString::from(&spec.prepared.entrypoint)];
+        let mut command = match self.settings.stage.split_first() {
+            Some((program, rest)) => {
+                let mut command = Command::new(program);
+                command.args(rest).args(stage::options(&self.settings)).arg(python);
+                command
+            }
+            None => Command::new(python),
+        };
+        command.args(args).current_dir(&spec.prepared.working_dir).env_clear().envs(&spec.variables).process_group(0);
+        command
+    }
+}
+
+#[async_trait]
+impl Launcher for SpawnLauncher {
+    async fn launch(&self, spec: LaunchSpec) -> io::Result<Launched> {
+        // through a stage, a missing interpreter would be seen only as an exit
+        tokio::fs::metadata(&spec.prepared.python).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", spec.prepared.python.display()))
+        })?;
+        let mut command = self.command(&spec);
+        let (stdin, their_stdout) = (io::pipe()?, io::pipe()?);
+        let their_stderr = io::pipe()?;
+        // only a hint: unprivileged users have a quota
+        drop(rustix::pipe::fcntl_setpipe_size(their_stdout.0.as_fd(), STDOUT_PIPE_BYTES));
+        command.stdin(stdin.0).stdout(their_stdout.1).stderr(their_stderr.1);
+
+        let (done, spawned) = oneshot::channel();
+        let requests = self.requests.clone();
+        let gone = || io::Error::other("the spawning thread is gone");
+        tokio::task::spawn_blocking(move || requests.send(Request { command, done }))
+            .await
+            .map_err(io::Error::other)?
+            .map_err(|_| gone())?;
+        let child = spawned.await.map_err(|_| gone())??;
+        Ok(Launched {
+            process: Box::new(ChildProcess::new(child)?),
+            stdin: pipe::Sender::from_owned_fd(OwnedFd::from(stdin.1))?,
+            stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stdout.0))?,
+            stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stderr.0))?,
+        })
+    }
+}

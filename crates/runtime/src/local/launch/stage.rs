@@ -1,0 +1,105 @@
+//! The last step before the interpreter: a short-lived start of the daemon's own binary that gives the process its
+//! limits and then becomes the interpreter.
+//!
+//! What is done here has to be done by the process itself, between fork and exec. Doing it in a program of its own needs
+//! no code that runs in a forked copy of a multi-threaded daemon.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use rustix::process::{Resource, Rlimit};
+
+use crate::local::settings::ProcessSettings;
+
+/// Plugins go first when the system runs out of memory, before the daemon that serves all of them.
+const OOM_SCORE: &str = "500";
+
+const PARENT: &str = "--parent";
+const OPEN_FILES: &str = "--open-files";
+const ADDRESS_SPACE: &str = "--address-space";
+
+/// Why the process did not become an interpreter. The caller prints it on standard error and exits with code 127.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Only the daemon calls this, with options of its own.
+    #[error("worker stage: unexpected argument {0:?}")]
+    Argument(OsString),
+    #[error("worker stage: no command")]
+    NoCommand,
+    /// The daemon was gone before the signal was armed that tells of its end.
+    #[error("worker stage: the daemon is gone")]
+    Orphan,
+    #[error("worker stage: {what}: {error}")]
+    System { what: String, error: io::Error },
+}
+
+/// What [`run`] is told by the daemon that calls this, up to the command itself.
+pub(super) fn options(settings: &ProcessSettings) -> Vec<OsString> {
+    let mut options = vec![PARENT.into(), std::process::id().to_string().into()];
+    for (name, limit) in [(OPEN_FILES, settings.max_open_files), (ADDRESS_SPACE, settings.max_address_space)] {
+        if let Some(limit) = limit {
+            options.extend([name.into(), limit.to_string().into()]);
+        }
+    }
+    options
+}
+
+/// Becomes the worker: `args` are the process' arguments after the hidden one that led here. Returns only on failure.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> StageError {
+    match prepare(args) {
+        Ok(mut command) => {
+            let error = command.exec();
+            StageError::System { what: format!("start of {}", command.get_program().display()), error }
+        }
+        Err(error) => error,
+    }
+}
+
+fn prepare(args: impl IntoIterator<Item = OsString>) -> Result<Command, StageError> {
+    let mut args = args.into_iter();
+    loop {
+        let Some(arg) = args.next() else { return Err(StageError::NoCommand) };
+        match arg.to_str() {
+            Some(PARENT) => die_with(number(args.next())?)?,
+            Some(OPEN_FILES) => limit(Resource::Nofile, number(args.next())?)?,
+            Some(ADDRESS_SPACE) => limit(Resource::As, number(args.next())?)?,
+            Some(option) if option.starts_with("--") => return Err(StageError::Argument(arg)),
+            _ => {
+                limit(Resource::Core, 0)?;
+                rustix::thread::set_no_new_privs(true).map_err(system("no_new_privs"))?;
+                // there may be no /proc
+                drop(std::fs::write("/proc/self/oom_score_adj", OOM_SCORE));
+                let mut command = Command::new::<&OsStr>(&arg);
+                command.args(args);
+                return Ok(command);
+            }
+        }
+    }
+}
+
+/// Asks for the end of this process at the end of the daemon, and makes sure that the daemon was still there then.
+fn die_with(parent: u64) -> Result<(), StageError> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(system("parent-death signal"))?;
+    let now = getppid().as_raw();
+    if u64::try_from(now).is_ok_and(|now| now == parent) { Ok(()) } else { Err(StageError::Orphan) }
+}
+
+fn limit(resource: Resource, value: u64) -> Result<(), StageError> {
+    let hard = rustix::process::getrlimit(resource).maximum;
+    let value = Some(hard.map_or(value, |hard| hard.min(value)));
+    rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })
+        .map_err(system(&format!("limit {resource:?}")))
+}
+
+fn number(arg: Option<OsString>) -> Result<u64, StageError> {
+    let arg = arg.ok_or(StageError::NoCommand)?;
+    arg.to_str().and_then(|text| text.parse().ok()).ok_or(StageError::Argument(arg))
+}
+
+fn system<E: Into<io::Error>>(what: &str) -> impl FnOnce(E) -> StageError {
+    move |error| StageError::System { what: what.to_owned(), error: error.into() }
+}

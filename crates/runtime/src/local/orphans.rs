@@ -1,0 +1,207 @@
+//! Finds what plugins leave behind: processes whose worker, or whose daemon, is gone.
+//!
+//! Every worker carries a mark in its environment that names its daemon and itself. Children inherit it, whatever
+//! process group or session they move to, so that it finds even those which a signal to the group misses. The mark is
+//! all there is: nothing on disk can be stale, and a process id that was given to somebody else cannot mislead.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use nix::sys::signal::Signal;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+
+/// The variable that carries the mark.
+const VARIABLE: &str = "DIFY_PLUGIN_WORKER";
+/// Processes are looked through again while some are found, since they may fork meanwhile; at most so often.
+const ROUNDS: usize = 5;
+
+/// A daemon process, told apart from any other that has had or will have the same process id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Owner {
+    /// The namespace in which the process id counts; other containers' processes may be visible.
+    namespace: u64,
+    pid: u32,
+    /// In clock ticks since boot.
+    started: u64,
+}
+
+impl Owner {
+    fn this_daemon() -> &'static Self {
+        static OWNER: OnceLock<Owner> = OnceLock::new();
+        OWNER.get_or_init(|| {
+            let pid = std::process::id();
+            Self { namespace: namespace(), pid, started: start_time(pid).unwrap_or_default() }
+        })
+    }
+
+    fn is_alive(&self) -> bool {
+        start_time(self.pid) == Some(self.started)
+    }
+}
+
+/// Names one worker of one daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    owner: Owner,
+    worker: String,
+}
+
+impl Mark {
+    pub(super) fn new(worker: &str) -> Self {
+        Self { owner: Owner::this_daemon().clone(), worker: worker.to_owned() }
+    }
+
+    pub(super) fn variable(&self) -> (OsString, OsString) {
+        (VARIABLE.into(), self.to_string().into())
+    }
+
+    /// Kills every process that carries this mark. Blocking: reads through `/proc`.
+    pub(super) fn kill(&self) -> usize {
+        kill(|mark| mark == self)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(4, '.');
+        let mut number = || parts.next()?.parse().ok();
+        let (namespace, pid, started) = (number()?, number()?, number()?);
+        let owner = Owner { namespace, pid: u32::try_from(pid).ok()?, started };
+        Some(Self { owner, worker: parts.next()?.to_owned() })
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Owner { namespace, pid, started } = self.owner;
+        write!(f, "{namespace}.{pid}.{started}.{}", self.worker)
+    }
+}
+
+/// Kills what the plugins of daemons that are gone have left running; returns how many processes. To be called once at
+/// start. Blocking: reads through `/proc`.
+pub fn kill_orphans() -> usize {
+    let here = Owner::this_daemon().namespace;
+    kill(|mark| mark.owner.namespace == here && !mark.owner.is_alive())
+}
+
+fn kill(wanted: impl Fn(&Mark) -> bool) -> usize {
+    let mut killed = 0;
+    for _ in 0..ROUNDS {
+        let found = processes().filter(|pid| kill_one(*pid, &wanted)).count();
+        if found == 0 {
+            break;
+        }
+        killed += found;
+    }
+    killed
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let this = std::process::id();
+    let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |pid| *pid != this)
+}
+
+fn kill_one(pid: u32, wanted: impl Fn(&Mark) -> bool) -> bool {
+    // the descriptor comes first: it stays with the process whose environment is read then
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    let Some(mark) = mark_of(pid).filter(|mark| wanted(mark)) else { return false };
+    let sent = match process {
+        Some(Ok(process)) => pidfd_send_signal(process, rustix::process::Signal::KILL).map_err(std::io::Error::from),
+        _ => nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).map_err(Into::into),
+    };
+    match &sent {
+        Ok(()) => tracing::info!(pid, worker = mark.worker, "killed a process that a plugin left behind"),
+        Err(error) => tracing::warn!(pid, worker = mark.worker, %error, "failed to kill a process of a plugin"),
+    }
+    sent.is_ok()
+}
+
+/// The mark in the environment of a process; `None` too when it may not be read.
+fn mark_of(pid: u32) -> Option<Mark> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = environment
+        .split(|byte| *byte == 0)
+        .find_map(|variable| variable.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"="))?;
+    Mark::parse(std::str::from_utf8(value).ok()?)
+}
+
+/// The inode number of the process id namespace; 0 where there is none.
+fn namespace() -> u64 {
+    let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    number_in(&link).unwrap_or_default()
+}
+
+/// `pid:[4026531836]`
+fn number_in(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// The 22nd field of `stat`, counted behind the name, which may hold anything.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    fn sleeper(mark: &Mark) -> Child {
+        let (name, value) = mark.variable();
+        // the shell's child outlives it and is in a session of its own
+        let script = "setsid sleep 1000 & echo $!";
+        Command::new("sh").args(["-c", script]).env(name, value).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn pid_of(mut child: Child) -> u32 {
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        child.wait().unwrap();
+        line.trim().parse().unwrap()
+    }
+
+    fn is_running(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    }
+
+    #[test]
+    fn marks() {
+        let mark = Mark::new("a.b");
+        assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+        for bad in ["", "1.2.3", "1.x.3.w", "1.99999999999.3.w"] {
+            assert_eq!(Mark::parse(bad), None, "{bad}");
+        }
+        assert!(Owner::this_daemon().is_alive());
+    }
+
+    #[test]
+    fn a_worker_takes_its_descendants_along() {
+        let (mine, other) = (Mark::new("mine"), Mark::new("other"));
+        let (gone, stays) = (pid_of(sleeper(&mine)), pid_of(sleeper(&other)));
+        assert!(mine.kill() >= 1);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!is_running(gone) && is_running(stays));
+        assert!(other.kill() >= 1);
+    }
+
+    #[test]
+    fn only_processes_of_daemons_that_are_gone_are_orphans() {
+        let mut dead = Mark::new("dead");
+        dead.owner.started += 1;
+        let mut elsewhere = dead.clone();
+        elsewhere.owner.namespace += 1;
+        elsewhere.worker = "elsewhere".into();
+        let alive = Mark::new("alive");
+        let pids = [&dead, &elsewhere, &alive].map(|mark| pid_of(sleeper(mark)));
+        kill_orphans();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert_eq!(pids.map(is_running), [false, true, true]);
+        elsewhere.kill();
+        alive.kill();
+    }
+}

@@ -1,0 +1,234 @@
+//! One process of the operating system: how its end is seen, how its group is told to go, what it uses.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+
+use async_trait::async_trait;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+    /// Somebody else has taken its status.
+    Unknown,
+}
+
+impl Exit {
+    /// Whether it was ended by SIGKILL, as the kernel does when memory runs out.
+    pub fn was_killed(self) -> bool {
+        self == Self::Signal(Signal::SIGKILL as i32)
+    }
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(code),
+            (None, Some(signal)) => Self::Signal(signal),
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(number) => match Signal::try_from(number) {
+                Ok(signal) => write!(f, "signal {number} ({signal})"),
+                Err(_) => write!(f, "signal {number}"),
+            },
+            Self::Unknown => f.write_str("unknown exit status"),
+        }
+    }
+}
+
+/// A worker's process, which leads a process group of its own.
+#[async_trait]
+pub trait Process: Send + Sync + fmt::Debug {
+    fn pid(&self) -> u32;
+
+    /// Resolves when the process has ended. It is still there as a zombie, so that its group's number is not given to
+    /// somebody else before [`Process::reap`]. May be called again.
+    async fn exited(&mut self);
+
+    /// Takes the status of a process that has ended.
+    fn reap(&mut self) -> Exit;
+}
+
+/// Sends a signal to a whole process group; one that is gone already is no failure.
+pub fn signal_group(leader: u32, signal: Signal) {
+    let Ok(group) = i32::try_from(leader) else { return };
+    match killpg(Pid::from_raw(group), signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => tracing::warn!(group, %signal, %error, "failed to signal the process group of a plugin"),
+    }
+}
+
+/// A child of the daemon.
+#[derive(Debug)]
+pub struct ChildProcess {
+    pid: u32,
+    /// `None` once reaped.
+    child: Option<Child>,
+    exit: ExitWatch,
+}
+
+#[derive(Debug)]
+enum ExitWatch {
+    Descriptor(AsyncFd<OwnedFd>),
+    /// For kernels and sandboxes without process descriptors.
+    Thread(Option<oneshot::Receiver<()>>),
+}
+
+impl ChildProcess {
+    /// Watches a child that was spawned as the leader of its own process group.
+    ///
+    /// # Errors
+    ///
+    /// When there is no way to watch it; it is ended then.
+    pub fn new(child: Child) -> io::Result<Self> {
+        match Self::descriptor(child.id()).or_else(|_| Self::thread(child.id())) {
+            Ok(exit) => Ok(Self { pid: child.id(), child: Some(child), exit }),
+            Err(error) => {
+                end(child);
+                Err(error)
+            }
+        }
+    }
+
+    fn descriptor(pid: u32) -> io::Result<ExitWatch> {
+        let descriptor = rustix::process::pidfd_open(rustix_pid(pid)?, PidfdFlags::NONBLOCK)?;
+        Ok(ExitWatch::Descriptor(AsyncFd::with_interest(descriptor, Interest::READABLE)?))
+    }
+
+    fn thread(pid: u32) -> io::Result<ExitWatch> {
+        let pid = rustix_pid(pid)?;
+        let (ended, exit) = oneshot::channel();
+        std::thread::Builder::new().name("worker-exit".into()).spawn(move || {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            while rustix::process::waitid(WaitId::Pid(pid), options) == Err(rustix::io::Errno::INTR) {}
+            // nobody waits any more when the process was dropped
+            drop(ended.send(()));
+        })?;
+        Ok(ExitWatch::Thread(Some(exit)))
+    }
+}
+
+#[async_trait]
+impl Process for ChildProcess {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    async fn exited(&mut self) {
+        match &mut self.exit {
+            ExitWatch::Descriptor(descriptor) => {
+                if let Err(error) = descriptor.readable().await {
+                    // only while the asynchronous runtime itself goes down, which drops this future
+                    tracing::warn!(pid = self.pid, %error, "a plugin process is not watched any more");
+                    std::future::pending::<()>().await;
+                }
+            }
+            ExitWatch::Thread(exit) => {
+                if let Some(ended) = exit {
+                    // the thread ends only when the process has
+                    drop(ended.await);
+                    *exit = None;
+                }
+            }
+        }
+    }
+
+    fn reap(&mut self) -> Exit {
+        self.child.take().and_then(|mut child| child.wait().ok()).map_or(Exit::Unknown, Exit::from)
+    }
+}
+
+impl Drop for ChildProcess {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            end(child);
+        }
+    }
+}
+
+/// Kills a child and everything in its group, and leaves no zombie.
+fn end(mut child: Child) {
+    signal_group(child.id(), Signal::SIGKILL);
+    if matches!(child.try_wait(), Ok(None)) {
+        let reaper = std::thread::Builder::new().name("worker-reaper".into()).spawn(move || child.wait());
+        if let Err(error) = reaper {
+            tracing::warn!(%error, "failed to reap a plugin process");
+        }
+    }
+}
+
+fn rustix_pid(pid: u32) -> io::Result<rustix::process::Pid> {
+    i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process id: {pid}")))
+}
+
+/// Resident memory in bytes.
+pub(super) fn resident_memory(pid: u32) -> Option<u64> {
+    let pages: u64 = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    fn shell(script: &str) -> Child {
+        Command::new("sh").args(["-c", script]).stdin(Stdio::null()).process_group(0).spawn().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_end_is_seen_either_way_and_told_in_words() {
+        for (script, expected) in [("exit 3", "exit code 3"), ("kill -9 $$", "signal 9 (SIGKILL)"), ("true", "exit code 0")] {
+            for watch in [ChildProcess::descriptor, ChildProcess::thread] {
+                let child = shell(script);
+                let exit = watch(child.id()).unwrap();
+                let mut process = ChildProcess { pid: child.id(), child: Some(child), exit };
+                process.exited().await;
+                process.exited().await;
+                assert_eq!(process.reap().to_string(), expected);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_process_is_killed_and_reaped() {
+        let process = ChildProcess::new(shell("sleep 1000")).unwrap();
+        let pid = process.pid();
+        drop(process);
+        for _ in 0..200 {
+            if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("process {pid} is still there");
+    }
+
+    #[test]
+    fn memory_of_this_process() {
+        assert!(resident_memory(std::process::id()).unwrap() > 100_000);
+        assert_eq!(resident_memory(u32::MAX), None);
+    }
+}

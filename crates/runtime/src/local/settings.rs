@@ -1,0 +1,126 @@
+//! What an operator decides about worker processes. The daemon fills it from its configuration; nothing here reads the
+//! process environment.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::environment::Proxies;
+
+/// All settings of [`super::LocalRuntime`] (lifecycle-and-storage 1.5-1.8, 7.3).
+#[derive(Clone, Debug)]
+pub struct LocalSettings {
+    pub pool: PoolSettings,
+    pub worker: WorkerSettings,
+    pub process: ProcessSettings,
+    /// `PLUGIN_LOCAL_LAUNCHING_CONCURRENT`: how many processes may be busy coming up at a time.
+    pub launching_concurrent: usize,
+    /// Bytes of plugin output that may wait for slow callers on the whole node. Above it, sessions that hold more than
+    /// their share fail first.
+    pub node_buffer_bytes: usize,
+}
+
+/// How many workers a plugin version has, and for how long.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// Workers that are kept although nobody calls.
+    pub min_workers: usize,
+    /// The reference runs one; a plugin that keeps state in memory may rely on it.
+    pub max_workers: usize,
+    /// Open sessions per worker above which another one is started.
+    pub target_in_flight: usize,
+    /// Open sessions of one plugin version above which calls are refused.
+    pub max_in_flight: usize,
+    /// How long a worker above the minimum is kept without a session.
+    pub idle_timeout: Duration,
+    /// `PLUGIN_MAX_EXECUTION_TIMEOUT`: how long open sessions may go on in a worker that is to stop.
+    pub drain_timeout: Duration,
+}
+
+/// Limits of one worker.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// From spawn to the first heartbeat (lifecycle-and-storage 1.6).
+    pub start_timeout: Duration,
+    /// Silence after which the log warns.
+    pub silence_warning: Duration,
+    /// Silence after which the worker counts as dead.
+    pub silence_limit: Duration,
+    /// How long a message may wait for a worker that does not read its input.
+    pub write_timeout: Duration,
+    /// Between SIGTERM and SIGKILL.
+    pub stop_grace: Duration,
+    /// `PLUGIN_MAX_LINE_BYTES`: the longest message; a longer one fails its session.
+    pub max_line_bytes: usize,
+    /// `PLUGIN_SESSION_BUFFER_BYTES`: what may wait for one caller before its session fails.
+    pub session_buffer_bytes: usize,
+    /// Bytes that may wait to be written to one worker.
+    pub input_buffer_bytes: usize,
+    /// How much of a plugin's log is kept in memory.
+    pub log_bytes: usize,
+    /// Resident memory above which a worker is replaced once its sessions are done.
+    pub memory_soft_limit: Option<u64>,
+    /// Resident memory above which a worker is stopped at once.
+    pub memory_hard_limit: Option<u64>,
+}
+
+/// How a worker process is made.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessSettings {
+    /// The daemon's own environment. Only what [`super::variables`] lists, and `extra_variables`, goes on to plugins.
+    pub inherited: BTreeMap<OsString, OsString>,
+    /// Names of further variables that plugins may see.
+    pub extra_variables: Vec<String>,
+    /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of the configuration; what is set here wins over `inherited`.
+    pub proxies: Proxies,
+    /// The command that the worker is started through, which ends in a call of [`super::stage::run`]: the daemon's own
+    /// binary and a hidden argument. Empty: the interpreter is started directly, and survives a daemon that is killed.
+    pub stage: Vec<OsString>,
+    /// Open files, soft and hard.
+    pub max_open_files: Option<u64>,
+    /// Bytes of address space.
+    pub max_address_space: Option<u64>,
+}
+
+impl Default for LocalSettings {
+    fn default() -> Self {
+        Self {
+            pool: PoolSettings::default(),
+            worker: WorkerSettings::default(),
+            process: ProcessSettings::default(),
+            launching_concurrent: 2,
+            node_buffer_bytes: 512 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            min_workers: 0,
+            max_workers: 1,
+            target_in_flight: 32,
+            max_in_flight: 4096,
+            idle_timeout: Duration::from_secs(15 * 60),
+            drain_timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            start_timeout: Duration::from_secs(120),
+            silence_warning: Duration::from_secs(60),
+            silence_limit: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(30),
+            stop_grace: Duration::from_secs(5),
+            max_line_bytes: 64 * 1024 * 1024,
+            session_buffer_bytes: 64 * 1024 * 1024,
+            input_buffer_bytes: 8 * 1024 * 1024,
+            log_bytes: 128 * 1024,
+            memory_soft_limit: None,
+            memory_hard_limit: None,
+        }
+    }
+}

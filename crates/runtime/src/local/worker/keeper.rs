@@ -1,0 +1,168 @@
+//! Keeps one process: sees it end, watches for silence and growth, and ends it for good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::output::OutputEnd;
+use super::sessions::Sessions;
+use super::vitals::Vitals;
+use super::{Control, Ended, memory};
+use crate::local::log::{Level, PluginLog, Source, Tail};
+use crate::local::orphans::Mark;
+use crate::local::process::{Process, resident_memory, signal_group};
+use crate::local::settings::WorkerSettings;
+use crate::session::Failure;
+
+/// How often a worker is looked at.
+const TICK: Duration = Duration::from_secs(5);
+
+pub(super) struct Keeper {
+    pub(super) process: Box<dyn Process>,
+    pub(super) mark: Mark,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) control: Arc<Control>,
+    pub(super) tail: Arc<Tail>,
+    /// Set when the process is gone, so that its readers take what is left and end.
+    pub(super) exited: CancellationToken,
+    pub(super) output: JoinHandle<OutputEnd>,
+    pub(super) stderr: JoinHandle<()>,
+    pub(super) writer: JoinHandle<()>,
+    pub(super) settings: Arc<WorkerSettings>,
+    pub(super) log: Arc<PluginLog>,
+    pub(super) changed: Arc<Notify>,
+    pub(super) tell_end: watch::Sender<Option<Ended>>,
+}
+
+impl Keeper {
+    pub(super) async fn run(mut self) {
+        let oom_kills = self.watch().await;
+        let pid = self.process.pid();
+        // before it is reaped, since the number of its group may be given away after that
+        signal_group(pid, Signal::SIGKILL);
+        let exit = self.process.reap();
+
+        self.exited.cancel();
+        let output = &mut self.output;
+        if !output.is_finished() {
+            drop(output.await);
+        }
+        drop((&mut self.stderr).await);
+        self.writer.abort();
+        let stderr = self.tail.text();
+        let stopped = self.control.why.get().cloned();
+        let out_of_memory = stopped.is_none() && exit.was_killed() && memory::oom_kills() > oom_kills;
+        self.sessions.fail_all(&stopped.clone().unwrap_or_else(|| Failure::WorkerExited {
+            exit: exit.to_string(),
+            out_of_memory,
+            stderr: stderr.clone(),
+        }));
+        match &stopped {
+            Some(why) => self.note(Level::Info, &format!("plugin process was stopped ({exit}): {why}")),
+            None if out_of_memory => self.note(Level::Error, "plugin process was killed for lack of memory"),
+            None => self.note(Level::Error, &format!("plugin process ended unexpectedly: {exit}")),
+        }
+        self.tell_end.send_replace(Some(Ended { exit, out_of_memory, stderr, stopped }));
+        self.changed.notify_one();
+
+        // what has left the process group, last: it takes a look at every process
+        let mark = self.mark;
+        if let Err(error) = tokio::task::spawn_blocking(move || mark.kill()).await {
+            tracing::warn!(pid, %error, "failed to look for what a plugin left behind");
+        }
+    }
+
+    /// Waits for the end of the process, and brings it about where it has to. Returns how often the kernel had run out of
+    /// memory shortly before.
+    async fn watch(&mut self) -> Option<u64> {
+        let mut oom_kills = memory::oom_kills();
+        let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut warned = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.process.exited() => return oom_kills,
+                () = self.control.stop.cancelled() => {
+                    self.end().await;
+                    return oom_kills;
+                }
+                end = &mut self.output, if !self.output.is_finished() => {
+                    if !matches!(end, Ok(OutputEnd::Drained)) {
+                        self.closed_output().await;
+                        return oom_kills;
+                    }
+                }
+                _ = tick.tick() => {
+                    oom_kills = memory::oom_kills();
+                    self.check_silence(&mut warned);
+                    self.check_memory();
+                }
+            }
+        }
+    }
+
+    /// SIGTERM, some time, SIGKILL; always to the whole group.
+    async fn end(&mut self) {
+        let pid = self.process.pid();
+        signal_group(pid, Signal::SIGTERM);
+        if tokio::time::timeout(self.settings.stop_grace, self.process.exited()).await.is_err() {
+            self.note(Level::Warn, "plugin process ignores SIGTERM and is killed");
+            signal_group(pid, Signal::SIGKILL);
+            self.process.exited().await;
+        }
+    }
+
+    /// Without its output a worker is of no use; most often it is about to end by itself.
+    async fn closed_output(&mut self) {
+        const MOMENT: Duration = Duration::from_millis(50);
+        if tokio::time::timeout(MOMENT, self.process.exited()).await.is_err() {
+            self.control.stop(&self.sessions, Failure::Stopped("it has closed its standard output".into()));
+            self.end().await;
+        }
+    }
+
+    fn check_silence(&self, warned: &mut bool) {
+        if self.vitals.start_time().is_none() {
+            return;
+        }
+        let silent = self.vitals.silent_for();
+        if silent > self.settings.silence_limit {
+            let failure = Failure::WorkerSilent { seconds: silent.as_secs(), stderr: self.tail.text() };
+            self.note(Level::Error, &failure.to_string());
+            self.control.stop(&self.sessions, failure);
+        } else if silent > self.settings.silence_warning {
+            if !std::mem::replace(warned, true) {
+                self.note(Level::Warn, &format!("plugin has been silent for {} s, it may be dead", silent.as_secs()));
+            }
+        } else {
+            *warned = false;
+        }
+    }
+
+    fn check_memory(&self) {
+        let WorkerSettings { memory_soft_limit: soft, memory_hard_limit: hard, .. } = *self.settings;
+        if soft.is_none() && hard.is_none() {
+            return;
+        }
+        let Some(used) = resident_memory(self.process.pid()) else { return };
+        if let Some(limit) = hard.filter(|limit| used > *limit) {
+            let why = format!("it uses {used} bytes of memory, the limit is {limit}");
+            self.control.stop(&self.sessions, Failure::Stopped(why));
+        } else if let Some(limit) = soft.filter(|limit| used > *limit && !self.sessions.refuses()) {
+            self.note(Level::Warn, &format!("plugin uses {used} bytes of memory and is replaced; the soft limit is {limit}"));
+            self.sessions.refuse();
+            self.changed.notify_one();
+        }
+    }
+
+    fn note(&self, level: Level, text: &str) {
+        self.log.add(self.process.pid(), Source::Lifecycle, level, text);
+    }
+}

@@ -1,0 +1,201 @@
+//! The open sessions of one worker.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use plugin_protocol::SessionId;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::budget::NodeBudget;
+use crate::session::{Event, Failure, Replies, Sender, Session};
+
+/// All sessions of a worker, from its first to its last.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    table: Mutex<Table>,
+    /// A session was opened: whoever waits for another session's caller looks again.
+    opened: Notify,
+    /// The last session has ended.
+    drained: Notify,
+    budget: NodeBudget,
+}
+
+#[derive(Debug)]
+struct Table {
+    open: HashMap<SessionId, Arc<Entry>>,
+    refuses: bool,
+    /// When the last session ended.
+    idle_since: Instant,
+}
+
+/// One open session, as its worker sees it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: SessionId,
+    pub(super) sender: Sender,
+    pub(super) invoked: Arc<Invoked>,
+}
+
+/// When a plugin last called back in a session.
+#[derive(Debug)]
+pub(super) struct Invoked {
+    base: Instant,
+    /// Microseconds since the base; 0 for never.
+    at: AtomicU64,
+}
+
+impl Invoked {
+    pub(super) fn now(&self) {
+        let at = u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.at.store(at.max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn at(&self) -> Option<Instant> {
+        let at = self.at.load(Ordering::Relaxed);
+        (at > 0).then(|| self.base + Duration::from_micros(at))
+    }
+}
+
+/// The worker takes no new sessions: it is to stop, or gone.
+#[derive(Debug)]
+pub(super) struct Refused;
+
+impl Sessions {
+    pub(super) fn new(budget: NodeBudget) -> Arc<Self> {
+        let table = Table { open: HashMap::new(), refuses: false, idle_since: Instant::now() };
+        Arc::new(Self { table: Mutex::new(table), opened: Notify::new(), drained: Notify::new(), budget })
+    }
+
+    /// Opens a session; `replies` makes the way back for its calls.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        id: &SessionId,
+        replies: impl FnOnce(Arc<Invoked>) -> Replies,
+    ) -> Result<Session, Refused> {
+        let invoked = Arc::new(Invoked { base: Instant::now(), at: AtomicU64::new(0) });
+        let mut table = self.lock();
+        if table.refuses {
+            return Err(Refused);
+        }
+        let (sessions, ended) = (Arc::downgrade(self), id.clone());
+        let (sender, session) = Session::counted(replies(invoked.clone()), self.budget.gauge(), move || {
+            if let Some(sessions) = sessions.upgrade() {
+                sessions.end(ended.as_str());
+            }
+        });
+        let replaced = table.open.insert(id.clone(), Arc::new(Entry { id: id.clone(), sender, invoked }));
+        drop(table);
+        if replaced.is_none() {
+            self.budget.opened();
+        }
+        self.opened.notify_one();
+        Ok(session)
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Entry>> {
+        self.lock().open.get(id).cloned()
+    }
+
+    /// The session is over: what the plugin says in it from now on is for nobody.
+    pub(super) fn end(&self, id: &str) {
+        let mut table = self.lock();
+        let ended = table.open.remove(id);
+        if ended.is_none() {
+            return;
+        }
+        let last = table.open.is_empty();
+        if last {
+            table.idle_since = Instant::now();
+            if table.open.capacity() > 64 {
+                table.open.shrink_to_fit();
+            }
+        }
+        drop(table);
+        self.budget.ended(1);
+        if last {
+            self.drained.notify_waiters();
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// How long there has been no session; `None` while there is one.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        let table = self.lock();
+        table.open.is_empty().then(|| table.idle_since.elapsed())
+    }
+
+    /// Takes no new sessions from now on.
+    pub(super) fn refuse(&self) {
+        self.lock().refuses = true;
+    }
+
+    /// Takes no new sessions from now on if there has been none for so long.
+    pub(super) fn refuse_if_idle(&self, for_long: Duration) -> bool {
+        let mut table = self.lock();
+        let idle = table.open.is_empty() && table.idle_since.elapsed() >= for_long;
+        table.refuses |= idle;
+        idle
+    }
+
+    pub(super) fn refuses(&self) -> bool {
+        self.lock().refuses
+    }
+
+    /// Ends every session with the failure, and takes no new ones.
+    pub(super) fn fail_all(&self, failure: &Failure) {
+        let mut table = self.lock();
+        table.refuses = true;
+        table.idle_since = Instant::now();
+        let open = std::mem::take(&mut table.open);
+        drop(table);
+        for entry in open.values() {
+            entry.sender.push(Event::Failed(failure.clone()));
+        }
+        self.budget.ended(open.len());
+        self.drained.notify_waiters();
+    }
+
+    /// Fails one session whose caller does not read, dropping what waits for it.
+    pub(super) fn drop_slow(&self, entry: &Entry, failure: Failure) {
+        entry.sender.fail_now(failure);
+        self.end(entry.id.as_str());
+    }
+
+    /// The limit of the node that this session breaks.
+    pub(super) fn over_node_share(&self, waiting: usize) -> Option<usize> {
+        self.budget.exceeded_by(waiting)
+    }
+
+    /// Whether the caller of another session has read everything and may be waiting for more.
+    pub(super) fn others_may_wait(&self, entry: &Entry) -> bool {
+        self.lock().open.values().any(|other| other.id != entry.id && other.sender.waiting() == 0)
+    }
+
+    /// Resolves when a session was opened since the last call.
+    pub(super) async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
+    /// Resolves when there is no session.
+    pub(super) async fn drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if self.lock().open.is_empty() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,73 @@
+//! The signs of life of a worker.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What is known of a worker's life. Shared by the tasks around it.
+#[derive(Debug)]
+pub(super) struct Vitals {
+    started: Instant,
+    /// Milliseconds after `started`.
+    last_sign: AtomicU64,
+    /// The reader waits for a caller, so that the worker cannot be heard.
+    unheard: AtomicBool,
+    /// How long it took to the first heartbeat.
+    ready: watch::Sender<Option<Duration>>,
+}
+
+impl Vitals {
+    pub(super) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            last_sign: AtomicU64::new(0),
+            unheard: AtomicBool::new(false),
+            ready: watch::Sender::new(None),
+        }
+    }
+
+    /// It said something, whatever it was.
+    pub(super) fn sign(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_sign.store(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn heartbeat(&self) {
+        self.ready.send_if_modified(|ready| {
+            let first = ready.is_none();
+            if first {
+                *ready = Some(self.started.elapsed());
+            }
+            first
+        });
+    }
+
+    pub(super) fn set_unheard(&self, unheard: bool) {
+        self.sign();
+        self.unheard.store(unheard, Ordering::Relaxed);
+    }
+
+    pub(super) fn silent_for(&self) -> Duration {
+        if self.unheard.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.last_sign.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How long it took to the first heartbeat, if there was one.
+    pub(super) fn start_time(&self) -> Option<Duration> {
+        *self.ready.borrow()
+    }
+
+    /// Resolves at the first heartbeat.
+    pub(super) async fn ready(&self) {
+        // the sender is in `self`, so that this cannot fail
+        drop(self.ready.subscribe().wait_for(Option::is_some).await);
+    }
+}

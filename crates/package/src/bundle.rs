@@ -18,7 +18,7 @@ pub use self::save::new_bundle;
 use crate::folder::{Folder, FolderError};
 use crate::package::{Package, PackageError};
 use crate::signature::TrustedKeys;
-use crate::zip::{Archive, Limits, ZipError, is_clean};
+use crate::zip::{Archive, Entry, Limits, ZipError, is_clean};
 
 const MANIFEST: &str = "manifest.yaml";
 const ASSETS: &str = "_assets/";
@@ -166,6 +166,8 @@ impl Bundle {
     }
 
     /// The content of a file below `_assets`: the icon, or a package by the path of its dependency.
+    ///
+    /// It is unpacked as a whole: ask for [`Bundle::asset_size`] first.
     pub fn asset(&self, path: &str) -> Result<Bytes, BundleError> {
         let not_found = || BundleError::AssetNotFound(path.to_owned());
         match self.changed.get(path) {
@@ -179,6 +181,20 @@ impl Bundle {
             Err(FileError::NotFound { .. } | FileError::IsDirectory { .. }) => Err(not_found()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The size of a file below `_assets` in bytes, without unpacking it.
+    pub fn asset_size(&self, path: &str) -> Result<u64, BundleError> {
+        let stored = || match &self.source {
+            Source::Archive(archive) => archive.find(&format!("{ASSETS}{path}")).map(Entry::size),
+            Source::Folder(folder) => folder.size(&format!("{ASSETS}{path}")).ok(),
+        };
+        let size = match self.changed.get(path) {
+            Some(content) => content.as_ref().map(|content| content.len() as u64),
+            None if is_clean(path) => stored(),
+            None => None,
+        };
+        size.ok_or_else(|| BundleError::AssetNotFound(path.to_owned()))
     }
 
     /// The paths of all files below `_assets`, ordered.

@@ -74,7 +74,10 @@ pub(crate) struct Archive {
 
 impl std::fmt::Debug for Archive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Archive").field("size", &self.bytes().len()).field("entries", &self.entries.len()).finish()
+        f.debug_struct("Archive")
+            .field("size", &self.bytes().len())
+            .field("entries", &self.entries.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -239,15 +242,10 @@ impl Archive {
     }
 
     fn refuse_clashes(&self) -> Result<(), ZipError> {
-        for entry in self.files() {
-            let parents = entry.name.match_indices('/').filter_map(|(slash, _)| entry.name.get(..slash));
-            for parent in parents {
-                if self.position(parent).is_some() {
-                    return Err(ZipError::Clash { path: parent.to_owned() });
-                }
-            }
+        match self.files().find(|entry| self.has_directory(&entry.name)) {
+            Some(entry) => Err(ZipError::Clash { path: entry.name.to_string() }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -73,9 +73,11 @@ fn dependencies_that_name_nothing() {
 fn assets() {
     let bundle = open(TEXT);
     assert_eq!(&*bundle.asset("icon.svg").unwrap(), b"<svg/>");
+    assert_eq!(bundle.asset_size("icon.svg").unwrap(), 6);
     for path in ["a.difypkg", "../manifest.yaml", "/etc/passwd", "", ".", "x/../icon.svg"] {
         let error = bundle.asset(path).unwrap_err().to_string();
         assert_eq!(error, format!("asset not found: _assets/{path}"));
+        assert_eq!(bundle.asset_size(path).unwrap_err().to_string(), error);
     }
 }
 
@@ -183,6 +185,7 @@ fn saved_where_they_were() {
         let checksum = testing::package(&PLUGIN).checksum().unwrap();
         let mut bundle = open();
         assert_eq!(bundle.asset(&checksum).unwrap(), testing::archive(&PLUGIN));
+        assert_eq!(bundle.asset_size(&checksum).unwrap(), testing::archive(&PLUGIN).len() as u64);
         bundle.remove(0).unwrap();
         bundle.save().unwrap();
         assert_eq!(open().asset_paths().unwrap(), ["icon.svg"]);

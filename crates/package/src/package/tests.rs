@@ -105,8 +105,8 @@ proptest! {
             prop_assert_eq!(&*package.read(name).unwrap(), content.as_slice());
         }
         let expected = combine(files.iter().map(|(name, content)| (name, Sha256::digest(content).into())).collect());
-        prop_assert_eq!(package.checksum().unwrap(), expected.clone());
-        prop_assert_eq!(crate::checksum(&package).unwrap(), expected.clone());
+        prop_assert_eq!(&package.checksum().unwrap(), &expected);
+        prop_assert_eq!(&crate::checksum(&package).unwrap(), &expected);
 
         let folder = tempfile::tempdir().unwrap();
         package.extract(&folder.path().join("out")).unwrap();

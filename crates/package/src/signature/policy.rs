@@ -56,7 +56,7 @@ mod tests {
         let (bad, claims) = (Err(PolicyError::BadSignature), Err(PolicyError::ClaimsLanggenius));
         for (policy, author, category, expected) in [
             (nothing, "langgenius", None, Ok(())),
-            (require, "acme", None, bad.clone()),
+            (require, "acme", None, bad),
             (require, "acme", Some("community"), Ok(())),
             (protect, "acme", None, Ok(())),
             (protect, "langgenius", None, claims.clone()),

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use plugin_manifest::{FileError, Files};
 
-use super::{Archive, is_clean};
+use super::{Archive, Entry, is_clean};
 
 impl Files for Archive {
     fn walk(&self) -> Result<Vec<String>, FileError> {
         let is_first = |(index, name): &(usize, &str)| self.position(name) == Some(*index);
-        let names = self.entries().iter().map(|entry| entry.name()).enumerate();
+        let names = self.entries().iter().map(Entry::name).enumerate();
         Ok(names.filter(is_first).map(|(_, name)| name.to_owned()).collect())
     }
 

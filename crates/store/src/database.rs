@@ -15,7 +15,7 @@ pub enum DatabaseConfig {
     Sqlite { path: PathBuf },
     /// Needs the cargo feature `postgres`.
     Postgres(ServerConfig),
-    /// `MySQL`, `MariaDB` and what speaks their protocol; needs the cargo feature `mysql`.
+    /// MySQL, MariaDB and what speaks their protocol; needs the cargo feature `mysql`.
     MySql(ServerConfig),
 }
 
@@ -44,9 +44,9 @@ pub struct ServerConfig {
     /// Where to connect to create it: `postgres` or `mysql`.
     pub default_database: String,
     pub ssl_mode: SslMode,
-    /// `PostgreSQL`: run-time parameters as `-c name=value ...`; blank = none. Text always travels as UTF-8.
+    /// PostgreSQL: run-time parameters as `-c name=value ...`; blank = none. Text always travels as UTF-8.
     pub options: String,
-    /// `PostgreSQL`: a pooler such as `PgBouncer` stands between, so no prepared statement outlives a transaction.
+    /// PostgreSQL: a pooler such as PgBouncer stands between, so no prepared statement outlives a transaction.
     pub pooled_by_server: bool,
     pub max_connections: u32,
     pub max_lifetime: Duration,
@@ -72,7 +72,7 @@ pub struct Database {
     pub serverless: Arc<dyn ServerlessRuntimes>,
     pub storage_usage: Arc<dyn StorageUsage>,
     pub readmes: Arc<dyn Readmes>,
-    sql: Arc<crate::sql::Sql>,
+    pub(crate) sql: Arc<crate::sql::Sql>,
 }
 
 impl Database {

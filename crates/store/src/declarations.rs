@@ -6,6 +6,7 @@ use crate::{RawJson, Result};
 
 /// The declaration of an uploaded version (table `plugin_declarations`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "named as the columns are")]
 pub struct Declaration {
     pub id: Uuid,
     pub created_at: Timestamp,

@@ -8,7 +8,7 @@ pub struct Page {
 impl Page {
     /// Rows before the page.
     pub(crate) fn offset(self) -> i64 {
-        i64::from(self.number.saturating_sub(1)) * i64::from(self.size)
+        i64::from(self.number.saturating_sub(1)).saturating_mul(i64::from(self.size))
     }
 
     pub(crate) fn limit(self) -> i64 {

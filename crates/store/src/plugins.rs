@@ -5,6 +5,7 @@ use crate::{Result, RuntimeType};
 
 /// A plugin version in use by at least one tenant (table `plugins`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "named as the columns are")]
 pub struct Plugin {
     pub plugin_unique_identifier: String,
     pub plugin_id: String,

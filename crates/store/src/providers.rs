@@ -39,6 +39,7 @@ pub struct ProviderName {
 
 /// A provider row of an installation; serialises to the columns (http-api 6.6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "named as the columns are")]
 pub struct Provider {
     pub id: Uuid,
     pub created_at: Timestamp,

@@ -18,6 +18,8 @@ mod serverless;
 mod statement;
 mod storage_usage;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

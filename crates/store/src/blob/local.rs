@@ -12,7 +12,7 @@ use crate::{BlobEntry, BlobKey, BlobStore, Error, ErrorKind, Result};
 
 const TEMPORARY: &str = ".tmp-";
 /// No upload takes longer: what is older was left by a killed process.
-const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
 /// Objects as files below a folder.
 ///

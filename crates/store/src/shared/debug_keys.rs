@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{Result, SharedState};
 
 /// Lifetime of a key after it was last asked for.
-const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
+const LIFETIME: Duration = Duration::from_hours(2);
 
 /// The keys with which plugins under development connect: one per tenant, valid for two hours after it was last asked
 /// for (cluster-serverless-observability 3.1).

@@ -87,9 +87,8 @@ async fn keep(state: Arc<dyn SharedState>, name: Arc<str>, owner: Arc<str>, ttl:
         let asked = Instant::now();
         match tokio::time::timeout_at(held_until, state.renew(&name, &owner, ttl)).await {
             Ok(Ok(true)) => held_until = asked + ttl,
-            Ok(Ok(false)) => break,
             Ok(Err(error)) if asked < held_until => tracing::warn!(%name, %error, "a lease could not be renewed"),
-            Ok(Err(_)) | Err(_) => break,
+            Ok(Ok(false) | Err(_)) | Err(_) => break,
         }
     }
     tracing::warn!(%name, "a lease was lost");

@@ -346,10 +346,6 @@ impl Row {
             #[cfg(feature = "postgres")]
             Self::Postgres(row) => row.try_get(column).map_err(|error| corrupt(column, error)),
             #[cfg(any(feature = "sqlite", feature = "mysql"))]
-            #[cfg_attr(
-                not(feature = "postgres"),
-                expect(clippy::match_wildcard_for_single_variants, reason = "features")
-            )]
             _ => self.id_in_text(column),
         }
     }

@@ -62,7 +62,7 @@ fn is_transient_sqlstate(code: &str) -> bool {
     code.len() == SQLSTATE_LENGTH && ["08", "40", "53", "55P03", "57P"].iter().any(|class| code.starts_with(class))
 }
 
-/// SQLITE_BUSY and SQLITE_LOCKED with their extended codes, as decimal numbers.
+/// SQLite's codes for busy and locked with their extended codes, as decimal numbers.
 fn is_sqlite_busy(code: &str) -> bool {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;

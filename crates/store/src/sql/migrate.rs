@@ -7,15 +7,19 @@ use std::collections::{HashMap, HashSet};
 use super::connection::Tx;
 use super::dialect::Dialect;
 use super::schema::{Index, LEGACY_DECLARATION, TABLES, Table, Unique};
-use super::statement::sql;
+use super::statement::{Row, sql};
 use super::{Sql, retry};
 use crate::Result;
 
-pub(super) async fn run(sql: &Sql) -> Result<()> {
-    if changes(&read_catalog(sql).await?, sql.dialect).is_empty() {
-        return Ok(());
-    }
-    retry(|| apply(sql)).await
+pub(super) async fn run(database: &Sql) -> Result<()> {
+    if pending(database).await?.is_empty() { Ok(()) } else { retry(|| apply(database)).await }
+}
+
+/// What [`run`] would add.
+pub(super) async fn pending(database: &Sql) -> Result<Vec<Change>> {
+    let columns = database.rows(sql(columns_query(database.dialect))).await?;
+    let indexes = database.rows(sql(indexes_query(database.dialect))).await?;
+    Ok(changes(&catalog_of(&columns, &indexes)?, database.dialect))
 }
 
 /// What a database has. Names are as the database keeps them: lower case.
@@ -25,7 +29,8 @@ struct Catalog {
     indexes: HashSet<String>,
 }
 
-enum Change {
+#[derive(Debug)]
+pub(super) enum Change {
     Statement(String),
     /// Only if no rows are in its way.
     UniqueIndex(&'static Table, &'static Index),
@@ -51,7 +56,9 @@ async fn apply(database: &Sql) -> Result<()> {
 
 async fn add_missing(tx: &mut Tx, dialect: Dialect) -> Result<()> {
     // Read again under the lock.
-    let catalog = catalog_of(tx.rows(sql(columns_query(dialect))).await?, tx.rows(sql(indexes_query(dialect))).await?)?;
+    let columns = tx.rows(sql(columns_query(dialect))).await?;
+    let indexes = tx.rows(sql(indexes_query(dialect))).await?;
+    let catalog = catalog_of(&columns, &indexes)?;
     for change in changes(&catalog, dialect) {
         match change {
             Change::Statement(text) => drop(tx.execute(sql(text)).await?),
@@ -75,13 +82,6 @@ async fn add_missing(tx: &mut Tx, dialect: Dialect) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn read_catalog(database: &Sql) -> Result<Catalog> {
-    catalog_of(
-        database.rows(sql(columns_query(database.dialect))).await?,
-        database.rows(sql(indexes_query(database.dialect))).await?,
-    )
 }
 
 fn columns_query(dialect: Dialect) -> &'static str {
@@ -112,7 +112,7 @@ fn indexes_query(dialect: Dialect) -> &'static str {
     }
 }
 
-fn catalog_of(columns: Vec<super::Row>, indexes: Vec<super::Row>) -> Result<Catalog> {
+fn catalog_of(columns: &[Row], indexes: &[Row]) -> Result<Catalog> {
     let mut tables: HashMap<String, HashMap<String, bool>> = HashMap::new();
     for row in columns {
         let table = row.text("table_name")?.to_lowercase();

@@ -279,11 +279,10 @@ impl Column {
             (Kind::Id, Dialect::Sqlite | Dialect::MySql) => "char(36)".to_owned(),
             (Kind::Time, Dialect::Postgres) => "timestamptz".to_owned(),
             (Kind::Time, Dialect::MySql) => "datetime(3)".to_owned(),
-            // Text affinity, so that the text written is the text read.
-            (Kind::Time, Dialect::Sqlite) => "text".to_owned(),
             (Kind::Text(length), _) => format!("varchar({length})"),
             (Kind::Long, Dialect::MySql) => "longtext".to_owned(),
-            (Kind::Long, Dialect::Sqlite | Dialect::Postgres) => "text".to_owned(),
+            // SQLite has no times; with the affinity of text, the text written is the text read.
+            (Kind::Time, Dialect::Sqlite) | (Kind::Long, Dialect::Sqlite | Dialect::Postgres) => "text".to_owned(),
             (Kind::Int, _) => "bigint".to_owned(),
             (Kind::Flag, _) => "boolean".to_owned(),
         };

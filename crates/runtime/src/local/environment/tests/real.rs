@@ -1,0 +1,1 @@
+//! Preparation with the real uv, Python and plugin SDK.

@@ -57,10 +57,10 @@ pub struct Origin {
 
 /// The envelope that opens a session; without a line end.
 ///
-/// `data` must be a JSON object. The common keys go first, so that a key of the same name in `data` wins, as it does
-/// in the reference.
-pub fn request(session: &SessionId, origin: &Origin, action: Action, user_id: &str, data: &RawValue) -> Bytes {
-    let rest = data.get().trim().strip_prefix('{').unwrap_or("}").trim_start();
+/// `data` must be a JSON object on one line. The common keys go first, so that a key of the same name in `data` wins, as
+/// it does in the reference.
+pub fn request(session: &SessionId, origin: &Origin, action: Action, user_id: &str, data: &str) -> Bytes {
+    let rest = data.trim().strip_prefix('{').unwrap_or("}").trim_start();
     let mut out = Vec::with_capacity(rest.len() + 384);
     head(&mut out, session, origin, "request");
     out.extend_from_slice(br#"{"user_id":"#);
@@ -74,13 +74,13 @@ pub fn request(session: &SessionId, origin: &Origin, action: Action, user_id: &s
     Bytes::from(out)
 }
 
-/// What a backwards response carries (plugin-protocol 1.5).
+/// What a backwards response carries (plugin-protocol 1.5); results are JSON on one line.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer<'a> {
     /// One of several results.
-    Stream(&'a RawValue),
+    Stream(&'a str),
     /// The only result.
-    Struct(&'a RawValue),
+    Struct(&'a str),
     /// The text that the plugin raises.
     Error(&'a str),
     /// The last event of every call back, also after an error.
@@ -90,8 +90,8 @@ pub enum Answer<'a> {
 /// The envelope that answers a call back; without a line end.
 pub fn backwards_response(session: &SessionId, origin: &Origin, request_id: &str, answer: Answer<'_>) -> Bytes {
     let (event, message, data) = match answer {
-        Answer::Stream(data) => ("response", "stream", data.get()),
-        Answer::Struct(data) => ("response", "struct", data.get()),
+        Answer::Stream(data) => ("response", "stream", data),
+        Answer::Struct(data) => ("response", "struct", data),
         Answer::Error(text) => ("error", text, "null"),
         Answer::End => ("end", "", "null"),
     };
@@ -139,24 +139,20 @@ fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
 mod tests {
     use super::*;
 
-    fn raw(json: &str) -> Box<RawValue> {
-        RawValue::from_string(json.to_owned()).unwrap()
-    }
-
     fn origin() -> Origin {
         Origin { conversation_id: Some("c-1".into()), app_id: Some("a\"1".into()), ..Origin::default() }
     }
 
     #[test]
     fn a_request() {
-        let data = raw(r#" { "tool":"say","tool_parameters":{"n":1.0}} "#);
-        let line = request(&"s-1".into(), &origin(), Action::InvokeTool, "u", &data);
+        let data = r#" { "tool":"say","tool_parameters":{"n":1.0}} "#;
+        let line = request(&"s-1".into(), &origin(), Action::InvokeTool, "u", data);
         assert_eq!(
             std::str::from_utf8(&line).unwrap(),
             r#"{"session_id":"s-1","conversation_id":"c-1","message_id":null,"app_id":"a\"1","endpoint_id":null,"context":null,"event":"request","data":{"user_id":"u","type":"tool","action":"invoke_tool","tool":"say","tool_parameters":{"n":1.0}}}"#
         );
         for empty in ["{}", "{ }"] {
-            let line = request(&"s-1".into(), &Origin::default(), Action::InvokeLlm, "", &raw(empty));
+            let line = request(&"s-1".into(), &Origin::default(), Action::InvokeLlm, "", empty);
             let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
             assert_eq!(value["data"], serde_json::json!({"user_id": "", "type": "model", "action": "invoke_llm"}));
         }
@@ -164,7 +160,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let data = raw(r#"{"a":1}"#);
+        let data = r#"{"a":1}"#;
         let check = |answer, expected: &str| {
             let line = backwards_response(&"s".into(), &Origin::default(), "r\n", answer);
             let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
@@ -172,11 +168,11 @@ mod tests {
             assert_eq!(value["data"].to_string(), expected);
         };
         check(
-            Answer::Stream(&data),
+            Answer::Stream(data),
             r#"{"backwards_request_id":"r\n","data":{"a":1},"event":"response","message":"stream"}"#,
         );
         check(
-            Answer::Struct(&data),
+            Answer::Struct(data),
             r#"{"backwards_request_id":"r\n","data":{"a":1},"event":"response","message":"struct"}"#,
         );
         check(Answer::Error("no"), r#"{"backwards_request_id":"r\n","data":null,"event":"error","message":"no"}"#);

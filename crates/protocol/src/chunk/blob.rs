@@ -120,8 +120,8 @@ mod tests {
         )
     }
 
-    fn file(blob: &str, meta: &str) -> Result<Merged, BlobError> {
-        Ok(Merged::File(format!(r#"{{"type":"blob","message":{{"blob":"{blob}"}},"meta":{meta}}}"#).into_bytes()))
+    fn file(blob: &str, meta: &str) -> Merged {
+        Merged::File(format!(r#"{{"type":"blob","message":{{"blob":"{blob}"}},"meta":{meta}}}"#).into_bytes())
     }
 
     #[test]
@@ -134,16 +134,20 @@ mod tests {
             merger.take(br#"{"type":"text","message":{"text":"\"blob_chunk\""},"meta":null}"#),
             Ok(Merged::Untouched)
         );
-        assert_eq!(merger.take(piece("2", "ignored", true).as_bytes()), file("dHdv", r#"{"id":"2"}"#));
-        assert_eq!(merger.take(piece("1", "", true).as_bytes()), file("b25lLW1vcmU=", r#"{"id":"1"}"#));
-        assert_eq!(merger.take(piece("1", "", true).as_bytes()), file("", r#"{"id":"1"}"#), "an id can be used again");
+        assert_eq!(merger.take(piece("2", "ignored", true).as_bytes()), Ok(file("dHdv", r#"{"id":"2"}"#)));
+        assert_eq!(merger.take(piece("1", "", true).as_bytes()), Ok(file("b25lLW1vcmU=", r#"{"id":"1"}"#)));
+        assert_eq!(
+            merger.take(piece("1", "", true).as_bytes()),
+            Ok(file("", r#"{"id":"1"}"#)),
+            "an id can be used again"
+        );
     }
 
     #[test]
     fn pieces_of_no_shape_are_left_out() {
         let mut merger = BlobMerger::default();
         for message in
-            [r#"null"#, r#"{"id":1,"total_length":1,"blob":"","end":true}"#, r#"{"id":"1","blob":"","end":true}"#]
+            ["null", r#"{"id":1,"total_length":1,"blob":"","end":true}"#, r#"{"id":"1","blob":"","end":true}"#]
         {
             let chunk = format!(r#"{{"type":"blob_chunk","message":{message}}}"#);
             assert_eq!(merger.take(chunk.as_bytes()), Ok(Merged::Taken), "{message}");

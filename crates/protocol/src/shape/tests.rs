@@ -1,6 +1,14 @@
 use super::Shape::{Any, Bool, Decimal, Int, List, Map, Number, Object, OneOf, Text, TextOr, Within};
 use super::*;
 
+const LAST: Shape = Object(&[never("x"), null("n", Any)]);
+
+const PRICE: Shape = Object(&[or("p", Decimal, "\"0\"")]);
+
+const CHOICE: Shape = OneOf(&["a", "é"]);
+
+const EITHER: Shape = TextOr(&List(&Map));
+
 fn mended(shape: &Shape, given: &str) -> Result<String, String> {
     let mut out = Vec::new();
     let mut checker = Checker::default();
@@ -28,7 +36,7 @@ fn what_needs_no_change_is_the_same_bytes() {
 
 #[test]
 fn whole_doubles_are_printed_as_integers() {
-    let given = r#"[1.0,-3.000,0.0,-0.0,1.50,1e5,1E+2,12.5e1,1e-2,1e20,1e21,1e400,100]"#;
+    let given = "[1.0,-3.000,0.0,-0.0,1.50,1e5,1E+2,12.5e1,1e-2,1e20,1e21,1e400,100]";
     check(&Any, given, "[1,-3,0,-0,1.50,100000,100,125,1e-2,100000000000000000000,1e21,1e400,100]");
 }
 
@@ -77,7 +85,7 @@ fn fields() {
         r#"{"giv\u0065n":"x","or":[],"null":null,"always":[]}"#,
         r#"{"giv\u0065n":"x","or":[],"null":null,"always":[]}"#,
     );
-    for missing in [r#"{}"#, r#"{"given":null}"#, r#"{"given":""}"#, r#"{"given":"x","given":""}"#] {
+    for missing in ["{}", r#"{"given":null}"#, r#"{"given":""}"#, r#"{"given":"x","given":""}"#] {
         refuse(&SHAPE, missing, "Key: 'given' Error:Field validation for 'given' failed on the 'required' tag");
     }
     refuse(
@@ -99,7 +107,6 @@ fn members_are_left_out_wherever_they_are() {
     check(&SHAPE, r#"{"x":1,"a":2}"#, r#"{"a":2}"#);
     check(&SHAPE, r#"{"a":1.0,"x":{"b":1.0},"y":2.0}"#, r#"{"a":1}"#);
     check(&SHAPE, r#"{"a":1,"x":2 , "b":3,"y":4, "x":5}"#, r#"{"a":1, "b":3}"#);
-    const LAST: Shape = Object(&[never("x"), null("n", Any)]);
     check(&LAST, r#"{"x":1}"#, r#"{"n":null}"#);
     check(&LAST, r#"{"a":1,"x":1}"#, r#"{"a":1,"n":null}"#);
 }
@@ -113,7 +120,6 @@ fn values() {
         "Key: 'n' Error:Field validation for 'n' failed on the 'required' tag",
     );
     check(&const { Object(&[present("n", Int)]) }, r#"{"n":0}"#, r#"{"n":0}"#);
-    const PRICE: Shape = Object(&[or("p", Decimal, "\"0\"")]);
     for (given, expected) in [
         ("0.50", "\"0.5\""),
         ("3", "\"3\""),
@@ -126,7 +132,6 @@ fn values() {
     }
     refuse(&PRICE, r#"{"p":"much"}"#, "p: expected a decimal, found something else");
     refuse(&PRICE, r#"{"p":true}"#, "p: expected a decimal, found a boolean");
-    const CHOICE: Shape = OneOf(&["a", "é"]);
     check(&CHOICE, r#""\u00e9""#, r#""\u00e9""#);
     refuse(
         &const { Object(&[free("c", CHOICE)]) },
@@ -140,7 +145,6 @@ fn values() {
     );
     check(&Within(3), r#""ab""#, r#""ab""#);
     assert!(mended(&Within(3), r#""abc""#).is_err());
-    const EITHER: Shape = TextOr(&List(&Map));
     check(&EITHER, r#""x""#, r#""x""#);
     check(&EITHER, r#"[{"a":1.0}]"#, r#"[{"a":1}]"#);
     refuse(&EITHER, "5", "expected a list, found a number");

@@ -1,4 +1,168 @@
-//! The local runtime: plugins as subprocesses of the daemon.
+//! The local runtime: plugins as subprocesses of the daemon (lifecycle-and-storage 1, plugin-protocol 2.1).
+//!
+//! A *plugin version* has an *environment*, made by a [`Preparer`], and a *pool* of *workers*, processes that carry many
+//! *sessions* each. For every version an actor ([`supervisor`]) brings workers up when they are wanted, replaces those
+//! that end, and lets go of those that idle.
+//!
+//! Invariants: a call for an installed plugin waits for it, within bounds, or gets the cause; the death of a process ends
+//! its sessions at once; a caller who does not read costs only its own session; no process outlives the daemon.
 
 mod code;
 pub mod environment;
+mod error;
+mod launch;
+mod log;
+mod orphans;
+mod pool;
+mod preparer;
+mod process;
+mod settings;
+mod status;
+mod supervisor;
+pub mod variables;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use plugin_manifest::identifier::UniqueIdentifier;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::error::StartError;
+pub use self::launch::{LaunchSpec, Launched, Launcher, SpawnLauncher, stage};
+pub use self::log::{Level, LogEntry, PluginLog, Source};
+pub use self::orphans::kill_orphans;
+pub use self::preparer::{EnvironmentPreparer, Packages, Preparer};
+pub use self::process::{ChildProcess, Exit, Process, signal_group};
+pub use self::settings::{LocalSettings, PoolSettings, ProcessSettings, WorkerSettings};
+pub use self::status::{FailedState, PluginStatus, State, WorkerStatus};
+
+use self::environment::Progress;
+use self::supervisor::{Node, Plugin};
+use crate::session::Session;
+use crate::{Call, OpenError, Runtime};
+
+/// Runs plugins as processes on this node. Which plugins are installed is not its business: it brings up whatever it is
+/// called for.
+pub struct LocalRuntime {
+    node: Arc<Node>,
+    plugins: RwLock<HashMap<UniqueIdentifier, Arc<Plugin>>>,
+    stopping: AtomicBool,
+}
+
+impl LocalRuntime {
+    /// Must be called, and used, within an asynchronous runtime.
+    pub fn new(settings: LocalSettings, preparer: Arc<dyn Preparer>, launcher: Arc<dyn Launcher>) -> Self {
+        Self {
+            node: Arc::new(Node::new(settings, preparer, launcher)),
+            plugins: RwLock::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Brings the plugin up now: package, environment, one worker, its first heartbeat. What failed before does not keep
+    /// it from trying. Cancelling ends the attempt, unless somebody else waits for it too.
+    ///
+    /// # Errors
+    ///
+    /// The cause, when the attempt fails.
+    pub async fn ensure(
+        &self,
+        plugin: &UniqueIdentifier,
+        progress: Arc<dyn Progress>,
+        cancel: &CancellationToken,
+    ) -> Result<(), StartError> {
+        self.plugin(plugin).ok_or(StartError::Stopping)?.ensure(progress, cancel).await
+    }
+
+    /// Has a worker ready before somebody calls.
+    pub async fn prewarm(&self, plugin: &UniqueIdentifier) {
+        if let Some(plugin) = self.plugin(plugin) {
+            plugin.prewarm().await;
+        }
+    }
+
+    /// Replaces the plugin's workers by a new one; sessions that are open go on in the old ones.
+    ///
+    /// # Errors
+    ///
+    /// The cause, when the new worker does not come up; the old ones stay then.
+    pub async fn restart(&self, plugin: &UniqueIdentifier) -> Result<(), StartError> {
+        self.plugin(plugin).ok_or(StartError::Stopping)?.restart().await
+    }
+
+    /// Takes the plugin out of routing, then ends its processes; returns when they are gone. Open sessions may go on for
+    /// `PLUGIN_MAX_EXECUTION_TIMEOUT` if it is to be graceful. A call or an install that comes meanwhile finds a new start.
+    pub async fn remove(&self, plugin: &UniqueIdentifier, graceful: bool) {
+        let removed = self.write().remove(plugin);
+        if let Some(plugin) = removed {
+            let drain = self.node.settings.pool.drain_timeout;
+            let deadline = Instant::now() + if graceful { drain } else { std::time::Duration::ZERO };
+            plugin.shut_down(deadline, "it was removed").await;
+        }
+    }
+
+    /// Refuses calls, lets open sessions go on until the deadline, then ends every process; returns when they are gone.
+    pub async fn stop_all(&self, deadline: Instant) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let plugins: Vec<_> = self.write().drain().map(|(_, plugin)| plugin).collect();
+        join_all(plugins.iter().map(|plugin| plugin.shut_down(deadline, "the daemon stops"))).await;
+    }
+
+    /// The plugin as it is on this node; `None` when nobody has wanted it here since the start.
+    pub fn status(&self, plugin: &UniqueIdentifier) -> Option<PluginStatus> {
+        let plugin = self.read().get(plugin).cloned();
+        plugin.map(|plugin| plugin.status())
+    }
+
+    /// All plugins that somebody has wanted here, in no order.
+    pub fn status_all(&self) -> Vec<PluginStatus> {
+        let plugins: Vec<_> = self.read().values().cloned().collect();
+        plugins.iter().map(|plugin| plugin.status()).collect()
+    }
+
+    /// What the plugin's workers, also those that are gone, have said beside their answers.
+    pub fn log(&self, plugin: &UniqueIdentifier) -> Option<Arc<PluginLog>> {
+        self.read().get(plugin).map(|plugin| plugin.log().clone())
+    }
+
+    /// The plugin, known or new; `None` while everything stops.
+    fn plugin(&self, id: &UniqueIdentifier) -> Option<Arc<Plugin>> {
+        if let Some(plugin) = self.read().get(id) {
+            return Some(plugin.clone());
+        }
+        let mut plugins = self.write();
+        // under the lock, so that nothing is added behind the back of `stop_all`
+        if self.stopping.load(Ordering::Relaxed) {
+            return None;
+        }
+        let new = || Plugin::new(id.clone(), self.node.clone());
+        Some(plugins.entry(id.clone()).or_insert_with(new).clone())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<UniqueIdentifier, Arc<Plugin>>> {
+        self.plugins.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<UniqueIdentifier, Arc<Plugin>>> {
+        self.plugins.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for LocalRuntime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalRuntime").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Runtime for LocalRuntime {
+    async fn open(&self, call: Call) -> Result<Session, OpenError> {
+        let plugin = self.plugin(&call.plugin).ok_or(OpenError::Stopping)?;
+        plugin.open(&call).await
+    }
+}

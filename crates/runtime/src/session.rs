@@ -2,10 +2,11 @@
 //!
 //! Events travel through a queue of the session's own. The producer never waits in it: [`Sender::push`] always takes the
 //! event and tells how many bytes are waiting; whoever reads the worker decides what to do about a reader who is behind
-//! (see [`crate::local`]).
+//! (see [`crate::local`]). A producer that has many events at once stages them and wakes the reader once.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -111,7 +112,12 @@ pub struct Session {
 impl Session {
     /// A session and the end that its worker keeps. `on_drop` runs once, when the caller lets go of the session.
     pub fn new(replies: Replies, on_drop: impl FnOnce() + Send + Sync + 'static) -> (Sender, Self) {
-        let queue = Arc::new(Queue::default());
+        Self::counted(replies, Gauge::default(), on_drop)
+    }
+
+    /// As [`Session::new`], with what waits in it added to a sum over many sessions.
+    pub fn counted(replies: Replies, gauge: Gauge, on_drop: impl FnOnce() + Send + Sync + 'static) -> (Sender, Self) {
+        let queue = Arc::new(Queue { gauge, ..Queue::default() });
         let guard = Guard { queue: queue.clone(), on_drop: Some(Box::new(on_drop)) };
         (Sender { queue: queue.clone() }, Self { queue, batch: VecDeque::new(), replies, _guard: guard })
     }
@@ -135,7 +141,7 @@ impl Session {
         if self.batch.is_empty() {
             let mut state = self.queue.lock();
             std::mem::swap(&mut self.batch, &mut state.events);
-            state.waiting = 0;
+            self.queue.forget(&mut state);
             drop(state);
             if !self.batch.is_empty() {
                 self.queue.taken.notify_one();
@@ -164,20 +170,51 @@ pub enum Pushed {
     Closed,
 }
 
+/// What became of an event whose reader is not woken yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staged {
+    /// It is the first since the last [`Sender::announce`], which is due.
+    First,
+    /// It is one more.
+    More,
+    /// The session is over: nobody will read it.
+    Closed,
+}
+
 impl Sender {
     /// Adds an event; nothing is taken after the last one.
     pub fn push(&self, event: Event) -> Pushed {
+        match self.stage(event) {
+            Staged::Closed => Pushed::Closed,
+            Staged::First | Staged::More => Pushed::Waiting(self.announce()),
+        }
+    }
+
+    /// Adds an event without waking the reader: [`Sender::announce`] must follow.
+    pub fn stage(&self, event: Event) -> Staged {
         let mut state = self.queue.lock();
         if state.closed {
-            return Pushed::Closed;
+            return Staged::Closed;
         }
+        let weight = event.weight();
         state.closed = event.is_last();
-        state.waiting += event.weight();
+        state.waiting += weight;
         state.events.push_back(event);
+        // before a reader can subtract it
+        self.queue.gauge.add(weight);
+        let first = !std::mem::replace(&mut state.staged, true);
+        drop(state);
+        if first { Staged::First } else { Staged::More }
+    }
+
+    /// Wakes the reader for what was staged; returns how many bytes are waiting.
+    pub fn announce(&self) -> usize {
+        let mut state = self.queue.lock();
+        state.staged = false;
         let waiting = state.waiting;
         drop(state);
         self.queue.arrived.notify_one();
-        Pushed::Waiting(waiting)
+        waiting
     }
 
     /// Drops what is waiting and ends the session with a failure: for a reader who is too slow.
@@ -186,17 +223,23 @@ impl Sender {
         if state.closed && state.events.is_empty() {
             return;
         }
-        state.events.clear();
+        let dropped = std::mem::take(&mut state.events);
         state.events.push_back(Event::Failed(failure));
-        state.waiting = 0;
+        self.queue.forget(&mut state);
         state.closed = true;
         drop(state);
+        drop(dropped);
         self.queue.arrived.notify_one();
     }
 
     /// Bytes that wait to be read.
     pub fn waiting(&self) -> usize {
         self.queue.lock().waiting
+    }
+
+    /// How many events wait to be read.
+    pub fn backlog(&self) -> usize {
+        self.queue.lock().events.len()
     }
 
     /// The caller has let go, or the last event is in.
@@ -210,23 +253,49 @@ impl Sender {
     }
 }
 
+/// How many bytes wait in all sessions that share it. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Arc<AtomicUsize>);
+
+impl Gauge {
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn subtract(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<State>,
     arrived: Notify,
     taken: Notify,
+    gauge: Gauge,
 }
 
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<Event>,
     waiting: usize,
+    /// The reader has not been woken for all of them.
+    staged: bool,
     closed: bool,
 }
 
 impl Queue {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing waits any more.
+    fn forget(&self, state: &mut State) {
+        self.gauge.subtract(std::mem::take(&mut state.waiting));
     }
 }
 
@@ -245,7 +314,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
         state.closed = true;
-        state.waiting = 0;
+        self.queue.forget(&mut state);
         let events = std::mem::take(&mut state.events);
         drop(state);
         drop(events);

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 
@@ -10,9 +9,7 @@ use async_trait::async_trait;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, WaitId, WaitIdOptions};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::process::{WaitId, WaitIdOptions};
 use tokio::sync::oneshot;
 
 /// How a process ended.
@@ -82,48 +79,42 @@ pub struct ChildProcess {
     pid: u32,
     /// `None` once reaped.
     child: Option<Child>,
-    exit: ExitWatch,
-}
-
-#[derive(Debug)]
-enum ExitWatch {
-    Descriptor(AsyncFd<OwnedFd>),
-    /// For kernels and sandboxes without process descriptors.
-    Thread(Option<oneshot::Receiver<()>>),
+    /// `None` once seen.
+    exit: Option<oneshot::Receiver<()>>,
 }
 
 impl ChildProcess {
     /// Watches a child that was spawned as the leader of its own process group.
     ///
+    /// A thread waits for its end. A process descriptor could wait in the asynchronous runtime, but neither tokio nor
+    /// the standard library can do so safely without reaping the child, which is too early.
+    ///
     /// # Errors
     ///
-    /// When there is no way to watch it; it is ended then.
+    /// When the system gives no thread; the child is ended then.
     pub fn new(child: Child) -> io::Result<Self> {
-        match Self::descriptor(child.id()).or_else(|_| Self::thread(child.id())) {
-            Ok(exit) => Ok(Self { pid: child.id(), child: Some(child), exit }),
+        match watch(child.id()) {
+            Ok(exit) => Ok(Self { pid: child.id(), child: Some(child), exit: Some(exit) }),
             Err(error) => {
                 end(child);
                 Err(error)
             }
         }
     }
+}
 
-    fn descriptor(pid: u32) -> io::Result<ExitWatch> {
-        let descriptor = rustix::process::pidfd_open(rustix_pid(pid)?, PidfdFlags::NONBLOCK)?;
-        Ok(ExitWatch::Descriptor(AsyncFd::with_interest(descriptor, Interest::READABLE)?))
-    }
-
-    fn thread(pid: u32) -> io::Result<ExitWatch> {
-        let pid = rustix_pid(pid)?;
-        let (ended, exit) = oneshot::channel();
-        std::thread::Builder::new().name("worker-exit".into()).spawn(move || {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while rustix::process::waitid(WaitId::Pid(pid), options) == Err(rustix::io::Errno::INTR) {}
-            // nobody waits any more when the process was dropped
-            drop(ended.send(()));
-        })?;
-        Ok(ExitWatch::Thread(Some(exit)))
-    }
+fn watch(pid: u32) -> io::Result<oneshot::Receiver<()>> {
+    const STACK: usize = 64 * 1024;
+    let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let id = id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process id: {pid}")))?;
+    let (ended, exit) = oneshot::channel();
+    std::thread::Builder::new().name("worker-exit".into()).stack_size(STACK).spawn(move || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(rustix::process::waitid(WaitId::Pid(id), options), Err(rustix::io::Errno::INTR)) {}
+        // nobody waits any more when the process was dropped
+        let _ = ended.send(());
+    })?;
+    Ok(exit)
 }
 
 #[async_trait]
@@ -133,21 +124,10 @@ impl Process for ChildProcess {
     }
 
     async fn exited(&mut self) {
-        match &mut self.exit {
-            ExitWatch::Descriptor(descriptor) => {
-                if let Err(error) = descriptor.readable().await {
-                    // only while the asynchronous runtime itself goes down, which drops this future
-                    tracing::warn!(pid = self.pid, %error, "a plugin process is not watched any more");
-                    std::future::pending::<()>().await;
-                }
-            }
-            ExitWatch::Thread(exit) => {
-                if let Some(ended) = exit {
-                    // the thread ends only when the process has
-                    drop(ended.await);
-                    *exit = None;
-                }
-            }
+        if let Some(exit) = &mut self.exit {
+            // the thread ends only when the process has
+            drop(exit.await);
+            self.exit = None;
         }
     }
 
@@ -175,13 +155,6 @@ fn end(mut child: Child) {
     }
 }
 
-fn rustix_pid(pid: u32) -> io::Result<rustix::process::Pid> {
-    i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process id: {pid}")))
-}
-
 /// Resident memory in bytes.
 pub(super) fn resident_memory(pid: u32) -> Option<u64> {
     let pages: u64 = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?.split(' ').nth(1)?.parse().ok()?;
@@ -199,16 +172,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_is_seen_either_way_and_told_in_words() {
-        for (script, expected) in [("exit 3", "exit code 3"), ("kill -9 $$", "signal 9 (SIGKILL)"), ("true", "exit code 0")] {
-            for watch in [ChildProcess::descriptor, ChildProcess::thread] {
-                let child = shell(script);
-                let exit = watch(child.id()).unwrap();
-                let mut process = ChildProcess { pid: child.id(), child: Some(child), exit };
-                process.exited().await;
-                process.exited().await;
-                assert_eq!(process.reap().to_string(), expected);
-            }
+    async fn the_end_is_seen_and_told_in_words() {
+        for (script, expected) in
+            [("exit 3", "exit code 3"), ("kill -9 $$", "signal 9 (SIGKILL)"), ("true", "exit code 0")]
+        {
+            let mut process = ChildProcess::new(shell(script)).unwrap();
+            process.exited().await;
+            process.exited().await;
+            assert_eq!(process.reap().to_string(), expected);
         }
     }
 

@@ -113,10 +113,7 @@ impl Worker {
         let mark = Mark::new(&id);
         spec.variables.extend([mark.variable()]);
         let start_timeout = around.settings.start_timeout;
-        let launched = launcher
-            .launch(spec)
-            .await
-            .map_err(|error| StartError::Spawn { message: error.to_string() })?;
+        let launched = launcher.launch(spec).await.map_err(|error| StartError::Spawn { message: error.to_string() })?;
         let pid = launched.process.pid();
         around.log.add(pid, Source::Lifecycle, Level::Info, "plugin process started");
 
@@ -145,7 +142,7 @@ impl Worker {
             control: control.clone(),
             tail: tail.clone(),
             exited: exited.clone(),
-            output: tokio::spawn(output.run(launched.stdout, exited.clone())),
+            output: Some(tokio::spawn(output.run(launched.stdout, exited.clone()))),
             stderr: tokio::spawn(stderr.run(launched.stderr, exited)),
             writer: tokio::spawn(writing),
             settings: around.settings,
@@ -233,16 +230,17 @@ impl Worker {
         let mut ended = self.ended.clone();
         let told = ended.wait_for(Option::is_some).await.ok().and_then(|ended| (*ended).clone());
         // the keeper tells before it goes, unless the whole runtime goes
-        told.unwrap_or_else(|| Ended { exit: Exit::Unknown, out_of_memory: false, stderr: String::new(), stopped: None })
+        told.unwrap_or_else(|| Ended {
+            exit: Exit::Unknown,
+            out_of_memory: false,
+            stderr: String::new(),
+            stopped: None,
+        })
     }
 
     /// How it ended, if it has.
     pub(crate) fn end(&self) -> Option<Ended> {
         self.ended.borrow().clone()
-    }
-
-    pub(crate) fn uptime(&self) -> Duration {
-        self.vitals.uptime()
     }
 
     pub(crate) fn status(&self) -> WorkerStatus {

@@ -76,14 +76,14 @@ impl SpawnLauncher {
 impl Launcher for SpawnLauncher {
     async fn launch(&self, spec: LaunchSpec) -> io::Result<Launched> {
         // through a stage, a missing interpreter would be seen only as an exit
-        tokio::fs::metadata(&spec.prepared.python).await.map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", spec.prepared.python.display()))
-        })?;
+        tokio::fs::metadata(&spec.prepared.python)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", spec.prepared.python.display())))?;
         let mut command = self.command(&spec);
         let (stdin, their_stdout) = (io::pipe()?, io::pipe()?);
         let their_stderr = io::pipe()?;
         // only a hint: unprivileged users have a quota
-        drop(rustix::pipe::fcntl_setpipe_size(their_stdout.0.as_fd(), STDOUT_PIPE_BYTES));
+        let _ = rustix::pipe::fcntl_setpipe_size(their_stdout.0.as_fd(), STDOUT_PIPE_BYTES);
         command.stdin(stdin.0).stdout(their_stdout.1).stderr(their_stderr.1);
 
         let (done, spawned) = oneshot::channel();

@@ -61,7 +61,8 @@ impl Input {
     /// Waits for room, then queues the line; the line end is added.
     pub(super) async fn send(&self, line: Bytes) -> Result<(), InputError> {
         let queued = async {
-            let room = self.room.clone().acquire_many_owned(self.weight(&line)).await.map_err(|_| InputError::Closed)?;
+            let room =
+                self.room.clone().acquire_many_owned(self.weight(&line)).await.map_err(|_| InputError::Closed)?;
             self.queue.send(Message { line, _room: room }).await.map_err(|_| InputError::Closed)
         };
         tokio::time::timeout(self.timeout, queued).await.unwrap_or(Err(InputError::Full(self.timeout)))

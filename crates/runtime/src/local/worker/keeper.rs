@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,8 @@ pub(super) struct Keeper {
     pub(super) tail: Arc<Tail>,
     /// Set when the process is gone, so that its readers take what is left and end.
     pub(super) exited: CancellationToken,
-    pub(super) output: JoinHandle<OutputEnd>,
+    /// `None` once it has ended.
+    pub(super) output: Option<JoinHandle<OutputEnd>>,
     pub(super) stderr: JoinHandle<()>,
     pub(super) writer: JoinHandle<()>,
     pub(super) settings: Arc<WorkerSettings>,
@@ -49,11 +50,11 @@ impl Keeper {
         let exit = self.process.reap();
 
         self.exited.cancel();
-        let output = &mut self.output;
-        if !output.is_finished() {
-            drop(output.await);
+        if let Some(output) = self.output.take() {
+            self.joined("output", output.await.map(drop));
         }
-        drop((&mut self.stderr).await);
+        let stderr = (&mut self.stderr).await;
+        self.joined("stderr", stderr);
         self.writer.abort();
         let stderr = self.tail.text();
         let stopped = self.control.why.get().cloned();
@@ -93,11 +94,11 @@ impl Keeper {
                     self.end().await;
                     return oom_kills;
                 }
-                end = &mut self.output, if !self.output.is_finished() => {
-                    if !matches!(end, Ok(OutputEnd::Drained)) {
-                        self.closed_output().await;
-                        return oom_kills;
-                    }
+                end = join(&mut self.output) => {
+                    self.output = None;
+                    self.joined("output", end.map(drop));
+                    self.closed_output().await;
+                    return oom_kills;
                 }
                 _ = tick.tick() => {
                     oom_kills = memory::oom_kills();
@@ -156,13 +157,31 @@ impl Keeper {
             let why = format!("it uses {used} bytes of memory, the limit is {limit}");
             self.control.stop(&self.sessions, Failure::Stopped(why));
         } else if let Some(limit) = soft.filter(|limit| used > *limit && !self.sessions.refuses()) {
-            self.note(Level::Warn, &format!("plugin uses {used} bytes of memory and is replaced; the soft limit is {limit}"));
+            self.note(
+                Level::Warn,
+                &format!("plugin uses {used} bytes of memory and is replaced; the soft limit is {limit}"),
+            );
             self.sessions.refuse();
             self.changed.notify_one();
         }
     }
 
+    /// A reader that panicked must not go unnoticed.
+    fn joined(&self, what: &str, end: Result<(), JoinError>) {
+        if let Err(error) = end {
+            self.note(Level::Error, &format!("the reader of the plugin's {what} failed: {error}"));
+        }
+    }
+
     fn note(&self, level: Level, text: &str) {
         self.log.add(self.process.pid(), Source::Lifecycle, level, text);
+    }
+}
+
+/// The end of a task that may have been seen already.
+async fn join<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
     }
 }

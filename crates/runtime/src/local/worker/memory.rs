@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 /// How many processes the kernel has ended for lack of memory in the daemon's own control group or, where that cannot be
 /// read, on the whole system. `None` where nobody counts.
 pub(super) fn oom_kills() -> Option<u64> {
-    own_groups().iter().find_map(|file| counter(file, "oom_kill")).or_else(|| counter(Path::new("/proc/vmstat"), "oom_kill"))
+    own_groups()
+        .iter()
+        .find_map(|file| counter(file, "oom_kill"))
+        .or_else(|| counter(Path::new("/proc/vmstat"), "oom_kill"))
 }
 
 /// The files that may hold the count of this process' control group, of either version.

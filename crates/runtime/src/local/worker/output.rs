@@ -203,7 +203,8 @@ impl Router {
         let limit = self.to.settings.max_line_bytes;
         let id = peek_session_id(head);
         let whose = id.map_or_else(|| "no session".to_owned(), |id| format!("session {id}"));
-        let text = format!("dropped a message of {length} bytes in {whose}; the limit is {limit} (PLUGIN_MAX_LINE_BYTES)");
+        let text =
+            format!("dropped a message of {length} bytes in {whose}; the limit is {limit} (PLUGIN_MAX_LINE_BYTES)");
         self.to.note(Level::Error, &text);
         if let Some(entry) = id.and_then(|id| self.to.sessions.get(id)) {
             if entry.sender.stage(Event::Failed(Failure::LineTooLong { length, limit })) == Staged::First {

@@ -1,0 +1,122 @@
+//! The workers of one plugin version.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::status::WorkerStatus;
+use super::worker::Worker;
+
+/// A worker that has said nothing for longer gets new sessions only when there is no other; heartbeats come every 10 s.
+const DOUBTFUL: Duration = Duration::from_secs(30);
+
+/// Workers that take sessions, and workers that finish theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    lists: Mutex<Lists>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    active: Vec<Arc<Worker>>,
+    draining: Vec<Arc<Worker>>,
+}
+
+/// The worker for a new session.
+#[derive(Debug)]
+pub(super) struct Picked {
+    pub(super) worker: Arc<Worker>,
+    /// Open sessions of this worker.
+    pub(super) in_flight: usize,
+    /// Open sessions of all active workers.
+    pub(super) total: usize,
+}
+
+impl Pool {
+    /// The worker with the fewest open sessions; the oldest of several, so that the others can come to rest.
+    pub(super) fn pick(&self) -> Option<Picked> {
+        let mut total = 0;
+        let mut best: Option<(&Arc<Worker>, (bool, usize))> = None;
+        let lists = self.lock();
+        for worker in lists.active.iter().filter(|worker| !worker.is_retired()) {
+            let in_flight = worker.in_flight();
+            total += in_flight;
+            let rank = (worker.is_doubtful(DOUBTFUL), in_flight);
+            if best.is_none_or(|(_, least)| rank < least) {
+                best = Some((worker, rank));
+            }
+        }
+        best.map(|(worker, (_, in_flight))| Picked { worker: worker.clone(), in_flight, total })
+    }
+
+    pub(super) fn add(&self, worker: Arc<Worker>) {
+        self.lock().active.push(worker);
+    }
+
+    /// Active workers that take sessions.
+    pub(super) fn len(&self) -> usize {
+        self.lock().active.iter().filter(|worker| !worker.is_retired()).count()
+    }
+
+    /// Open sessions of the active workers.
+    pub(super) fn in_flight(&self) -> usize {
+        self.lock().active.iter().map(|worker| worker.in_flight()).sum()
+    }
+
+    /// Removes the active workers whose process has ended.
+    pub(super) fn take_ended(&self) -> Vec<Arc<Worker>> {
+        self.lock().active.extract_if(.., |worker| worker.end().is_some()).collect()
+    }
+
+    /// Moves the active workers that do not take sessions any more to those that finish theirs.
+    pub(super) fn take_retired(&self) -> Vec<Arc<Worker>> {
+        let mut lists = self.lock();
+        let retired: Vec<_> =
+            lists.active.extract_if(.., |worker| worker.is_retired() && worker.end().is_none()).collect();
+        lists.draining.extend(retired.iter().cloned());
+        retired
+    }
+
+    /// Lets the youngest workers go that have had no session for so long, down to a minimum.
+    pub(super) fn retire_idle(&self, for_long: Duration, min: usize) {
+        let lists = self.lock();
+        let mut left = lists.active.iter().filter(|worker| !worker.is_retired()).count();
+        for worker in lists.active.iter().rev() {
+            if left > min && !worker.is_retired() && worker.retire_if_idle(for_long) {
+                left -= 1;
+            }
+        }
+    }
+
+    /// How long until some worker can have been idle for so long.
+    pub(super) fn next_idle(&self, for_long: Duration) -> Option<Duration> {
+        let idle = |worker: &Arc<Worker>| for_long.saturating_sub(worker.idle().unwrap_or_default());
+        self.lock().active.iter().map(idle).min()
+    }
+
+    /// Lets all active workers go but the newest.
+    pub(super) fn retire_all_but_newest(&self) {
+        if let Some((_, old)) = self.lock().active.split_last() {
+            old.iter().for_each(|worker| worker.retire());
+        }
+    }
+
+    pub(super) fn retire_all(&self) {
+        self.lock().active.iter().for_each(|worker| worker.retire());
+    }
+
+    /// Forgets the workers that have finished.
+    pub(super) fn forget_drained(&self) {
+        self.lock().draining.retain(|worker| worker.end().is_none());
+    }
+
+    pub(super) fn status(&self) -> Vec<WorkerStatus> {
+        let lists = self.lock();
+        let workers: Vec<_> = lists.active.iter().chain(&lists.draining).cloned().collect();
+        drop(lists);
+        workers.iter().map(|worker| worker.status()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

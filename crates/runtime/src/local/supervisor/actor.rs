@@ -1,0 +1,282 @@
+//! Owns the truth about one plugin version: how many workers there should be, what is being done about it, what failed.
+//!
+//! The loop waits until something has happened - a command, the end of an attempt or of a worker, a call that waits, a
+//! time - and then compares what is with what should be. It does nothing that takes time itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::{Backoff, Kind};
+use super::bring_up::{Node, bring_up};
+use super::{Command, Failed, Plugin};
+use crate::local::error::StartError;
+use crate::local::settings::PoolSettings;
+use crate::local::status::{FailedState, State};
+use crate::local::worker::{Ended, Worker};
+
+/// So often in a row a worker that ends by itself is replaced before somebody calls.
+const EAGER_RESTARTS: u32 = 3;
+
+type Done = oneshot::Sender<Result<(), StartError>>;
+
+pub(super) struct Actor {
+    plugin: Arc<Plugin>,
+    node: Arc<Node>,
+    commands: mpsc::Receiver<Command>,
+    attempt: Option<Attempt>,
+    backoff: Backoff,
+    draining: JoinSet<()>,
+    /// A worker is to be kept up although none is asked for right now.
+    keep: bool,
+    /// Code and environment have been made ready at least once.
+    prepared: bool,
+    failed: Option<(&'static str, Failed)>,
+    ensures: Vec<Done>,
+    restarts: Vec<Done>,
+}
+
+struct Attempt {
+    task: JoinHandle<Result<Arc<Worker>, StartError>>,
+    cancel: CancellationToken,
+}
+
+impl Attempt {
+    async fn end(&mut self) -> Result<Arc<Worker>, StartError> {
+        let failed = |error| StartError::Spawn { message: format!("the start itself failed: {error}") };
+        (&mut self.task).await.unwrap_or_else(|error| Err(failed(error)))
+    }
+}
+
+impl Actor {
+    pub(super) fn new(plugin: Arc<Plugin>, node: Arc<Node>, commands: mpsc::Receiver<Command>) -> Self {
+        Self {
+            plugin,
+            node,
+            commands,
+            attempt: None,
+            backoff: Backoff::default(),
+            draining: JoinSet::new(),
+            keep: false,
+            prepared: false,
+            failed: None,
+            ensures: Vec::new(),
+            restarts: Vec::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            self.reconcile();
+            let wake = self.next_wake();
+            let plugin = self.plugin.clone();
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Ensure(done)) => self.ensures.push(done),
+                    Some(Command::Restart(done)) => self.restarts.push(done),
+                    Some(Command::Prewarm) => self.keep = true,
+                    Some(Command::Shutdown { deadline, why, done }) => {
+                        self.shut_down(deadline, why).await;
+                        // whoever asked may have stopped waiting
+                        let _ = done.send(());
+                        return;
+                    }
+                    None => return,
+                },
+                result = end_of(&mut self.attempt) => {
+                    self.attempt = None;
+                    self.attempted(result);
+                }
+                Some(_) = self.draining.join_next() => self.plugin.pool.forget_drained(),
+                () = plugin.changed.notified() => {}
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Compares what is with what should be.
+    fn reconcile(&mut self) {
+        for worker in self.plugin.pool.take_ended() {
+            if let Some(end) = worker.end() {
+                self.crashed(&end);
+            }
+        }
+        self.ensures.retain(|done| !done.is_closed());
+        self.restarts.retain(|done| !done.is_closed());
+        let waiting = self.plugin.waiting.load(Ordering::Relaxed) > 0;
+        self.keep |= waiting;
+
+        let PoolSettings { min_workers, idle_timeout, .. } = self.node.settings.pool;
+        self.plugin.pool.retire_idle(idle_timeout, min_workers);
+        self.drain_retired(
+            Instant::now() + self.node.settings.pool.drain_timeout,
+            "it was replaced or not needed any more",
+        );
+
+        let up = self.plugin.pool.len();
+        if up > 0 {
+            for done in self.ensures.drain(..) {
+                // whoever asked may have stopped waiting
+                let _ = done.send(Ok(()));
+            }
+        }
+        let asked = !self.ensures.is_empty() || !self.restarts.is_empty();
+        match &self.attempt {
+            Some(attempt) if !asked && up >= self.wanted() => attempt.cancel.cancel(),
+            Some(_) => {}
+            None if asked || (up < self.wanted() && self.backoff.next_try().is_none()) => self.begin(),
+            None => {}
+        }
+        self.publish();
+    }
+
+    /// How many workers there should be.
+    fn wanted(&self) -> usize {
+        let pool = &self.node.settings.pool;
+        let by_load = self.plugin.pool.in_flight().div_ceil(pool.target_in_flight.max(1));
+        by_load.max(usize::from(self.keep)).max(pool.min_workers).min(pool.max_workers.max(1))
+    }
+
+    fn begin(&mut self) {
+        let cancel = CancellationToken::new();
+        self.plugin.set_step(if self.prepared { State::Starting } else { State::Fetching });
+        let task = tokio::spawn(bring_up(self.node.clone(), self.plugin.clone(), cancel.clone()));
+        self.attempt = Some(Attempt { task, cancel });
+    }
+
+    fn attempted(&mut self, result: Result<Arc<Worker>, StartError>) {
+        let restarted = std::mem::take(&mut self.restarts);
+        let answer = result.as_ref().map(drop).map_err(Clone::clone);
+        match result {
+            Ok(worker) => {
+                self.backoff.succeeded();
+                self.prepared = true;
+                self.failed = None;
+                self.keep = true;
+                self.plugin.pool.add(worker);
+                if !restarted.is_empty() {
+                    self.plugin.pool.retire_all_but_newest();
+                }
+            }
+            Err(StartError::Cancelled | StartError::Stopping) => {}
+            Err(error) => {
+                let kind = match &error {
+                    StartError::Environment(_) => Kind::Environment,
+                    _ => Kind::Start,
+                };
+                self.prepared |= kind == Kind::Start;
+                // the next call tries again, nobody else
+                self.keep = false;
+                self.failed(kind, error.cause(), error.to_string());
+            }
+        }
+        for done in restarted.into_iter().chain(self.ensures.drain(..)) {
+            // whoever asked may have stopped waiting
+            let _ = done.send(answer.clone());
+        }
+    }
+
+    fn crashed(&mut self, end: &Ended) {
+        self.plugin.crashes.fetch_add(1, Ordering::Relaxed);
+        let (cause, message) = match &end.stopped {
+            Some(why) => ("stopped", why.to_string()),
+            None => {
+                let error = crate::session::Failure::WorkerExited {
+                    exit: end.exit.to_string(),
+                    out_of_memory: end.out_of_memory,
+                    stderr: end.stderr.clone(),
+                };
+                (if end.out_of_memory { "oom_killed" } else { "crashed" }, error.to_string())
+            }
+        };
+        self.failed(Kind::Crash, cause, message);
+        self.keep &= self.backoff.failures() < EAGER_RESTARTS;
+    }
+
+    fn failed(&mut self, kind: Kind, cause: &'static str, message: String) {
+        let at = Instant::now();
+        let failed = Failed { at, next_try: at + self.backoff.failed(kind), message };
+        self.failed = Some((cause, failed));
+    }
+
+    /// Lets workers that take no sessions any more finish theirs.
+    fn drain_retired(&mut self, deadline: Instant, why: &'static str) {
+        for worker in self.plugin.pool.take_retired() {
+            self.draining.spawn(async move { worker.drain_and_stop(deadline, why).await });
+        }
+        if self.plugin.pool.len() == 0 && self.attempt.is_none() && self.plugin.waiting.load(Ordering::Relaxed) == 0 {
+            // the last one went to rest
+            self.keep &= self.failed.is_some();
+        }
+    }
+
+    fn publish(&self) {
+        let state = match (&self.attempt, &self.failed) {
+            _ if self.plugin.pool.len() > 0 => State::Running,
+            // it tells itself how far it is
+            (Some(_), _) => return,
+            (None, Some((cause, failed))) => {
+                self.plugin.set_state(State::Failed(self.failed_state(cause, failed)), Some(failed.clone()));
+                return;
+            }
+            (None, None) if self.prepared => State::Ready,
+            (None, None) => State::Absent,
+        };
+        self.plugin.set_state(state, None);
+    }
+
+    fn failed_state(&self, cause: &'static str, failed: &Failed) -> FailedState {
+        let wait = failed.next_try.saturating_duration_since(Instant::now());
+        let next_try = Timestamp::now() + SignedDuration::try_from(wait).unwrap_or_default();
+        FailedState { cause, message: failed.message.clone(), attempts: self.backoff.failures(), next_try }
+    }
+
+    /// When to look again although nothing has happened.
+    fn next_wake(&self) -> Option<Instant> {
+        let pool = &self.node.settings.pool;
+        let up = self.plugin.pool.len();
+        let retry = self.backoff.next_try().filter(|_| self.attempt.is_none() && up < self.wanted());
+        let idle = (up > pool.min_workers)
+            .then(|| self.plugin.pool.next_idle(pool.idle_timeout))
+            .flatten()
+            // a little later, so that it is long enough then
+            .and_then(|idle| Instant::now().checked_add(idle + Duration::from_millis(1)));
+        retry.into_iter().chain(idle).min()
+    }
+
+    async fn shut_down(&mut self, deadline: Instant, why: &'static str) {
+        for done in self.ensures.drain(..).chain(self.restarts.drain(..)) {
+            // whoever asked may have stopped waiting
+            let _ = done.send(Err(StartError::Stopping));
+        }
+        if let Some(mut attempt) = self.attempt.take() {
+            attempt.cancel.cancel();
+            // a worker that came up in this moment is stopped by being dropped
+            drop(attempt.end().await);
+        }
+        self.plugin.pool.retire_all();
+        self.drain_retired(deadline, why);
+        while self.draining.join_next().await.is_some() {}
+        self.plugin.pool.forget_drained();
+    }
+}
+
+async fn end_of(attempt: &mut Option<Attempt>) -> Result<Arc<Worker>, StartError> {
+    match attempt {
+        Some(attempt) => attempt.end().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -66,17 +66,16 @@ pub struct Catalog {
 impl Catalog {
     /// A catalogue without entries. Run [`Catalog::listen`] beside it.
     pub fn new(database: Database, packages: Arc<Packages>, shared: Arc<dyn SharedState>) -> Self {
-        let text = |text: &str| text.len() + 96;
         Self {
             database,
             packages,
             shared,
             node: Uuid::new_v4(),
-            installations: Memo::new(INSTALLATION_BYTES, LIFETIME, move |_, found| {
+            installations: Memo::new(INSTALLATION_BYTES, LIFETIME, |_, found| {
                 let meta = found.row.meta.as_ref().map_or(0, |meta| meta.as_str().len());
                 512 + meta + 3 * found.row.plugin_unique_identifier.len()
             }),
-            endpoints: Memo::new(ENDPOINT_BYTES, LIFETIME, move |_, found| 512 + text(found.settings.as_str())),
+            endpoints: Memo::new(ENDPOINT_BYTES, LIFETIME, |_, found| 512 + found.settings.as_str().len()),
             declarations: Memo::new(DECLARATION_BYTES, LIFETIME, |_, found| found.weight()),
             versions_changed: Notify::new(),
         }
@@ -97,9 +96,7 @@ impl Catalog {
     /// The endpoint behind a hook id, enabled or not.
     pub async fn endpoint(&self, hook_id: &str) -> Result<Option<Arc<Endpoint>>> {
         let key: Arc<str> = hook_id.into();
-        self.endpoints
-            .get(&key, || async { Ok(self.database.endpoints.by_hook(hook_id).await?.map(Arc::new)) })
-            .await
+        self.endpoints.get(&key, || async { Ok(self.database.endpoints.by_hook(hook_id).await?.map(Arc::new)) }).await
     }
 
     /// The declaration of a version, whoever has uploaded, installed or connected it (lifecycle-and-storage 4.4).

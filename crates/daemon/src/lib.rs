@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod assets;
 pub mod base;
 pub mod catalog;
 pub mod command;
@@ -13,4 +14,6 @@ pub mod install;
 pub mod lifecycle;
 pub mod management;
 pub mod packages;
+pub mod readme;
+pub mod services;
 pub mod telemetry;

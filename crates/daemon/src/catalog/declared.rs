@@ -25,8 +25,9 @@ impl Declared {
 
     /// From the text in the database, which an older daemon may have written.
     pub(super) async fn parse(unique_identifier: &str, stored: RawJson) -> Result<Self, CatalogError> {
+        let is_large = stored.as_str().len() > PARSE_ASIDE;
         let parse = move || stored.parse::<Declaration>().map_err(CatalogError::from).and_then(Self::new);
-        let parsed = if stored.as_str().len() > PARSE_ASIDE {
+        let parsed = if is_large {
             tokio::task::spawn_blocking(parse).await.unwrap_or_else(|error| Err(CatalogError::internal(&error)))
         } else {
             parse()

@@ -3,7 +3,6 @@
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -112,11 +111,9 @@ impl<K, V> fmt::Debug for Memo<K, V> {
     }
 }
 
-/// The error of a source, shared by everyone who waited for it.
-pub(super) type Shared<E> = Arc<E>;
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
 
     use tokio::sync::Notify;

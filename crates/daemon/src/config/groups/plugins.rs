@@ -44,8 +44,10 @@ group! {
     Signatures, "Signatures";
     /// Refuses packages without a good signature.
     force: Bool = "FORCE_VERIFYING_SIGNATURE" => "true";
-    /// Refuses packages of the author `langgenius` that Langgenius has not signed.
+    /// Refuses packages in bundles whose author is `langgenius` and that Langgenius has not signed.
     enforce_langgenius: Bool = "ENFORCE_LANGGENIUS_PLUGIN_SIGNATURES" => "true";
+    /// Refuses such packages also when they are uploaded one by one; off because repackaged official plugins are common.
+    enforce_langgenius_uploads: Bool = "ENFORCE_LANGGENIUS_SIGNATURES_OF_UPLOADS" => "false";
     /// Takes signatures of the keys below too.
     third_party_enabled: Bool = "THIRD_PARTY_SIGNATURE_VERIFICATION_ENABLED" => "false";
     /// Files with public keys, separated by commas.

@@ -1,0 +1,121 @@
+//! Plugins come, change and go: uploads, installs, upgrades, removals.
+//!
+//! - What a client asks for is written down first: a task for the client to watch and a job for each plugin, in one
+//!   transaction. Jobs are worked on by whichever node holds their lease, so they survive the process ([`worker`]).
+//! - Order of an install: package in use → plugin proven to start → rows. Every step may be repeated, and the job row
+//!   goes last, together with the task's result.
+//! - What is left of a failed attempt, and of what is no longer installed, is taken away under one rule ([`removal`]): no
+//!   row in `plugins` and no job. Whatever a crash leaves behind, the reconciliation finds ([`reconcile`]).
+
+mod bundle;
+mod error;
+mod intake;
+mod job;
+mod locks;
+pub mod platform;
+mod progress;
+mod reconcile;
+mod removal;
+mod request;
+mod running;
+mod tasks;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_package::signature::Policy;
+use plugin_store::Database;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use bundle::BundleItem;
+pub use error::InstallError;
+pub use intake::Uploaded;
+pub use platform::{Attempt, EnsureError, Platform};
+pub use request::{Started, Wanted};
+pub use running::RunningJob;
+
+use crate::catalog::Catalog;
+use crate::packages::Packages;
+use locks::VersionLocks;
+use running::Running;
+
+/// What an operator decides about installations.
+#[derive(Debug, Clone)]
+pub struct InstallSettings {
+    /// `PLUGIN_INSTALL_TIMEOUT`: time for one attempt at one plugin, from the moment work on it begins.
+    pub timeout: Duration,
+    /// What single packages have to be signed for.
+    pub package_policy: Policy,
+    /// What packages in bundles have to be signed for.
+    pub bundle_policy: Policy,
+    /// Limits of a bundle; packages in it have those of [`Packages`].
+    pub bundle_limits: plugin_package::Limits,
+    /// How long a successful task is shown (lifecycle-and-storage 2.6: 120 s).
+    pub success_shown: Duration,
+}
+
+/// Installs, upgrades and removes plugins; see the module.
+pub struct Installer {
+    database: Database,
+    catalog: Arc<Catalog>,
+    packages: Arc<Packages>,
+    platform: Arc<dyn Platform>,
+    settings: InstallSettings,
+    /// Names this process in leases.
+    owner: String,
+    locks: VersionLocks,
+    running: Running,
+    /// Rung when there may be a job to claim.
+    wake: Notify,
+}
+
+impl Installer {
+    /// An installer that works once [`Installer::run`] runs.
+    pub fn new(
+        database: Database,
+        catalog: Arc<Catalog>,
+        packages: Arc<Packages>,
+        platform: Arc<dyn Platform>,
+        settings: InstallSettings,
+    ) -> Self {
+        Self {
+            database,
+            catalog,
+            packages,
+            platform,
+            settings,
+            owner: Uuid::new_v4().to_string(),
+            locks: VersionLocks::new(),
+            running: Running::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Works on jobs, keeps packages and runtimes in line with what is installed, and tidies tasks up, until `stop`.
+    ///
+    /// On `stop` the jobs at work are handed back: they go on where they are claimed next, here after a restart or on
+    /// another node. Their tasks stay `running` meanwhile.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        tokio::join!(
+            worker::run(Arc::clone(&self), stop.clone()),
+            reconcile::run(Arc::clone(&self), stop.clone()),
+            tasks::sweep(&self, stop),
+        );
+    }
+}
+
+impl fmt::Debug for Installer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Installer")
+            .field("owner", &self.owner)
+            .field("platform", &self.platform)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! What a job is doing right now.
+
+use std::sync::{Mutex, PoisonError};
+
+/// The latest words of a job, and whether the client has been told.
+#[derive(Debug, Default)]
+pub(super) struct Progress(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    message: String,
+    untold: bool,
+}
+
+impl Progress {
+    /// Replaces the message.
+    pub(super) fn say(&self, message: &str) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.message != message {
+            message.clone_into(&mut state.message);
+            state.untold = true;
+        }
+    }
+
+    /// The message, if it is news.
+    pub(super) fn news(&self) -> Option<String> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut state.untold).then(|| state.message.clone())
+    }
+
+    /// The message, news or not.
+    pub(super) fn latest(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).message.clone()
+    }
+}

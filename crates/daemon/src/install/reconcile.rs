@@ -1,0 +1,107 @@
+//! Keeps three facts in line with the fourth: packages in use, runtimes and what they have on disk follow the table
+//! `plugins` (lifecycle-and-storage 1.10).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_store::RuntimeType;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{InstallError, Installer};
+
+/// How often runtimes are compared; changes are also told.
+const ROUND: Duration = Duration::from_secs(30);
+/// Every how many rounds the packages in use are listed.
+const LIST_EVERY: u32 = 20;
+/// Changes that come within this time make one round.
+const GATHER: Duration = Duration::from_millis(200);
+/// How long a package without a row is left alone beyond the time of an install: another make of daemon puts it there
+/// first, too.
+const PACKAGE_GRACE: Duration = Duration::from_secs(15 * 60);
+
+/// Compares at once, then regularly and after changes, until `stop`.
+pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
+    let mut strays = Strays::default();
+    let mut tick = interval(ROUND);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut count = 0_u32;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+            () = installer.catalog.versions_changed() => tokio::time::sleep(GATHER).await,
+        }
+        let with_packages = count % LIST_EVERY == 0;
+        match installer.reconcile(with_packages, &mut strays).await {
+            Ok(()) => count = count.wrapping_add(1),
+            Err(error) => tracing::warn!(%error, "failed to compare what runs with what is installed"),
+        }
+    }
+}
+
+/// Packages in use without a row, and since when they are known.
+#[derive(Debug, Default)]
+struct Strays(HashMap<UniqueIdentifier, Instant>);
+
+impl Strays {
+    /// Replaces the set by what is there now; gives those that have been there for `grace`.
+    fn update(&mut self, now: HashSet<UniqueIdentifier>, grace: Duration) -> Vec<UniqueIdentifier> {
+        self.0.retain(|identifier, _| now.contains(identifier));
+        for identifier in now {
+            self.0.entry(identifier).or_insert_with(Instant::now);
+        }
+        self.0.iter().filter(|(_, since)| since.elapsed() >= grace).map(|(identifier, _)| identifier.clone()).collect()
+    }
+}
+
+impl Installer {
+    async fn reconcile(&self, with_packages: bool, strays: &mut Strays) -> Result<(), InstallError> {
+        let installed = self.local_versions().await?;
+        if self.platform.runtime_type() != RuntimeType::Local {
+            return Ok(());
+        }
+        if with_packages {
+            self.reconcile_packages(&installed, strays).await?;
+        }
+        let wanted: HashSet<_> = installed.iter().collect();
+        for identifier in self.platform.present().await {
+            if !wanted.contains(&identifier) {
+                // under a lock and on newer facts: it may have been installed since
+                self.clear_away(&identifier).await?;
+            }
+        }
+        self.platform.installed(&installed).await;
+        Ok(())
+    }
+
+    /// The versions that this platform runs for anybody.
+    async fn local_versions(&self) -> Result<Vec<UniqueIdentifier>, InstallError> {
+        let plugins = self.database.plugins.all().await?;
+        let local = plugins.iter().filter(|plugin| plugin.install_type == RuntimeType::Local);
+        Ok(local.filter_map(|plugin| plugin.plugin_unique_identifier.parse().ok()).collect())
+    }
+
+    /// Puts back what is missing among the packages in use, and clears away what nobody has installed.
+    async fn reconcile_packages(
+        &self,
+        installed: &[UniqueIdentifier],
+        strays: &mut Strays,
+    ) -> Result<(), InstallError> {
+        let stored: HashSet<_> = self.packages.installed().await?.into_iter().collect();
+        for identifier in installed.iter().filter(|identifier| !stored.contains(identifier)) {
+            match self.keep_in_use(identifier).await {
+                Ok(()) => tracing::info!(plugin = %identifier, "put an installed package back in its place"),
+                Err(error) => tracing::warn!(plugin = %identifier, %error, "an installed package is missing"),
+            }
+        }
+        let wanted: HashSet<_> = installed.iter().cloned().collect();
+        let without_row = stored.into_iter().filter(|identifier| !wanted.contains(identifier)).collect();
+        for identifier in strays.update(without_row, self.settings.timeout + PACKAGE_GRACE) {
+            self.clear_away(&identifier).await?;
+        }
+        Ok(())
+    }
+}

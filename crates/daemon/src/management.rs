@@ -1,0 +1,75 @@
+//! What is installed, told in the forms that Dify asks for (http-api 6.5, 6.6).
+//!
+//! Rows come from the database, declarations from the catalogue. A row whose declaration cannot be read is left out and
+//! logged: one broken plugin does not take the whole list from its tenant.
+
+mod bindings;
+mod filter;
+mod installations;
+mod providers;
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_store::{Database, Installation};
+
+pub use bindings::Binding;
+pub use filter::Filter;
+pub use installations::{CategoryList, InstallationItem, Missing, PluginItem, PluginList};
+pub use providers::ProviderItem;
+
+use crate::catalog::{Catalog, CatalogError, Declared};
+
+/// Declarations that are loaded at a time for one list.
+const LOAD_AT_ONCE: usize = 8;
+
+type Result<T> = std::result::Result<T, CatalogError>;
+
+/// Lists and look-ups for the management routes; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Management {
+    database: Database,
+    catalog: Arc<Catalog>,
+}
+
+impl Management {
+    pub fn new(database: Database, catalog: Arc<Catalog>) -> Self {
+        Self { database, catalog }
+    }
+
+    /// Each item with the declaration of its version, in the same order; without those that have none.
+    async fn with_declarations<T: Send>(
+        &self,
+        items: Vec<T>,
+        version: impl Fn(&T) -> &str + Copy + Send,
+    ) -> Vec<(T, Arc<Declared>)> {
+        let load = |item: T| async move {
+            let declared = self.declaration(version(&item)).await?;
+            Some((item, declared))
+        };
+        stream::iter(items).map(load).buffered(LOAD_AT_ONCE).filter_map(std::future::ready).collect().await
+    }
+
+    async fn declaration(&self, unique_identifier: &str) -> Option<Arc<Declared>> {
+        let found = match unique_identifier.parse::<UniqueIdentifier>() {
+            Ok(identifier) => self.catalog.declaration(&identifier).await,
+            Err(error) => Err(error.into()),
+        };
+        match found {
+            Ok(Some(declared)) => Some(declared),
+            Ok(None) => {
+                tracing::warn!(plugin = unique_identifier, "left out of a list: it has no declaration");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(plugin = unique_identifier, %error, "left out of a list");
+                None
+            }
+        }
+    }
+
+    async fn declared_installations(&self, rows: Vec<Installation>) -> Vec<(Installation, Arc<Declared>)> {
+        self.with_declarations(rows, |row| &row.plugin_unique_identifier).await
+    }
+}

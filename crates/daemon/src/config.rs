@@ -129,6 +129,9 @@ pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect()
 }
 
+/// Variables that tell of a database server; limits and times alone do not.
+const SERVER_VARIABLES: [&str; 4] = ["DB_HOST", "DB_USERNAME", "DB_PASSWORD", "DB_DATABASE"];
+
 /// Defaults that depend on what else is set.
 fn compute_defaults(reader: &mut Reader) {
     let data = reader.text("PLUGIN_DATA_PATH").unwrap_or("./data").to_owned();
@@ -138,7 +141,7 @@ fn compute_defaults(reader: &mut Reader) {
 
     let kind = match reader.text("DB_TYPE") {
         Some(kind) => kind.to_owned(),
-        None if reader.has_any("DB_") => "postgresql".to_owned(),
+        None if SERVER_VARIABLES.iter().any(|name| reader.text(name).is_some()) => "postgresql".to_owned(),
         None => "sqlite".to_owned(),
     };
     reader.compute("DB_DATABASE", if kind == "sqlite" { below("daemon.db") } else { String::new() });

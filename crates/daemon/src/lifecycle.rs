@@ -119,15 +119,19 @@ impl Lifecycle {
         };
         self.0.soft.cancel();
         tokio::pin!(drained);
-        tokio::select! {
-            () = &mut drained => {}
+        let in_time = tokio::select! {
+            () = &mut drained => true,
             () = tokio::time::sleep(drain_timeout) => {
                 tracing::warn!(seconds = drain_timeout.as_secs(), "requests are still running, cutting them");
+                false
             }
-            name = signals.next() => tracing::warn!(signal = name, "second signal, cutting requests"),
-        }
+            name = signals.next() => {
+                tracing::warn!(signal = name, "second signal, cutting requests");
+                false
+            }
+        };
         self.0.hard.cancel();
-        if tokio::time::timeout(LEFTOVERS_TIMEOUT, drained).await.is_err() {
+        if !in_time && tokio::time::timeout(LEFTOVERS_TIMEOUT, drained).await.is_err() {
             tracing::warn!("connections did not close in time");
         }
         self.stop_components().await;

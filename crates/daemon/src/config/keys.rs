@@ -51,7 +51,7 @@ fn kept_key(name: &'static str, path: &Path) -> Result<Secret, KeyError> {
     let failed = |source| KeyError::File { name, path: path.to_owned(), source };
     if !path.try_exists().map_err(failed)? {
         match create(path) {
-            Ok(()) => tracing::info!(variable = name, file = %path.display(), "generated a key"),
+            Ok(()) => tracing::info!(variable = name, file = %path.display(), "not set, generated a key"),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(failed(error)),
         }
@@ -61,7 +61,7 @@ fn kept_key(name: &'static str, path: &Path) -> Result<Secret, KeyError> {
     if text.is_empty() {
         return Err(KeyError::Empty { name, path: path.to_owned() });
     }
-    tracing::info!(variable = name, file = %path.display(), "not set, using the key in the file");
+    tracing::debug!(variable = name, file = %path.display(), "not set, using the key in the file");
     Ok(Secret::new(text))
 }
 

@@ -76,11 +76,6 @@ impl Reader {
         self.environment.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// Whether any variable whose name starts so is set.
-    pub(super) fn has_any(&self, prefix: &str) -> bool {
-        self.environment.iter().any(|(name, text)| name.starts_with(prefix) && !text.is_empty())
-    }
-
     /// Sets the default of a [`Flag::Computed`] variable.
     pub(super) fn compute(&mut self, name: &'static str, default: impl Into<String>) {
         self.computed.insert(name, default.into());

@@ -1,1 +1,206 @@
+use std::collections::BTreeSet;
 
+use super::registry::{Flag, Variable};
+use super::*;
+
+fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+}
+
+fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_vars(vars(pairs))
+}
+
+fn variables() -> impl Iterator<Item = &'static Variable> {
+    GROUPS.iter().flat_map(|group| group.variables)
+}
+
+#[test]
+fn nothing_set_is_enough() {
+    let config = read(&[]).unwrap();
+    assert_eq!(config.database.kind, DatabaseType::Sqlite);
+    assert_eq!(config.database.database, "./data/daemon.db");
+    assert_eq!(config.redis.cache_type, CacheType::Memory);
+    assert_eq!(config.storage.local_root, Path::new("./data/storage"));
+    assert_eq!(config.plugins.working_path, Path::new("./data/cwd"));
+    assert_eq!((config.plugins.platform, config.server.port), (Platform::Local, 5002));
+    assert!(!config.debugging.enabled && config.server.key.is_none());
+    assert_eq!(config.plugins.install_timeout.as_secs(), 900);
+}
+
+#[test]
+fn what_is_set_to_nothing_is_not_set() {
+    let names: Vec<_> = variables().map(|variable| (variable.name, "")).collect();
+    assert_eq!(format!("{:?}", read(&names).unwrap()), format!("{:?}", read(&[]).unwrap()));
+}
+
+#[test]
+fn zero_stands_for_a_late_default_only() {
+    let config = read(&[
+        ("SERVER_PORT", "0"),
+        ("PLUGIN_MAX_EXECUTION_TIMEOUT", "0"),
+        ("PLUGIN_WORKERS_MIN", "0"),
+        ("MAX_SERVERLESS_RETRY_TIMES", "0"),
+    ]);
+    let config = config.unwrap();
+    assert_eq!((config.server.port, config.plugins.max_execution_timeout.as_secs()), (5002, 600));
+    assert_eq!((config.workers.min, config.serverless.max_retries), (0, 0));
+}
+
+#[test]
+fn the_data_folder_moves_what_is_not_placed() {
+    let config = read(&[("PLUGIN_DATA_PATH", "/srv"), ("PLUGIN_WORKING_PATH", "/tmp/cwd")]).unwrap();
+    assert_eq!(config.database.database, "/srv/daemon.db");
+    assert_eq!(config.storage.local_root, Path::new("/srv/storage"));
+    assert_eq!(config.plugins.working_path, Path::new("/tmp/cwd"));
+}
+
+#[test]
+fn servers_that_are_configured_are_used() {
+    let postgres = [
+        ("DB_HOST", "db"),
+        ("DB_USERNAME", "u"),
+        ("DB_PASSWORD", "p"),
+        ("DB_DATABASE", "dify_plugin"),
+        ("REDIS_HOST", "redis"),
+        ("PLUGIN_REMOTE_INSTALLING_PORT", "5003"),
+    ];
+    let config = read(&postgres).unwrap();
+    assert_eq!((config.database.kind, config.database.port), (DatabaseType::Postgresql, 5432));
+    assert_eq!((config.database.default_database.as_str(), config.redis.cache_type), ("postgres", CacheType::Redis));
+    assert!(config.debugging.enabled);
+    let mysql: Vec<_> = postgres.iter().copied().chain([("DB_TYPE", "oceanbase"), ("CACHE_TYPE", "memory")]).collect();
+    let config = read(&mysql).unwrap();
+    assert_eq!((config.database.kind, config.database.port), (DatabaseType::Mysql, 3306));
+    assert_eq!(config.redis.cache_type, CacheType::Memory);
+    let sqlite = read(&[("DB_TYPE", "sqlite"), ("DB_DATABASE", "/x.db"), ("DB_MAX_OPEN_CONNS", "3")]).unwrap();
+    assert_eq!(sqlite.database.database, "/x.db");
+}
+
+#[test]
+fn words_of_dify_s_api_are_understood() {
+    for (word, level) in [("WARNING", LogLevel::Warn), ("CRITICAL", LogLevel::Error), ("debug", LogLevel::Debug)] {
+        assert_eq!(read(&[("LOG_LEVEL", word)]).unwrap().log.level, level);
+    }
+    assert_eq!(read(&[("LOG_OUTPUT_FORMAT", "JSON")]).unwrap().log.format, LogFormat::Text);
+    assert_eq!(read(&[("https_proxy", "p")]).unwrap().proxy.https.as_deref(), Some("p"));
+    assert_eq!(read(&[("https_proxy", "p"), ("HTTPS_PROXY", "q")]).unwrap().proxy.https.as_deref(), Some("q"));
+}
+
+#[track_caller]
+fn refused(pairs: &[(&str, &str)], exit_code: u8, expected: &[&str]) {
+    let error = read(pairs).unwrap_err();
+    assert_eq!((error.problems().collect::<Vec<_>>(), error.exit_code()), (expected.to_vec(), exit_code));
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    refused(
+        &[
+            ("SERVER_PORT", "70000"),
+            ("PPROF_ENABLED", "yes"),
+            ("DB_CONNECT_TIMEOUT", "5"),
+            ("LOG_LEVEL", "LOUD"),
+            ("SERVER_TZ", "Mars/Olympus"),
+        ],
+        2,
+        &[
+            "SERVER_PORT: '70000' is too large",
+            "PPROF_ENABLED: 'yes' is not a boolean, use true or false",
+            "LOG_LEVEL: 'LOUD' is not one of DEBUG INFO WARN WARNING ERROR CRITICAL",
+            "DB_CONNECT_TIMEOUT: '5' is not a duration, write for example 5s or 1m30s",
+            "SERVER_TZ: 'Mars/Olympus' is not a time zone that this machine knows",
+        ],
+    );
+}
+
+#[test]
+fn checks_between_variables() {
+    refused(
+        &[("ADMIN_API_ENABLED", "true"), ("ADMIN_API_KEY", "short")],
+        1,
+        &["ADMIN_API_KEY: must have at least 10 bytes when ADMIN_API_ENABLED is true"],
+    );
+    refused(
+        &[("PLATFORM", "serverless"), ("DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL", "")],
+        1,
+        &[
+            "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL: must be set when PLATFORM is serverless",
+            "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY: must be set when PLATFORM is serverless",
+        ],
+    );
+    refused(&[("PLATFORM", "cloud")], 1, &["PLATFORM: 'cloud' is not one of local serverless"]);
+    refused(
+        &[("DB_HOST", "db"), ("DB_USERNAME", "u"), ("DB_DATABASE", "d")],
+        1,
+        &["DB_PASSWORD: must be set for this DB_TYPE; DB_TYPE=sqlite needs no server"],
+    );
+    refused(&[("CACHE_TYPE", "redis")], 1, &["REDIS_HOST: must be set when CACHE_TYPE is redis"]);
+    refused(
+        &[("REDIS_HOST", "r"), ("REDIS_USE_AZURE_MANAGED_IDENTITY", "true"), ("REDIS_DB", "1")],
+        1,
+        &["REDIS_DB: Azure Managed Redis has database 0 only, this is 1; set it to 0 when \
+           REDIS_USE_AZURE_MANAGED_IDENTITY is true"],
+    );
+    refused(&[("PLUGIN_WORKERS_MIN", "3")], 1, &["PLUGIN_WORKERS_MIN: 3 is more than PLUGIN_WORKERS_MAX, 1"]);
+    refused(&[("DIFY_INNER_API_URL", "api:5001")], 1, &["DIFY_INNER_API_URL: 'api:5001' is not an http or https URL"]);
+}
+
+#[test]
+fn sample_keys_need_a_decision() {
+    let key = "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi";
+    let error = read(&[("SERVER_KEY", key)]).unwrap_err().to_string();
+    assert!(error.contains("SERVER_KEY: this is the key of a published sample file") && !error.contains(key));
+    assert!(read(&[("SERVER_KEY", key), ("PLUGIN_ALLOW_SAMPLE_KEYS", "true")]).is_ok());
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let secrets = variables().filter(|variable| variable.is(Flag::Secret));
+    let secrets =
+        secrets.map(|variable| (variable.name, "s3cr3t-text")).chain([("DB_TYPE", "sqlite")]).collect::<Vec<_>>();
+    assert!(secrets.len() > 20);
+    let config = format!("{:?}", read(&secrets).unwrap());
+    let dump = dump(&vars(&secrets));
+    assert!(!config.contains("s3cr3t-text") && !dump.contains("s3cr3t-text"));
+    assert!(dump.contains("\nSERVER_KEY=(hidden)  # set by SERVER_KEY\n"));
+}
+
+#[test]
+fn a_dump_tells_values_and_origins() {
+    let dump = dump(&vars(&[("PLUGIN_DATA_PATH", "/srv"), ("no_proxy", "a,b"), ("OTLP_API_KEY", "k")]));
+    for line in [
+        "PLUGIN_DATA_PATH=/srv  # set by PLUGIN_DATA_PATH",
+        "PLUGIN_WORKING_PATH=/srv/cwd  # default",
+        "NO_PROXY=a,b  # set by no_proxy",
+        "OTEL_API_KEY=(hidden)  # set by OTLP_API_KEY, not yet effective",
+    ] {
+        assert!(dump.lines().any(|have| have == line), "{line}\n{dump}");
+    }
+}
+
+#[test]
+fn declarations_are_sound() {
+    let mut names = BTreeSet::new();
+    for variable in variables() {
+        for name in std::iter::once(variable.name).chain(variable.aliases.iter().copied()) {
+            assert!(names.insert(name), "{name} is declared twice");
+        }
+        let text = variable.text();
+        assert!(text.ends_with('.') && !text.contains("  "), "{}: {text}", variable.name);
+        let hidden = variable.kind == <kind::Hidden as kind::Kind>::NAME;
+        assert_eq!(variable.is(Flag::Secret), hidden, "{}", variable.name);
+    }
+    assert!(names.len() > 180, "{}", names.len());
+}
+
+/// The files that are generated from the registry. To renew them: `config docs > docs/configuration.md` and
+/// `config example > .env.example`.
+#[test]
+fn generated_files_are_current() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (file, text) in [("docs/configuration.md", reference()), (".env.example", example())] {
+        let have = std::fs::read_to_string(root.join(file)).unwrap();
+        assert!(have == text, "{file} is not what the registry says");
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::kind::{Kind, Text};
 use super::registry::{Flag, Reader, Variable};
 use super::{GROUPS, compute_defaults};
 
@@ -40,11 +41,10 @@ fn row(variable: &Variable) -> String {
     let kind = variable.kind;
     let default = match variable.default {
         Some("") | None => String::new(),
-        Some(text) if variable.is(Flag::Computed) => text.replace('<', "`<").replace('>', ">`").replace("`/", "/"),
         Some(text) => format!("`{text}`"),
     };
     let mut text = variable.text();
-    if variable.is(Flag::Late) {
+    if variable.is(Flag::Late) && kind != <Text as Kind>::NAME {
         text.push_str(" 0 = default.");
     }
     if variable.is(Flag::NotYet) {

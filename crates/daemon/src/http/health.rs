@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::envelope;
 use crate::base::{Base, VERSION};
 use crate::config::Platform;
 
@@ -47,7 +47,7 @@ pub(super) async fn check(State(base): State<Arc<Base>>) -> Response {
         status: "ok",
         version: VERSION,
     };
-    Json(health).into_response()
+    envelope::respond(StatusCode::OK, envelope::to_json(&health).into())
 }
 
 /// `GET /ready`: 200 when every component can serve, else 503; the body says which cannot and why. An extension.
@@ -58,5 +58,5 @@ pub(super) async fn ready(State(base): State<Arc<Base>>) -> Response {
         report.components.insert("lifecycle", "the plugin daemon is shutting down".to_owned());
     }
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(report)).into_response()
+    envelope::respond(status, envelope::to_json(&report).into())
 }

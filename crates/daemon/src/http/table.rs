@@ -47,6 +47,12 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
         table
     }
 
+    /// Adds the rows of another module.
+    #[must_use]
+    pub fn also(self, rows: impl FnOnce(Self) -> Self) -> Self {
+        rows(self)
+    }
+
     /// Adds `rows` only if the condition holds.
     #[must_use]
     pub fn when(self, condition: bool, rows: impl FnOnce(Self) -> Self) -> Self {

@@ -45,7 +45,8 @@ group! {
 group! {
     /// The database.
     Database, "Database";
-    /// Kind of database. The default is `postgresql` when any `DB_` variable is set, otherwise `sqlite`.
+    /// Kind of database. The default is `postgresql` when `DB_HOST`, `DB_USERNAME`,
+    /// `DB_PASSWORD` or `DB_DATABASE` is set, otherwise `sqlite`.
     kind: DatabaseType = "DB_TYPE" => "sqlite" [Computed];
     /// User name; required but for SQLite.
     username: Text = "DB_USERNAME";
@@ -53,11 +54,11 @@ group! {
     password: Hidden = "DB_PASSWORD" [Secret];
     /// Host; required but for SQLite.
     host: Text = "DB_HOST";
-    /// Port; 5432 or 3306 by default.
+    /// Port; the default is the one of the kind of database.
     port: Port = "DB_PORT" => "5432 or 3306" [Computed];
-    /// Name of the database; for SQLite its file.
-    database: Text = "DB_DATABASE" => "<PLUGIN_DATA_PATH>/daemon.db for SQLite" [Computed];
-    /// Database to connect to for creating the one above; `postgres` or `mysql` by default.
+    /// Name of the database; for SQLite its file. Required but for SQLite.
+    database: Text = "DB_DATABASE" => "<PLUGIN_DATA_PATH>/daemon.db" [Computed];
+    /// Database to connect to for creating the one above.
     default_database: Text = "DB_DEFAULT_DATABASE" => "postgres or mysql" [Computed];
     /// Protection of the connection: `disable`, `require`, `verify-ca`, `verify-full`.
     ssl_mode: SslMode = "DB_SSL_MODE" => "disable";

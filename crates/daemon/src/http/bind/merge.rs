@@ -87,10 +87,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for WithBody<'_, V> {
         f.write_str("a JSON object")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
-        self.visitor.visit_map(self.merged.with(NoBody::default()))
-    }
-
     fn visit_map<A: MapAccess<'de>>(self, body: A) -> Result<V::Value, A::Error> {
         self.visitor.visit_map(self.merged.with(body))
     }

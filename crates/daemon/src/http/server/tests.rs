@@ -1,1 +1,107 @@
+use std::collections::BTreeMap;
+use std::time::Instant;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::app::App;
+use crate::base::Base;
+use crate::config::Config;
+use crate::lifecycle::OnEnd;
+
+struct Running {
+    address: SocketAddr,
+    base: Arc<Base>,
+    done: tokio::task::JoinHandle<()>,
+}
+
+async fn start(max_connections: u32) -> Running {
+    let vars = [("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "1"), ("PPROF_ENABLED", "true"), ("SERVER_KEY", "k")];
+    let vars: BTreeMap<_, _> = vars.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let mut config = Config::from_vars(vars).unwrap();
+    config.server.port = 0;
+    let listener = bind(&config.server).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let base = Base::new(config);
+    let front = Front::new(Arc::clone(&base));
+    front.open(App { base: Arc::clone(&base) });
+    let done = tokio::spawn(serve(listener, front, max_connections, base.lifecycle.clone()));
+    Running { address, base, done }
+}
+
+async fn ask(stream: &mut TcpStream, target: &str) -> String {
+    stream.write_all(format!("GET {target} HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    loop {
+        let read = stream.read_buf(&mut answer).await.unwrap();
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            assert!(read > 0, "{text}");
+            continue;
+        };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if body.len() >= length.parse().unwrap() {
+            return text;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_and_closed_by_the_soft_stop() {
+    let running = start(10).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    assert!(ask(&mut stream, "/health/check").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(ask(&mut stream, "/debug/pprof/heap").await.starts_with("HTTP/1.1 501 "));
+    assert!(ask(&mut stream, "/debug/pprof/cmdline").await.starts_with("HTTP/1.1 200 "));
+    running.base.lifecycle.soft().cancel();
+    assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+    running.done.await.unwrap();
+    assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_waits_for_a_free_place() {
+    let running = start(1).await;
+    let mut first = TcpStream::connect(running.address).await.unwrap();
+    ask(&mut first, "/health/check").await;
+    let mut second = TcpStream::connect(running.address).await.unwrap();
+    let waiting = tokio::time::timeout(Duration::from_millis(100), ask(&mut second, "/health/check")).await;
+    assert!(waiting.is_err());
+    drop(first);
+    let mut buffer = Vec::new();
+    second.read_buf(&mut buffer).await.unwrap();
+    assert!(buffer.starts_with(b"HTTP/1.1 200 OK"));
+    running.base.lifecycle.soft().cancel();
+    drop(second);
+    running.done.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_cut_by_the_hard_stop() {
+    let running = start(10).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"GET /health/check HTTP/1.1\r\nhost:").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let lifecycle = running.base.lifecycle.clone();
+    lifecycle.spawn("hard stop", OnEnd::Ignore, {
+        let lifecycle = lifecycle.clone();
+        async move {
+            lifecycle.soft().cancel();
+            lifecycle.hard().cancel();
+        }
+    });
+    let started = Instant::now();
+    running.done.await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_with_its_variables() {
+    let running = start(1).await;
+    let vars = [("SERVER_HOST", "127.0.0.1".to_owned()), ("SERVER_PORT", running.address.port().to_string())];
+    let vars = vars.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+    let error = bind(&Config::from_vars(vars).unwrap().server).await.unwrap_err().to_string();
+    assert!(error.starts_with("failed to listen on 127.0.0.1:") && error.contains("SERVER_PORT"), "{error}");
+    running.base.lifecycle.soft().cancel();
+    running.done.await.unwrap();
+}

@@ -161,8 +161,8 @@ mod tests {
             "span_id": "s", "tenant_id": "n", "user_type": "u"
         });
         let line = line(fields);
-        insta::assert_snapshot!(String::from_utf8(line.to_text()).unwrap(), @"");
-        insta::assert_snapshot!(String::from_utf8(line.to_json()).unwrap(), @"");
+        insta::assert_snapshot!("text", String::from_utf8(line.to_text()).unwrap());
+        insta::assert_snapshot!("json", String::from_utf8(line.to_json()).unwrap());
     }
 
     #[test]

@@ -142,7 +142,7 @@ mod tests {
         let written = Arc::default();
         let writer = Writer::over(vec![Box::new(Stuck(wait, Arc::clone(&written)))]).unwrap();
         for _ in 0..3 * QUEUE {
-            writer.write(b"x\n".to_vec());
+            writer.write(format!("{:100}\n", "x").into_bytes());
         }
         drop(go);
         writer.flush();

@@ -5,12 +5,14 @@
 pub mod app;
 pub mod assets;
 pub mod base;
+pub mod callback;
 pub mod catalog;
 pub mod command;
 pub mod config;
 pub mod error;
 pub mod http;
 pub mod install;
+pub mod invocation;
 pub mod lifecycle;
 pub mod management;
 pub mod packages;

@@ -85,7 +85,7 @@ fn database(config: &Config, refuse: &mut impl FnMut(String)) {
         ("DB_USERNAME", database.username.is_some()),
         ("DB_PASSWORD", database.password.is_some()),
         ("DB_HOST", database.host.is_some()),
-        ("DB_DATABASE", !database.database.is_empty()),
+        ("DB_DATABASE", !database.name.is_empty()),
     ];
     for (name, given) in required {
         if !given {

@@ -67,7 +67,7 @@ fn kept_key(name: &'static str, path: &Path) -> Result<Secret, KeyError> {
 
 /// Writes a new key beside the file and links it into place, so that the file is whole whenever it is there.
 fn create(path: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key)?;

@@ -19,7 +19,7 @@ fn variables() -> impl Iterator<Item = &'static Variable> {
 fn nothing_set_is_enough() {
     let config = read(&[]).unwrap();
     assert_eq!(config.database.kind, DatabaseType::Sqlite);
-    assert_eq!(config.database.database, "./data/daemon.db");
+    assert_eq!(config.database.name, "./data/daemon.db");
     assert_eq!(config.redis.cache_type, CacheType::Memory);
     assert_eq!(config.storage.local_root, Path::new("./data/storage"));
     assert_eq!(config.plugins.working_path, Path::new("./data/cwd"));
@@ -50,7 +50,7 @@ fn zero_stands_for_a_late_default_only() {
 #[test]
 fn the_data_folder_moves_what_is_not_placed() {
     let config = read(&[("PLUGIN_DATA_PATH", "/srv"), ("PLUGIN_WORKING_PATH", "/tmp/cwd")]).unwrap();
-    assert_eq!(config.database.database, "/srv/daemon.db");
+    assert_eq!(config.database.name, "/srv/daemon.db");
     assert_eq!(config.storage.local_root, Path::new("/srv/storage"));
     assert_eq!(config.plugins.working_path, Path::new("/tmp/cwd"));
 }
@@ -67,14 +67,14 @@ fn servers_that_are_configured_are_used() {
     ];
     let config = read(&postgres).unwrap();
     assert_eq!((config.database.kind, config.database.port), (DatabaseType::Postgresql, 5432));
-    assert_eq!((config.database.default_database.as_str(), config.redis.cache_type), ("postgres", CacheType::Redis));
+    assert_eq!((config.database.initial.as_str(), config.redis.cache_type), ("postgres", CacheType::Redis));
     assert!(config.debugging.enabled);
     let mysql: Vec<_> = postgres.iter().copied().chain([("DB_TYPE", "oceanbase"), ("CACHE_TYPE", "memory")]).collect();
     let config = read(&mysql).unwrap();
     assert_eq!((config.database.kind, config.database.port), (DatabaseType::Mysql, 3306));
     assert_eq!(config.redis.cache_type, CacheType::Memory);
     let sqlite = read(&[("DB_TYPE", "sqlite"), ("DB_DATABASE", "/x.db"), ("DB_MAX_OPEN_CONNS", "3")]).unwrap();
-    assert_eq!(sqlite.database.database, "/x.db");
+    assert_eq!(sqlite.database.name, "/x.db");
 }
 
 #[test]

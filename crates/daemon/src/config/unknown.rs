@@ -56,9 +56,10 @@ pub fn unknown(environment: &BTreeMap<String, String>) -> Vec<Unknown> {
 /// Logs what is set and does not do what one may expect: unknown variables, and known ones without effect.
 pub fn warn_about(environment: &BTreeMap<String, String>) {
     for Unknown { name, meant } in unknown(environment) {
-        match meant {
-            Some(meant) => tracing::warn!(variable = name, meant, "unknown variable, perhaps misspelt"),
-            None => tracing::warn!(variable = name, "unknown variable"),
+        if let Some(meant) = meant {
+            tracing::warn!(variable = name, meant, "unknown variable, perhaps misspelt");
+        } else {
+            tracing::warn!(variable = name, "unknown variable");
         }
     }
     for variable in GROUPS.iter().flat_map(|group| group.variables) {

@@ -68,11 +68,11 @@ fn inner_documents_have_their_keys() {
 
 #[tokio::test]
 async fn management_errors_are_http_200() {
-    async fn handler() -> crate::http::Managed<()> {
+    fn handler() -> crate::http::Managed<()> {
         Err(ApiError::plugin_not_found())?;
         Ok(crate::http::Success(()))
     }
-    let wire = wire(handler().await).await;
+    let wire = wire(handler()).await;
     assert!(wire.starts_with("200 application/json; charset=utf-8\n{\"code\":-404,"), "{wire}");
 }
 

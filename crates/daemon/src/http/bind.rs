@@ -47,9 +47,9 @@ where
         let format = Format::of(&parts.method, &parts.headers)?;
         let body = match format {
             Format::None => Bytes::new(),
-            Format::Json | Format::Form => {
-                Bytes::from_request(Request::from_parts(parts, body), state).await.map_err(body_rejection)?
-            }
+            Format::Json | Format::Form => Bytes::from_request(Request::from_parts(parts, body), state)
+                .await
+                .map_err(|error| body_rejection(&error))?,
         };
         if body.len() > DECODE_ASIDE {
             let decode = move || decode(format, &path, &query, &body);
@@ -104,7 +104,7 @@ async fn path_params<S: Send + Sync>(parts: &mut http::request::Parts, state: &S
     Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-fn body_rejection(rejection: BytesRejection) -> ApiError {
+fn body_rejection(rejection: &BytesRejection) -> ApiError {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return ApiError::bad_request("the request body is too large").with_status(StatusCode::PAYLOAD_TOO_LARGE);
     }

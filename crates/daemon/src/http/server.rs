@@ -22,7 +22,7 @@ use crate::config::Server as Settings;
 use crate::lifecycle::Lifecycle;
 
 /// How long a connection may take for the head of a request, or rest between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How long answers that were cut may take to leave.
 const CUT_GRACE: Duration = Duration::from_secs(1);

@@ -57,9 +57,9 @@ group! {
     /// Port; the default is the one of the kind of database.
     port: Port = "DB_PORT" => "5432 or 3306" [Computed];
     /// Name of the database; for SQLite its file. Required but for SQLite.
-    database: Text = "DB_DATABASE" => "<PLUGIN_DATA_PATH>/daemon.db" [Computed];
+    name: Text = "DB_DATABASE" => "<PLUGIN_DATA_PATH>/daemon.db" [Computed];
     /// Database to connect to for creating the one above.
-    default_database: Text = "DB_DEFAULT_DATABASE" => "postgres or mysql" [Computed];
+    initial: Text = "DB_DEFAULT_DATABASE" => "postgres or mysql" [Computed];
     /// Protection of the connection: `disable`, `require`, `verify-ca`, `verify-full`.
     ssl_mode: SslMode = "DB_SSL_MODE" => "disable";
     /// Connections that are kept while unused.

@@ -84,7 +84,7 @@ macro_rules! plain_values {
     };
 }
 
-impl<'de, 'p, D: Deserializer<'de>> Deserializer<'de> for Lenient<'p, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<'_, D> {
     type Error = D::Error;
 
     plain_values! {

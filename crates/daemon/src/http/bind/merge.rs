@@ -152,7 +152,7 @@ impl<'de, A: MapAccess<'de>> Merged<'_, A> {
             self.current = Some(Current::Body(name.clone()));
             return Ok(Some(name));
         }
-        while let Some((name, values)) = self.texts.next() {
+        for (name, values) in self.texts.by_ref() {
             if !self.taken.contains(&name) {
                 self.current = Some(Current::Text(name.clone(), values));
                 return Ok(Some(name));

@@ -84,7 +84,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
             }
         }
         event.record(&mut fields);
-        let line = Line::new(event.metadata(), jiff::Timestamp::now().to_zoned_datetime(self.zone.clone()), fields);
+        let now = jiff::Timestamp::now().to_zoned_datetime(self.zone.clone());
+        let line = Line::new(event.metadata(), &now, fields);
         self.writer.write(match self.format {
             LogFormat::Text => line.to_text(),
             LogFormat::Json => line.to_json(),

@@ -46,7 +46,7 @@ impl Identity {
 }
 
 impl Line {
-    pub(super) fn new(metadata: &Metadata<'_>, time: ZonedDateTime, fields: Fields) -> Self {
+    pub(super) fn new(metadata: &Metadata<'_>, time: &ZonedDateTime, fields: Fields) -> Self {
         let Fields(mut fields) = fields;
         let mut take = |name: &str| match fields.remove(name) {
             Some(Value::String(text)) => Some(text),
@@ -60,7 +60,7 @@ impl Line {
         let file = metadata.file().unwrap_or_default();
         let file = file.rsplit('/').next().unwrap_or_default();
         Self {
-            ts: timestamp(&time),
+            ts: timestamp(time),
             severity: severity(*metadata.level()),
             service: SERVICE,
             caller: format!("{file}:{}", metadata.line().unwrap_or_default()),
@@ -131,27 +131,30 @@ mod tests {
 
     use super::*;
 
+    struct Nothing;
+
+    impl tracing::Callsite for Nothing {
+        fn set_interest(&self, _: tracing::subscriber::Interest) {}
+        fn metadata(&self) -> &Metadata<'_> {
+            &METADATA
+        }
+    }
+
+    static METADATA: Metadata<'static> = Metadata::new(
+        "event",
+        "plugin_daemon",
+        Level::WARN,
+        Some("crates/daemon/src/http/front.rs"),
+        Some(12),
+        None,
+        tracing::field::FieldSet::new(&[], tracing::callsite::Identifier(&Nothing)),
+        tracing::metadata::Kind::EVENT,
+    );
+
     fn line(fields: Value) -> Line {
         let Value::Object(fields) = fields else { panic!("not an object") };
-        struct Nothing;
-        impl tracing::Callsite for Nothing {
-            fn set_interest(&self, _: tracing::subscriber::Interest) {}
-            fn metadata(&self) -> &Metadata<'_> {
-                &METADATA
-            }
-        }
-        static METADATA: Metadata<'static> = Metadata::new(
-            "event",
-            "plugin_daemon",
-            Level::WARN,
-            Some("crates/daemon/src/http/front.rs"),
-            Some(12),
-            None,
-            tracing::field::FieldSet::new(&[], tracing::callsite::Identifier(&Nothing)),
-            tracing::metadata::Kind::EVENT,
-        );
         let time = jiff::Timestamp::new(1_700_000_000, 5).unwrap().to_zoned_datetime(jiff::tz::TimeZone::UTC);
-        Line::new(&METADATA, time, Fields(fields))
+        Line::new(&METADATA, &time, Fields(fields))
     }
 
     #[test]
@@ -168,7 +171,7 @@ mod tests {
     #[test]
     fn a_message_stays_on_one_line() {
         let text = line(json!({"message": "a\nb", "list": "x\ny"})).to_text();
-        assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(String::from_utf8(text).unwrap().lines().count(), 1);
     }
 
     #[test]

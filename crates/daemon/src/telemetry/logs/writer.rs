@@ -115,8 +115,8 @@ mod tests {
             writer.write(format!("{number}\n").into_bytes());
         }
         writer.flush();
-        let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        let expected: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected.join("\n") + "\n");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
     }

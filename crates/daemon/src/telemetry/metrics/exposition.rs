@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 pub enum Format {
     /// Prometheus 0.0.4, for whoever asks for nothing else.
     Plain,
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
 }
 
@@ -56,7 +56,7 @@ impl Exposition {
     }
 }
 
-/// OpenMetrics names a counter without `_total` in its comments; the plain format names it with.
+/// `OpenMetrics` names a counter without `_total` in its comments; the plain format names it with.
 fn to_plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut help = None;

@@ -78,7 +78,7 @@ impl Installer {
     pub(super) async fn work(
         &self,
         job: &InstallJob,
-        progress: &Progress,
+        progress: &Arc<Progress>,
         cancel: &CancellationToken,
         deadline: Instant,
     ) -> Result<&'static str, JobError> {
@@ -94,7 +94,7 @@ impl Installer {
         &self,
         job: &InstallJob,
         identifier: &UniqueIdentifier,
-        progress: &Progress,
+        progress: &Arc<Progress>,
         cancel: &CancellationToken,
         deadline: Instant,
     ) -> Result<&'static str, JobError> {
@@ -132,7 +132,7 @@ impl Installer {
         &self,
         job: &InstallJob,
         identifier: &UniqueIdentifier,
-        progress: &Progress,
+        progress: &Arc<Progress>,
         cancel: &CancellationToken,
         deadline: Instant,
     ) -> Result<&'static str, JobError> {
@@ -170,12 +170,14 @@ impl Installer {
     async fn bring_up(
         &self,
         identifier: &UniqueIdentifier,
-        progress: &Progress,
+        progress: &Arc<Progress>,
         cancel: &CancellationToken,
         deadline: Instant,
     ) -> Result<(), JobError> {
         self.take_into_use(identifier).await?;
-        let attempt = Attempt { identifier, progress: &|message| progress.say(message), cancel, deadline };
+        let progress = Arc::clone(progress);
+        let progress: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |message| progress.say(message));
+        let attempt = Attempt { identifier, progress, cancel, deadline };
         Ok(self.platform.ensure(attempt).await?)
     }
 

@@ -1,6 +1,7 @@
 //! What the installer asks of the platform that runs plugins.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugin_manifest::identifier::UniqueIdentifier;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Attempt<'a> {
     pub identifier: &'a UniqueIdentifier,
     /// Hears what is being done, in a few words; must not block.
-    pub progress: &'a (dyn Fn(&str) + Send + Sync),
+    pub progress: Arc<dyn Fn(&str) + Send + Sync>,
     /// Ends the attempt and every process it started. Other attempts at the same version go on.
     pub cancel: &'a CancellationToken,
     /// When the attempt is given up.

@@ -84,7 +84,7 @@ impl Installer {
     /// Works on a claimed job and records how it ends.
     async fn attend(&self, job: &InstallJob, stop: &CancellationToken) {
         let begun = Instant::now();
-        let progress = Progress::default();
+        let progress = Arc::new(Progress::default());
         let ending = if job.attempts > ATTEMPTS {
             Ending::Error(JobError::Failed(format!(
                 "given up: the plugin daemon ended {ATTEMPTS} times while this plugin was being installed"
@@ -95,7 +95,7 @@ impl Installer {
         self.end(job, ending, &progress, begun).await;
     }
 
-    async fn work_under_lease(&self, job: &InstallJob, progress: &Progress, stop: &CancellationToken) -> Ending {
+    async fn work_under_lease(&self, job: &InstallJob, progress: &Arc<Progress>, stop: &CancellationToken) -> Ending {
         let entered = self.running.enter(job);
         // ends the work whatever the reason; `entered.cancelled` is the client's reason alone
         let cancel = entered.cancelled.child_token();

@@ -37,7 +37,17 @@ pub(super) fn scalar(text: &str) -> String {
         && text.ends_with(|last: char| last.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./:@^~+".contains(&byte))
         && !WORDS.contains(&text.to_lowercase().as_str());
-    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if is_plain {
+        return text.to_owned();
+    }
+    // JSON strings are YAML, but for characters that YAML takes for line breaks or not at all.
+    let is_foreign = |character| {
+        matches!(character, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
+    let escape = |character: char| {
+        if is_foreign(character) { format!("\\u{:04x}", u32::from(character)) } else { character.to_string() }
+    };
+    serde_json::Value::from(text).to_string().chars().map(escape).collect()
 }
 
 #[cfg(test)]
@@ -88,8 +98,16 @@ mod tests {
             ("a:", "\"a:\""),
             ("line\nbreak \"q\"", "\"line\\nbreak \\\"q\\\"\""),
             ("äöü", "\"äöü\""),
+            ("\u{7f}\u{2028}\u{1}", "\"\\u007f\\u2028\\u0001\""),
         ] {
             assert_eq!(scalar(text), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_scalar_reads_as_its_text(text: String) {
+            proptest::prop_assert_eq!(plugin_manifest::yaml::read::<String>(scalar(&text).as_bytes()).unwrap(), text);
         }
     }
 }

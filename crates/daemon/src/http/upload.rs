@@ -97,3 +97,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     let failed = |error| ApiError::internal(format!("failed to keep the uploaded file: {error}"));
     tokio::task::spawn_blocking(work).await.map_err(failed)
 }
+
+#[cfg(test)]
+mod tests;

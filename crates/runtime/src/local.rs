@@ -19,6 +19,8 @@ mod process;
 mod settings;
 mod status;
 mod supervisor;
+#[cfg(test)]
+mod testing;
 pub mod variables;
 mod worker;
 

@@ -71,10 +71,6 @@ impl CodeStore {
         let package = Package::open(package, &self.limits).map_err(|error| damaged(&error))?;
         check_identity(plugin, &package)?;
         let runner = plugin_manifest::decode(&package).map_err(|error| damaged(&error.into()))?.meta.runner;
-        if runner.language != "python" {
-            let message = format!("unsupported language: {}", runner.language);
-            return Err(EnvironmentError::new(Cause::Plugin, message));
-        }
         let code = Code {
             directory: self.directory(plugin),
             state: State {

@@ -14,6 +14,7 @@
 
 mod activity;
 mod build;
+mod bytecode;
 mod classify;
 mod collect;
 mod dependencies;
@@ -47,6 +48,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::build::Builder;
+use self::bytecode::BytecodeStore;
 use self::dependencies::{Dependencies, fingerprint};
 use self::error::Context as _;
 use self::flight::Flights;
@@ -398,22 +400,42 @@ impl Environments {
             blocking(move || Ok(!store.check(&store.directory(&id)))).await?
         };
         if is_new {
-            let environment = made.clone();
-            blocking(move || {
-                patch::apply(&environment);
-                Ok(())
-            })
-            .await?;
-            bench.compile(&made.join("bin/python"), Compile::Packages(&packages)).await?;
-            blocking(move || {
-                store::write_marker(&made, &marker)?;
-                store::sync_tree(&made).context(|| "failed to write the environment to disk".into())?;
-                store.publish(&made, &marker.environment)
-            })
-            .await?;
+            self.finish(&mut bench, made, marker, packages).await?;
         }
         drop(staging);
         Ok(id)
+    }
+
+    /// Patches and compiles a freshly installed environment, and gives it its name.
+    async fn finish(
+        &self,
+        bench: &mut Workbench<'_>,
+        environment: PathBuf,
+        marker: Marker,
+        site_packages: PathBuf,
+    ) -> Result<(), EnvironmentError> {
+        let bytecode = BytecodeStore::new(self.store.root());
+        let version = marker.interpreter.version.clone();
+        {
+            let (environment, site_packages) = (environment.clone(), site_packages.clone());
+            let (bytecode, version) = (bytecode.clone(), version.clone());
+            blocking(move || {
+                patch::apply(&environment);
+                bytecode.fill(&site_packages, &version);
+                Ok(())
+            })
+            .await?;
+        }
+        let what = Compile::Packages { site_packages: &site_packages, environment: &environment };
+        bench.compile(&environment.join("bin/python"), what).await?;
+        let store = self.store.clone();
+        blocking(move || {
+            bytecode.keep(&site_packages, &version);
+            store::write_marker(&environment, &marker)?;
+            store::sync_tree(&environment).context(|| "failed to write the environment to disk".into())?;
+            store.publish(&environment, &marker.environment)
+        })
+        .await
     }
 
     /// What tools need to work for the plugin. Its log starts anew, or goes on.

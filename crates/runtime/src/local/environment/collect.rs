@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::bytecode::BytecodeStore;
 use super::error::{Context as _, EnvironmentError};
 use super::staging::StagingArea;
 use super::store::{EnvironmentStore, is_id};
@@ -56,6 +57,7 @@ pub(crate) fn collect(
             collected.environments.push(id);
         }
     }
+    BytecodeStore::new(store.root()).collect(grace).context(fail)?;
     store.forget_missing().context(fail)?;
     Ok(collected)
 }

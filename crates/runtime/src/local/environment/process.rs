@@ -1,6 +1,7 @@
 //! Runs a tool: in a process group of its own, within limits of time, memory and patience.
 //!
-//! Whatever way a run ends - limit, cancellation, dropped future - the whole group is gone afterwards.
+//! Whatever way a run ends - limit, cancellation, dropped future - the whole group is gone afterwards, and so is who left
+//! the group: all carry a mark (see [`crate::local::orphans`]), by which the next start finds what a crash left running.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,6 +15,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::super::orphans::Mark;
 use super::activity::Activity;
 use super::lines::Lines;
 use super::log::ToolLog;
@@ -110,8 +112,10 @@ pub(crate) async fn run(
     let started = Instant::now();
     let mut tail = Tail::default();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let mark = Mark::new(&format!("tool-{}", uuid::Uuid::new_v4().simple()));
+    command.envs([mark.variable()]);
     let mut child = command.spawn().map_err(RunError::Start)?;
-    let mut group = Group::of(&child);
+    let mut group = Group::of(&child, mark);
     let mut activity = Activity::new(group.id);
     let mut out = Stream::new(child.stdout.take());
     let mut err = Stream::new(child.stderr.take());
@@ -287,19 +291,21 @@ pub(crate) fn is_debug(line: &str) -> bool {
     ["DEBUG ", "TRACE ", "INFO "].iter().any(|level| line.starts_with(level))
 }
 
-/// The process group of a running tool; killed when this is dropped.
+/// The process group of a running tool, and whoever left it; killed when this is dropped.
 struct Group {
     id: Option<Pid>,
+    mark: Option<Mark>,
 }
 
 impl Group {
-    fn of(child: &tokio::process::Child) -> Self {
-        Self { id: child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw) }
+    fn of(child: &tokio::process::Child, mark: Mark) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        Self { id, mark: Some(mark) }
     }
 
     /// The tool has ended and left nobody behind.
     fn leave(&mut self) {
-        self.id = None;
+        (self.id, self.mark) = (None, None);
     }
 }
 
@@ -308,6 +314,9 @@ impl Drop for Group {
         if let Some(id) = self.id {
             // Fails only when nobody is left in the group, which is what is wanted.
             let _gone = killpg(id, Signal::SIGKILL);
+        }
+        if let (Some(mark), Ok(runtime)) = (self.mark.take(), tokio::runtime::Handle::try_current()) {
+            drop(runtime.spawn_blocking(move || mark.kill()));
         }
     }
 }

@@ -54,8 +54,9 @@ impl Workbench<'_> {
         let mut command = Command::new(python);
         command.env_clear().envs(self.variables).current_dir(self.working_dir);
         match what {
-            Compile::Packages(directory) => {
-                arguments.push(directory.as_os_str());
+            Compile::Packages { site_packages, environment } => {
+                // Without the place where it happens to be made, the bytecode is the same everywhere.
+                arguments.extend([OsStr::new("-s"), environment.as_os_str(), site_packages.as_os_str()]);
             }
             Compile::Plugin => {
                 excluded.insert(0, r"\.venv|\.uv-cache");
@@ -81,8 +82,8 @@ impl Workbench<'_> {
 /// What is compiled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Compile<'a> {
-    /// Packages in this folder.
-    Packages(&'a Path),
+    /// The packages of an environment.
+    Packages { site_packages: &'a Path, environment: &'a Path },
     /// The plugin's own files.
     Plugin,
 }

@@ -35,7 +35,8 @@ async fn is_gone(pid: &str) -> bool {
 
 #[tokio::test]
 async fn output_and_status_are_kept() {
-    let (result, lines) = sh("echo out; echo DEBUG hidden; sleep 0.1; echo err >&2; exit 3", GENEROUS, &CancellationToken::new()).await;
+    let (result, lines) =
+        sh("echo out; echo DEBUG hidden; sleep 0.1; echo err >&2; exit 3", GENEROUS, &CancellationToken::new()).await;
     let finished = result.unwrap();
     assert_eq!(finished.status.code(), Some(3));
     assert_eq!(finished.output.lines().collect::<Vec<_>>(), ["out", "err"]);
@@ -51,7 +52,8 @@ async fn a_killed_tool_tells_its_signal() {
 #[tokio::test]
 async fn a_silent_tool_is_killed_with_its_children() {
     let limits = Limits { idle: Duration::from_millis(300), ..GENEROUS };
-    let (result, lines) = sh("sleep 60 & echo $!; echo DEBUG waiting for Godot; wait", limits, &CancellationToken::new()).await;
+    let (result, lines) =
+        sh("sleep 60 & echo $!; echo DEBUG waiting for Godot; wait", limits, &CancellationToken::new()).await;
     let Err(RunError::Idle { output, .. }) = result else { panic!("{result:?}") };
     assert_eq!(output.last(), "DEBUG waiting for Godot");
     assert!(is_gone(&lines[0]).await);
@@ -61,7 +63,7 @@ async fn a_silent_tool_is_killed_with_its_children() {
 async fn work_in_silence_is_a_sign_of_life() {
     let limits = Limits { idle: Duration::from_millis(800), ..GENEROUS };
     let started = Instant::now();
-    let script = "timeout --foreground 2 sh -c 'while :; do :; done'; echo done";
+    let script = "timeout --foreground 2 dd if=/dev/zero of=/dev/null bs=64k status=none; echo done";
     let (result, lines) = sh(script, limits, &CancellationToken::new()).await;
     assert!(result.unwrap().status.success() && started.elapsed() > Duration::from_millis(1900));
     assert_eq!(lines, ["done"]);
@@ -86,8 +88,17 @@ async fn cancelling_kills_the_group() {
         later.cancel();
     };
     let started = Instant::now();
-    let ((result, lines), ()) = tokio::join!(sh("trap '' TERM; sleep 60 & echo $!; wait", GENEROUS, &cancel), cancelling);
+    let ((result, lines), ()) =
+        tokio::join!(sh("trap '' TERM; sleep 60 & echo $!; wait", GENEROUS, &cancel), cancelling);
     assert!(matches!(result, Err(RunError::Cancelled)) && started.elapsed() < Duration::from_secs(2));
+    assert!(is_gone(&lines[0]).await);
+}
+
+#[tokio::test]
+async fn who_has_left_the_group_is_found_too() {
+    let limits = Limits { idle: Duration::from_millis(300), ..GENEROUS };
+    let (result, lines) = sh("setsid sh -c 'echo $$; exec sleep 60' & wait", limits, &CancellationToken::new()).await;
+    assert!(matches!(result, Err(RunError::Idle { .. })));
     assert!(is_gone(&lines[0]).await);
 }
 

@@ -31,14 +31,20 @@ async fn the_tools_last_words_are_told() {
 
 #[tokio::test]
 async fn a_hanging_tool_is_ended() {
-    let error = failure("echo 'DEBUG Sending request'; sleep 60", |settings| settings.idle_timeout = Duration::from_millis(300)).await;
+    let error = failure("echo 'DEBUG Sending request'; sleep 60", |settings| {
+        settings.idle_timeout = Duration::from_millis(300)
+    })
+    .await;
     assert_eq!(error.cause, Cause::Timeout);
-    assert!(error.message.contains("init process exited due to no activity for 0 seconds, output: DEBUG Sending request"));
+    assert!(
+        error.message.contains("init process exited due to no activity for 0 seconds, output: DEBUG Sending request")
+    );
 }
 
 #[tokio::test]
 async fn a_tool_that_never_ends_is_ended() {
-    let error = failure("while :; do echo x; done", |settings| settings.command_timeout = Duration::from_millis(300)).await;
+    let error =
+        failure("while :; do echo x; done", |settings| settings.command_timeout = Duration::from_millis(300)).await;
     assert_eq!(error.cause, Cause::Timeout);
 }
 
@@ -122,7 +128,8 @@ async fn who_waits_for_a_failing_build_fails_with_it() {
 
 #[tokio::test]
 async fn cancelling_ends_everything_and_the_next_in_line_goes_on() {
-    let bench = Bench::new(&format!("[ -e $D/once ] || {{ touch $D/once; sleep 60 & echo $! > $D/pid; wait; }}; {INSTALL}"));
+    let bench =
+        Bench::new(&format!("[ -e $D/once ] || {{ touch $D/once; sleep 60 & echo $! > $D/pid; wait; }}; {INSTALL}"));
     let environments = bench.environments();
     let (one, two) = (plugin("one", &[REQUIREMENTS]), plugin("two", &[REQUIREMENTS]));
     let cancel = CancellationToken::new();
@@ -157,8 +164,11 @@ async fn the_deadline_holds_while_waiting_too() {
     let (one, two) = (plugin("one", &[REQUIREMENTS]), plugin("two", &[REQUIREMENTS]));
     let cancel = CancellationToken::new();
     let deadline = Some(Instant::now() + Duration::from_millis(500));
-    let request = |plugin| environments.prepare(Request { plugin, package: &one.1, deadline, progress: &Silent, cancel: &cancel });
-    let other = environments.prepare(Request { plugin: &two.0, package: &two.1, deadline, progress: &Silent, cancel: &cancel });
+    let request = |plugin| {
+        environments.prepare(Request { plugin, package: &one.1, deadline, progress: &Silent, cancel: &cancel })
+    };
+    let other =
+        environments.prepare(Request { plugin: &two.0, package: &two.1, deadline, progress: &Silent, cancel: &cancel });
     let started = Instant::now();
     let (one, two) = tokio::join!(request(&one.0), other);
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -180,11 +190,14 @@ async fn a_dropped_preparation_leaves_nothing() {
 
 #[tokio::test]
 async fn only_so_many_builds_run_at_a_time() {
-    let mut bench = Bench::new(&format!("mkdir $D/running.$$; ls -d $D/running.* | wc -l >> $D/counts; sleep 0.2; rmdir $D/running.$$; {INSTALL}"));
+    let mut bench = Bench::new(&format!(
+        "mkdir $D/running.$$; ls -d $D/running.* | wc -l >> $D/counts; sleep 0.2; rmdir $D/running.$$; {INSTALL}"
+    ));
     bench.settings.concurrent_builds = 2;
     let environments = bench.environments();
-    let plugins: Vec<_> =
-        (0..6).map(|number| plugin(&format!("p{number}"), &[("requirements.txt", &format!("six=={number}\n"))])).collect();
+    let plugins: Vec<_> = (0..6)
+        .map(|number| plugin(&format!("p{number}"), &[("requirements.txt", &format!("six=={number}\n"))]))
+        .collect();
     let done = AtomicUsize::new(0);
     futures_util::future::join_all(plugins.iter().map(|plugin| async {
         prepare(&environments, plugin).await.unwrap();

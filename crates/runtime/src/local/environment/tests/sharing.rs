@@ -36,13 +36,18 @@ async fn a_new_plugin_is_unpacked_built_and_linked() {
     let environment = prepared.environment.clone().unwrap();
     let link = std::fs::read_link(directory.join(".venv")).unwrap();
     assert_eq!(link, Path::new("../../.environments").join(&environment));
-    assert!(prepared.python.exists() && directory.join(".venv/dify/plugin.json").exists(), "as the reference looks for it");
+    assert!(
+        prepared.python.exists() && directory.join(".venv/dify/plugin.json").exists(),
+        "as the reference looks for it"
+    );
     assert_eq!(bench.calls(), ["venv", "pip install -r requirements.txt -v"]);
     assert_eq!(*steps.lock().unwrap(), [Step::Unpack, Step::Wait, Step::Create, Step::Install, Step::Compile]);
     let packages = environments.packages(&plugin.0).await.unwrap();
     assert_eq!(packages, BTreeMap::from([("six".to_owned(), "1.0".to_owned())]));
     let compiled = std::fs::read_to_string(bench.dir.path().join("compiled")).unwrap();
-    assert!(compiled.contains("site-packages\n") && compiled.ends_with("-m compileall -q -j 0 -x \\.venv|\\.uv-cache .\n"));
+    assert!(
+        compiled.contains("site-packages\n") && compiled.ends_with("-m compileall -q -j 0 -x \\.venv|\\.uv-cache .\n")
+    );
     let log = std::fs::read_to_string(environments.log_path(&plugin.0)).unwrap();
     assert!(log.contains("pip install -r requirements.txt"));
     bench.assert_clean();
@@ -116,7 +121,8 @@ async fn how_uv_is_called() {
         bench.calls().into_iter().skip(1).map(shorten).collect::<Vec<_>>()
     };
     let mirror: fn(&mut EnvironmentSettings) = |settings| settings.mirror_url = Some("http://m".into());
-    let extra: fn(&mut EnvironmentSettings) = |settings| settings.extra_args = vec!["--frozen".into(), "--offline".into()];
+    let extra: fn(&mut EnvironmentSettings) =
+        |settings| settings.extra_args = vec!["--frozen".into(), "--offline".into()];
     let ignore: fn(&mut EnvironmentSettings) = |settings| settings.ignore_lock = true;
     assert_eq!(calls(&[REQUIREMENTS], mirror).await, ["pip install -i http://m -r requirements.txt -v"]);
     assert_eq!(calls(&[REQUIREMENTS], extra).await, ["pip install -r requirements.txt -v --frozen --offline"]);

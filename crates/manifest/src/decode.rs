@@ -154,7 +154,8 @@ fn child_paths(tree: &Tree<'_>, key: &str) -> Result<Vec<String>, yaml::Error> {
 
 /// Why a package has no declaration.
 ///
-/// Displays as the reference words it: the cause, then a line that says what was being done.
+/// Displays as the reference words it, the cause and then a line that says what was being done; a last line gives the
+/// place: `at tools/search.yaml:3:7`.
 #[derive(Debug)]
 pub struct DecodeError {
     file: String,
@@ -209,8 +210,11 @@ impl DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
-        match &self.context {
-            Some(context) => write!(f, "\n{context}"),
+        if let Some(context) = &self.context {
+            write!(f, "\n{context}")?;
+        }
+        match self.mark() {
+            Some(Mark { line, column }) => write!(f, "\nat {}:{line}:{column}", self.file),
             None => Ok(()),
         }
     }

@@ -9,6 +9,8 @@ mod json;
 mod number;
 mod read;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tree;
 

@@ -1,7 +1,7 @@
 //! Datasource providers (package-format 11).
 
 use super::{
-    shared::{DatasourceParameter, I18n, Misshapen, OAuthSchema, ProviderConfig, configs, inline, no_schema},
+    shared::{DatasourceParameter, I18n, Misshapen, OAuthSchema, ProviderConfig, configs, inline},
     value::Object,
 };
 use crate::yaml::{Mapping, Reader};
@@ -34,8 +34,8 @@ record! {
         /// Null when absent.
         parameters: Option<Vec<DatasourceParameter>>,
         description: I18n,
-        #[serde(skip_serializing_if = "no_schema")]
-        output_schema: Option<Object>,
+        #[serde(skip_serializing_if = "Object::is_empty")]
+        output_schema: Object,
     }
 }
 

@@ -115,6 +115,7 @@ record! {
 
 record! {
     /// A predefined model.
+    #[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
     pub struct Model {
         model: String,
         label: I18n,

@@ -190,9 +190,3 @@ pub(super) fn inline<'t, T: crate::yaml::Read>(
     }
     children
 }
-
-/// Whether an output schema says nothing and is left out (package-format 7).
-#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
-pub(super) fn no_schema(schema: &Option<super::value::Object>) -> bool {
-    schema.as_ref().is_none_or(|schema| schema.0.is_empty())
-}

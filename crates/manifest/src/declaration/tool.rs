@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     shared::{
         AutoGenerate, I18n, Identity, Misshapen, OAuthSchema, ParameterOption, ProviderConfig, ProviderIdentity,
-        Template, configs, inline, no_schema,
+        Template, configs, inline,
     },
     value::{Float, Object},
 };
@@ -27,8 +27,8 @@ record! {
         description: ToolDescription,
         /// Null when absent.
         parameters: Option<Vec<ToolParameter>>,
-        #[serde(skip_serializing_if = "no_schema")]
-        output_schema: Option<Object>,
+        #[serde(skip_serializing_if = "Object::is_empty")]
+        output_schema: Object,
         has_runtime_parameters: bool,
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     shared::{
         AutoGenerate, I18n, Identity, Misshapen, OAuthSchema, ProviderConfig, ProviderIdentity, Template, configs,
-        inline, no_schema,
+        inline,
     },
     value::{Float, Object},
 };
@@ -37,8 +37,8 @@ record! {
         /// Null when absent.
         parameters: Option<Vec<EventParameter>>,
         description: I18n,
-        #[serde(skip_serializing_if = "no_schema")]
-        output_schema: Option<Object>,
+        #[serde(skip_serializing_if = "Object::is_empty")]
+        output_schema: Object,
     }
 }
 

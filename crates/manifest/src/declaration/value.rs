@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
-use crate::yaml::{Kind, Node, Read, Reader, Resolved, truncate};
+use crate::yaml::{Kind, Node, Read, Reader, Resolved, Scalar, truncate};
 
 /// A floating-point number that prints without a fraction when it has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,10 +11,7 @@ pub struct Float(pub f64);
 
 impl Serialize for Float {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match truncate(self.0).filter(|_| self.0.fract() == 0.0) {
-            Some(whole) => serializer.serialize_i64(whole),
-            None => serializer.serialize_f64(self.0),
-        }
+        number(self.0).serialize(serializer)
     }
 }
 
@@ -78,10 +75,17 @@ impl Read for Value {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Object(pub Map<String, Value>);
 
+impl Object {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Read for Object {
     fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self {
         let Some(mapping) = reader.mapping(node) else { return Self::default() };
-        let pairs = mapping.pairs().map(|pair| {
+        let keyed = mapping.pairs().filter(|pair| !pair.key_node.scalar().is_some_and(Scalar::is_null));
+        let pairs = keyed.map(|pair| {
             let value = reader.at_key(pair.key.clone(), |reader| nullable(pair.value, reader, Keys::Strings));
             (pair.key.to_string(), value)
         });
@@ -195,12 +199,18 @@ fn scalar<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Value {
     }
 }
 
-/// A float as JSON prints it: without a fraction when it has none.
+/// A float as JSON prints it: without a fraction when it has none, and with no more digits than tell it from others.
 fn number(value: f64) -> Option<Number> {
-    match truncate(value).filter(|_| value.fract() == 0.0) {
-        Some(whole) => Some(whole.into()),
-        None => Number::from_f64(value),
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() != 0.0 || value.abs() >= 1e19 {
+        return Number::from_f64(value);
     }
+    if value.abs() < EXACT {
+        return truncate(value).map(Number::from);
+    }
+    let shortest = value.to_string();
+    let whole = shortest.parse::<i64>().map(Number::from).or_else(|_| shortest.parse::<u64>().map(Number::from));
+    whole.ok().or_else(|| Number::from_f64(value))
 }
 
 /// A map in the order of its keys' bytes, whichever order the map type itself keeps.

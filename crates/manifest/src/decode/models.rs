@@ -7,7 +7,7 @@ use crate::{
     yaml::{self, Kind, Node, Reader, Tree},
 };
 
-/// The keys of a provider's `models` that are looked at, and what their position file is called in errors.
+/// The keys of a provider's `models` that have positions, and what their position file is called in errors.
 const TYPES: [(&str, &str); 6] = [
     ("llm", "llm"),
     ("text_embedding", "text embedding"),
@@ -54,23 +54,28 @@ fn model_files(tree: &Tree<'_>) -> Result<ModelFiles, yaml::Error> {
         mapping.get("models").filter(|node| matches!(node.kind(), Kind::Mapping))
     });
     if let Some(models) = models.and_then(|node| reader.mapping(node)) {
-        for (kind, (key, _)) in TYPES.iter().enumerate() {
-            let Some(node) = models.get(key) else { continue };
-            reader.at_key("models".into(), |reader| {
-                reader.at_key((*key).into(), |reader| {
-                    reader.nested(node, |node, reader| one_type(node, reader, kind, &mut files));
+        reader.at_key("models".into(), |reader| {
+            for pair in models.pairs() {
+                reader.at_key(pair.key.clone(), |reader| {
+                    reader.nested(pair.value, |node, reader| one_type(&pair.key, node, reader, &mut files));
                 });
-            });
-        }
+            }
+        });
     }
     reader.finish()?;
     Ok(files)
 }
 
-fn one_type<'t>(node: Node<'t>, reader: &mut Reader<'t>, kind: usize, files: &mut ModelFiles) {
+/// Reads what stands under one key of `models`. Keys without positions (multimodal models, say) have patterns too; they
+/// may hold anything else as well.
+fn one_type<'t>(key: &str, node: Node<'t>, reader: &mut Reader<'t>, files: &mut ModelFiles) {
+    let kind = TYPES.iter().position(|(known, _)| *known == key);
+    if kind.is_none() && !matches!(node.kind(), Kind::Mapping) {
+        return;
+    }
     let Some(mapping) = reader.mapping(node) else { return };
     // A position that is null is a file without a name, and so missing.
-    if mapping.get("position").is_some() {
+    if let Some(kind) = kind.filter(|_| mapping.get("position").is_some()) {
         files.positions.push((kind, reader.field(&mapping, "position")));
     }
     files.patterns.extend(reader.field::<Vec<String>>(&mapping, "predefined"));

@@ -15,8 +15,8 @@ fn object(value: Value) -> Map<String, Value> {
 #[test]
 fn values() {
     #[track_caller]
-    fn check(kind: &str, extra: Value, value: Value, expected: Option<&str>) {
-        let found = super::check(&[field(kind, &extra)], &object(json!({"k": value, "unknown": 1})));
+    fn check(kind: &str, extra: &Value, value: &Value, expected: Option<&str>) {
+        let found = super::check(&[field(kind, extra)], &object(json!({"k": value, "unknown": 1})));
         assert_eq!(found.err().map(|error| error.to_string()).as_deref(), expected);
     }
     let model = json!({"provider": "p", "model": "m", "model_type": "llm"});
@@ -25,34 +25,39 @@ fn values() {
         model[key] = value.into();
         model
     };
-    check("text-input", json!({}), json!("x"), None);
-    check("text-input", json!({}), json!(1), Some("setting k is not a string"));
-    check("secret-input", json!({}), json!({}), Some("setting k is not a string"));
-    check("secret-input", json!({"required": true}), json!(null), Some("missing required setting: k"));
-    check("text-input", json!({"required": false}), json!(null), None);
+    check("text-input", &json!({}), &json!("x"), None);
+    check("text-input", &json!({}), &json!(1), Some("setting k is not a string"));
+    check("secret-input", &json!({}), &json!({}), Some("setting k is not a string"));
+    check("secret-input", &json!({"required": true}), &json!(null), Some("missing required setting: k"));
+    check("text-input", &json!({"required": false}), &json!(null), None);
     let options = json!({"options": [{"value": "a", "label": {"en_US": "A"}}]});
-    check("select", options.clone(), json!("a"), None);
-    check("select", options.clone(), json!("b"), Some("setting k is not a valid option"));
-    check("select", options, json!(1), Some("setting k is not a string"));
-    check("boolean", json!({}), json!(false), None);
-    check("boolean", json!({}), json!("false"), Some("setting k is not a boolean"));
-    check("app-selector", json!({}), json!({"app_id": "x"}), None);
-    check("app-selector", json!({}), json!({}), Some("setting k is missing app_id"));
-    check("app-selector", json!({}), json!("x"), Some("setting k is not a map"));
-    check("model-selector", json!({}), model.clone(), None);
-    check("model-selector", json!({}), json!([]), Some("setting k is not a map"));
-    check("model-selector", json!({}), json!({"provider": "p"}), Some("setting k is missing model"));
-    check("model-selector", json!({"scope": "all"}), model.clone(), None);
-    check("model-selector", json!({"scope": "rerank"}), model.clone(), Some("setting k is missing score_threshold"));
-    check("model-selector", json!({"scope": "tts"}), model.clone(), Some("setting k is missing voice"));
-    check("model-selector", json!({"scope": "tts"}), with("voice", "v"), None);
-    check("model-selector", json!({"scope": "vision"}), model.clone(), Some("setting k is missing completion_params"));
-    check("model-selector", json!({"scope": "llm & tts"}), model.clone(), None);
-    check("model-selector", json!({"scope": "llm&tts"}), with("model_type", "tts"), Some("setting k is missing voice"));
-    check("model-selector", json!({"scope": "tool-call&document"}), model.clone(), None);
-    check("model-selector", json!({"scope": "text2img"}), model, Some("setting k is not a valid model config scope"));
-    check("array[tools]", json!({}), json!([]), None);
-    check("array[tools]", json!({}), json!({}), Some("setting k is not a list"));
+    check("select", &options, &json!("a"), None);
+    check("select", &options, &json!("b"), Some("setting k is not a valid option"));
+    check("select", &options, &json!(1), Some("setting k is not a string"));
+    check("boolean", &json!({}), &json!(false), None);
+    check("boolean", &json!({}), &json!("false"), Some("setting k is not a boolean"));
+    check("app-selector", &json!({}), &json!({"app_id": "x"}), None);
+    check("app-selector", &json!({}), &json!({}), Some("setting k is missing app_id"));
+    check("app-selector", &json!({}), &json!("x"), Some("setting k is not a map"));
+    check("model-selector", &json!({}), &model, None);
+    check("model-selector", &json!({}), &json!([]), Some("setting k is not a map"));
+    check("model-selector", &json!({}), &json!({"provider": "p"}), Some("setting k is missing model"));
+    check("model-selector", &json!({"scope": "all"}), &model, None);
+    check("model-selector", &json!({"scope": "rerank"}), &model, Some("setting k is missing score_threshold"));
+    check("model-selector", &json!({"scope": "tts"}), &model, Some("setting k is missing voice"));
+    check("model-selector", &json!({"scope": "tts"}), &with("voice", "v"), None);
+    check("model-selector", &json!({"scope": "vision"}), &model, Some("setting k is missing completion_params"));
+    check("model-selector", &json!({"scope": "llm & tts"}), &model, None);
+    check(
+        "model-selector",
+        &json!({"scope": "llm&tts"}),
+        &with("model_type", "tts"),
+        Some("setting k is missing voice"),
+    );
+    check("model-selector", &json!({"scope": "tool-call&document"}), &model, None);
+    check("model-selector", &json!({"scope": "text2img"}), &model, Some("setting k is not a valid model config scope"));
+    check("array[tools]", &json!({}), &json!([]), None);
+    check("array[tools]", &json!({}), &json!({}), Some("setting k is not a list"));
 }
 
 #[test]

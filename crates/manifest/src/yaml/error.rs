@@ -56,27 +56,23 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             ErrorKind::Typing => {
-                let known = self.problems.iter().all(|problem| problem.mark.line > 0);
-                f.write_str(if known { "yaml: unmarshal errors:" } else { "json: cannot unmarshal:" })?;
-                for problem in &self.problems {
-                    match problem.mark.line {
-                        0 => write!(f, "\n  {}", problem.message)?,
-                        line => write!(f, "\n  line {line}: {}", problem.message)?,
-                    }
-                }
-                Ok(())
+                f.write_str(if self.mark().is_some() { "yaml: unmarshal errors:" } else { "json: unmarshal errors:" })?;
+                self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
-            ErrorKind::Encoding | ErrorKind::Syntax | ErrorKind::Limit | ErrorKind::Value => {
-                let prefix = if self.kind == ErrorKind::Value { "" } else { "yaml: " };
-                for problem in &self.problems {
-                    match problem.mark.line {
-                        _ if self.kind == ErrorKind::Value => write!(f, "{prefix}{}", problem.message)?,
-                        0 => write!(f, "{prefix}{}", problem.message)?,
-                        line => write!(f, "{prefix}line {line}: {}", problem.message)?,
-                    }
-                }
-                Ok(())
+            // The message is all the reference says here.
+            ErrorKind::Value => self.problems.iter().try_for_each(|problem| f.write_str(&problem.message)),
+            ErrorKind::Encoding | ErrorKind::Syntax | ErrorKind::Limit => {
+                self.problems.iter().try_for_each(|problem| write!(f, "yaml: {problem}"))
             }
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mark.line {
+            0 => f.write_str(&self.message),
+            line => write!(f, "line {line}: {}", self.message),
         }
     }
 }

@@ -106,32 +106,32 @@ pub(crate) fn truncate(value: f64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Resolved::{Float, Int, Uint};
 
     #[test]
     fn numbers() {
         #[track_caller]
-        fn check(text: &str, expected: Option<Resolved<'static>>) {
-            assert_eq!(parse(text), expected, "{text}");
+        fn check(text: &str, expected: impl Into<Option<Resolved<'static>>>) {
+            assert_eq!(parse(text), expected.into(), "{text}");
         }
-        use Resolved::{Float, Int, Uint};
-        check("0", Some(Int(0)));
-        check("-0", Some(Int(0)));
-        check("+12", Some(Int(12)));
-        check("0x1F", Some(Int(31)));
-        check("0o17", Some(Int(15)));
-        check("017", Some(Int(15)));
-        check("0b101", Some(Int(5)));
-        check("08", Some(Float(8.0)));
-        check("1_000", Some(Int(1000)));
-        check("-9223372036854775808", Some(Int(i64::MIN)));
-        check("-9223372036854775809", Some(Float(-9_223_372_036_854_775_808.0)));
-        check("18446744073709551615", Some(Uint(u64::MAX)));
-        check("18446744073709551616", Some(Float(18_446_744_073_709_551_616.0)));
-        check("1.", Some(Float(1.0)));
-        check(".5", Some(Float(0.5)));
-        check("1e3", Some(Float(1000.0)));
-        check("-1.5E-2", Some(Float(-0.015)));
-        check(".inf", Some(Float(f64::INFINITY)));
+        check("0", Int(0));
+        check("-0", Int(0));
+        check("+12", Int(12));
+        check("0x1F", Int(31));
+        check("0o17", Int(15));
+        check("017", Int(15));
+        check("0b101", Int(5));
+        check("08", Float(8.0));
+        check("1_000", Int(1000));
+        check("-9223372036854775808", Int(i64::MIN));
+        check("-9223372036854775809", Float(-9_223_372_036_854_775_808.0));
+        check("18446744073709551615", Uint(u64::MAX));
+        check("18446744073709551616", Float(18_446_744_073_709_551_616.0));
+        check("1.", Float(1.0));
+        check(".5", Float(0.5));
+        check("1e3", Float(1000.0));
+        check("-1.5E-2", Float(-0.015));
+        check(".inf", Float(f64::INFINITY));
         check("1e400", None);
         check("1.2.3", None);
         check("12:30", None);

@@ -279,10 +279,10 @@ impl<'t> Reader<'t> {
             self.mismatch(node, "string");
             return None;
         }
-        if scalar.tag.as_deref() == Some("binary") {
+        if scalar.tag.is_some() {
             return match scalar.resolve(self.dialect) {
                 Ok(Resolved::Binary(text)) => Some(Cow::Owned(text)),
-                Ok(_) => None,
+                Ok(_) => Some(Cow::Borrowed(&scalar.text)),
                 Err(error) => {
                     self.unresolved(node, &error);
                     None
@@ -304,16 +304,12 @@ impl<'t> Reader<'t> {
 
     /// Takes nodes and bytes off what may still be read; nothing when that is used up.
     fn charge(&mut self, node: Node<'t>, bytes: usize) -> Option<()> {
-        match self.budget.checked_sub(1 + bytes) {
-            Some(rest) => {
-                self.budget = rest;
-                Some(())
-            }
-            None => {
-                self.fail(ErrorKind::Limit, node.mark(), "document contains excessive aliasing");
-                None
-            }
-        }
+        let Some(rest) = self.budget.checked_sub(1 + bytes) else {
+            self.fail(ErrorKind::Limit, node.mark(), "document contains excessive aliasing");
+            return None;
+        };
+        self.budget = rest;
+        Some(())
     }
 
     /// The node itself, or what an alias means.
@@ -370,7 +366,7 @@ impl<'t> Reader<'t> {
         let mut place = String::new();
         for segment in &self.path {
             match segment {
-                Segment::Index(index) => place.push_str(&format!("[{index}]")),
+                Segment::Index(index) => place.extend(["[", &index.to_string(), "]"]),
                 Segment::Key(key) => {
                     place.push_str(if place.is_empty() { " at " } else { "." });
                     place.push_str(&shortened(key));

@@ -55,7 +55,7 @@ impl Scalar<'_> {
             }
             ("null" | "bool" | "int" | "float" | "timestamp", _) => Err(mismatch()),
             ("binary", _) => {
-                let packed: String = text.split_ascii_whitespace().collect();
+                let packed = text.replace(['\r', '\n'], "");
                 let bytes = BASE64_STANDARD.decode(packed).map_err(|_| Unresolved::Base64)?;
                 String::from_utf8(bytes).map(Resolved::Binary).map_err(|_| Unresolved::Binary)
             }

@@ -53,7 +53,7 @@ fn invalid_utf8(bytes: &[u8], error: std::str::Utf8Error) -> Error {
 fn mark_at(bytes: &[u8], at: usize) -> Mark {
     let before = bytes.get(..at).unwrap_or(bytes);
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    Mark::new(1 + before.iter().filter(|byte| **byte == b'\n').count(), 1 + (before.len() - line_start))
+    Mark::new(before.split(|byte| *byte == b'\n').count(), 1 + (before.len() - line_start))
 }
 
 #[cfg(test)]

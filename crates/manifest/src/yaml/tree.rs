@@ -258,7 +258,7 @@ pub fn parse_with(text: &str, limits: Limits) -> Result<Tree<'_>, Error> {
                 // An empty value is reported as a `~` that takes no room in the text.
                 let empty = style == Style::Plain && span.start.index() == span.end.index();
                 let text = if empty { Cow::Borrowed("") } else { text };
-                let scalar = Scalar { text, style, tag: tag.map(|tag| tag_name(&tag)) };
+                let scalar = Scalar { text, style, tag: tag.and_then(|tag| tag_name(&tag)) };
                 (tree.push(Data::Scalar(scalar), mark)?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => {
@@ -303,11 +303,11 @@ fn mark_of(marker: granit_parser::Marker) -> Mark {
     Mark::new(marker.line(), marker.col() + 1)
 }
 
-fn tag_name(tag: &Tag) -> Box<str> {
-    match tag.core_suffix().map(str::to_owned).or_else(|| tag.suffix_in_namespace("tag:yaml.org,2002:").map(Into::into))
-    {
-        Some(core) => core.into(),
-        None => tag.original().into(),
+/// The tag's name; the lone `!` means no more than that there is none.
+fn tag_name(tag: &Tag) -> Option<Box<str>> {
+    match tag.suffix_in_namespace("tag:yaml.org,2002:") {
+        Some(core) => Some(core.into()),
+        None => Some(tag.original()).filter(|tag| tag != "!").map(Into::into),
     }
 }
 

@@ -24,7 +24,8 @@ mod tests {
             .iter()
             .map(|rule| {
                 let json = serde_json::to_value(rule).unwrap();
-                let languages: Vec<&str> = json["help"].as_object().unwrap().keys().map(|key| &key[..2]).collect();
+                let languages: Vec<&str> =
+                    json["help"].as_object().unwrap().keys().filter_map(|key| key.get(..2)).collect();
                 format!(
                     "{} {} {} {} {} {} {} {}",
                     rule.name,

@@ -62,13 +62,10 @@ impl Front {
 
     /// Serves every route from now on. A second call changes nothing.
     pub fn open(&self, app: App) {
-        let routes = super::routes::all(&app);
-        if self.all.set(self.finish(routes, app)).is_ok() {
-            self.opened.notify_waiters();
-        }
+        self.open_with(super::routes::all(&app), app);
     }
 
-    fn finish<S: Clone + Send + Sync + 'static>(&self, table: Table<S>, state: S) -> Router {
+    fn open_with<S: Clone + Send + Sync + 'static>(&self, table: Table<S>, state: S) {
         let (router, patterns) = table.into_parts();
         let patterns = Arc::new(patterns);
         let fallback = move |request: Request| {
@@ -76,11 +73,22 @@ impl Front {
             async move { unrouted(&patterns, request.method(), request.uri()) }
         };
         let limit = usize::try_from(self.base.config.server.max_request_bytes).unwrap_or(usize::MAX);
-        router
+        let router = router
             .fallback(fallback.clone())
             .method_not_allowed_fallback(fallback)
             .layer(DefaultBodyLimit::max(limit))
-            .with_state(state)
+            .with_state(state);
+        if self.all.set(router).is_ok() {
+            self.opened.notify_waiters();
+        }
+    }
+
+    /// A door that serves the routes without services, for tests of the listener.
+    #[cfg(test)]
+    pub(super) fn without_services(base: &Arc<Base>) -> Arc<Self> {
+        let front = Self::new(Arc::clone(base));
+        front.open_with(super::routes::early(base), Arc::clone(base));
+        front
     }
 
     /// Answers a request.

@@ -33,13 +33,13 @@ impl crate::http::Validate for Item {
 /// A door with routes like the real ones.
 fn door(base: Arc<Base>) -> Arc<Front> {
     let front = Front::new(Arc::clone(&base));
-    let table = Table::<App>::new(Arc::clone(&base))
+    let table = Table::<Arc<Base>>::new(Arc::clone(&base))
         .guarded(Key::Server, |table| {
             table
                 .get("/plugin/:tenant_id/item/:id", async |Bound(item): Bound<Item>| Success(item.id))
                 .post("/plugin/:tenant_id/item/:id", async || Success("made"))
-                .post("/plugin/:tenant_id/dispatch/count", async |State(app): State<App>| {
-                    Success((app.base.activity.requests(), app.base.activity.dispatches()))
+                .post("/plugin/:tenant_id/dispatch/count", async |State(base): State<Arc<Base>>| {
+                    Success((base.activity.requests(), base.activity.dispatches()))
                 })
         })
         .guarded(Key::Admin, |table| table.post("/admin/x", async || Success(())))
@@ -49,7 +49,7 @@ fn door(base: Arc<Base>) -> Arc<Front> {
             let sent = request.extensions().get::<SentUri>().unwrap().0.to_string();
             Success((request.uri().to_string(), sent))
         });
-    front.all.set(front.finish(table, App { base })).unwrap();
+    front.open_with(table, base);
     front
 }
 
@@ -185,7 +185,7 @@ async fn before_the_services_are_up_health_answers_and_the_rest_waits() {
         async move { send(&front, request("GET", "/nowhere")).await.0 }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    front.open(App { base });
+    front.open_with(crate::http::routes::early(&base), base);
     assert_eq!(waiting.await.unwrap(), 404);
     assert_eq!(send(&front, request("GET", "/health/check/")).await.0, 301);
 }

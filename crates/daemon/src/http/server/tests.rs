@@ -4,7 +4,6 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::app::App;
 use crate::base::Base;
 use crate::config::Config;
 use crate::lifecycle::OnEnd;
@@ -16,15 +15,14 @@ struct Running {
 }
 
 async fn start(max_connections: u32) -> Running {
-    let vars = [("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "1"), ("PPROF_ENABLED", "true"), ("SERVER_KEY", "k")];
+    let vars = [("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "1"), ("SERVER_KEY", "k")];
     let vars: BTreeMap<_, _> = vars.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     let mut config = Config::from_vars(vars).unwrap();
     config.server.port = 0;
     let listener = bind(&config.server).await.unwrap();
     let address = listener.local_addr().unwrap();
     let base = Base::new(config);
-    let front = Front::new(Arc::clone(&base));
-    front.open(App { base: Arc::clone(&base) });
+    let front = Front::without_services(&base);
     let done = tokio::spawn(serve(listener, front, max_connections, base.lifecycle.clone()));
     Running { address, base, done }
 }
@@ -51,8 +49,7 @@ async fn a_connection_is_kept_and_closed_by_the_soft_stop() {
     let running = start(10).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     assert!(ask(&mut stream, "/health/check").await.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert!(ask(&mut stream, "/debug/pprof/heap").await.starts_with("HTTP/1.1 501 "));
-    assert!(ask(&mut stream, "/debug/pprof/cmdline").await.starts_with("HTTP/1.1 200 "));
+    assert!(ask(&mut stream, "/nowhere").await.starts_with("HTTP/1.1 404 Not Found\r\n"));
     running.base.lifecycle.soft().cancel();
     assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
     running.done.await.unwrap();

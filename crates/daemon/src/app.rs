@@ -5,12 +5,18 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::base::Base;
+use crate::install::LocalPlatform;
+use crate::services::Services;
 
 /// What a handler can reach. Clones are cheap and the same.
 #[derive(Debug, Clone)]
 pub struct App {
     /// The common ground.
     pub base: Arc<Base>,
+    /// Everything about plugins that is installed or can be.
+    pub services: Services,
+    /// Where plugins run, unless they run elsewhere.
+    pub local: Option<Arc<LocalPlatform>>,
 }
 
 impl FromRef<App> for Arc<Base> {

@@ -11,6 +11,7 @@ pub mod table;
 pub mod upload;
 
 mod health;
+mod management;
 mod metrics;
 mod pprof;
 

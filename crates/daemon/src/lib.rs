@@ -5,6 +5,7 @@
 pub mod app;
 pub mod assets;
 pub mod base;
+pub mod boot;
 pub mod callback;
 pub mod catalog;
 pub mod command;

@@ -7,17 +7,27 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
-use plugin_daemon::app::App;
 use plugin_daemon::base::{Base, VERSION};
+use plugin_daemon::boot::{self, BootError};
 use plugin_daemon::command::{self, Command};
 use plugin_daemon::config::{self, Config, ConfigError};
 use plugin_daemon::http::{Front, server};
 use plugin_daemon::lifecycle::init;
 use plugin_daemon::telemetry::{LogHandle, logs};
+use plugin_runtime::local::stage;
+
+/// Exit status of a plugin's process that did not get as far as its interpreter, as shells have it for no command.
+const WORKER_STAGE_FAILED: u8 = 127;
 
 fn main() -> ExitCode {
     if init::is_needed() {
         return init::run().unwrap_or_else(|error| fail(&error.into()));
+    }
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == command::WORKER_STAGE) {
+        let error = stage::run(arguments);
+        fail(&error.into());
+        return ExitCode::from(WORKER_STAGE_FAILED);
     }
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let done = match Command::parse(arguments.iter().map(String::as_str)) {
@@ -64,7 +74,12 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     let max_connections = base.config.server.max_connections;
     let server = tokio::spawn(server::serve(listener, front.clone(), max_connections, lifecycle.clone()));
 
-    front.open(App { base: base.clone() });
+    match boot::start(&base).await {
+        Ok(app) => front.open(app),
+        // the signal is waited for below
+        Err(BootError::Stopped) => {}
+        Err(error) => return Err(error.into()),
+    }
 
     let drained = async {
         if let Err(error) = server.await {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use plugin_package::signature::{Policy, TrustedKeys};
 use plugin_store::shared::DebugKeys;
 use plugin_store::{BlobStore, Database, Layout, SharedState};
 
+use crate::app::App;
 use crate::assets::Assets;
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -111,5 +113,11 @@ fn install_settings(config: &Config) -> InstallSettings {
             ..Default::default()
         },
         success_shown: SUCCESS_SHOWN,
+    }
+}
+
+impl FromRef<App> for Services {
+    fn from_ref(app: &App) -> Self {
+        app.services.clone()
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 
 use super::auth::Key;
 use super::table::Table;
-use super::{health, metrics, pprof};
+use super::{health, management, metrics, pprof};
 use crate::app::App;
 use crate::base::Base;
 
@@ -18,7 +18,7 @@ pub fn early(base: &Arc<Base>) -> Table<Arc<Base>> {
 /// Everything.
 pub fn all(app: &App) -> Table<App> {
     let config = &app.base.config;
-    always(Table::new(Arc::clone(&app.base)))
+    management::routes(always(Table::new(Arc::clone(&app.base))))
         .guarded(Key::Server, |table| table.when(config.server.pprof_enabled, debug))
 }
 

@@ -1,0 +1,77 @@
+//! The way from a configuration to services: each part is opened in turn and says in `/ready` how far it is.
+//!
+//! What is out of reach at the start (a database that is not up yet) is waited for; requests wait at the door meanwhile.
+
+mod local;
+mod stores;
+
+use std::sync::Arc;
+
+use plugin_package::signature::TrustedKeys;
+
+use crate::app::App;
+use crate::base::Base;
+use crate::config::{Config, Platform as PlatformKind};
+use crate::install::Installer;
+use crate::lifecycle::OnEnd;
+use crate::services::{Lookups, Services, Stores};
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A store cannot be opened, and waiting would not help.
+    #[error("failed to open {what}: {source}")]
+    Store { what: &'static str, source: plugin_store::Error },
+    /// A part of the operating system is missing.
+    #[error("{what}: {source}")]
+    System { what: &'static str, source: std::io::Error },
+    /// This build cannot do what is configured.
+    #[error("{0}")]
+    Unsupported(String),
+    /// It was told to stop meanwhile.
+    #[error("stopped while starting")]
+    Stopped,
+}
+
+/// Opens everything and starts what runs in the background.
+pub async fn start(base: &Arc<Base>) -> Result<App, BootError> {
+    let config = &base.config;
+    let stores = stores::open(base).await?;
+    let lookups = Lookups::new(config, &stores, trusted_keys(config));
+    let platform = match config.plugins.platform {
+        PlatformKind::Local => local::start(base, Arc::clone(&lookups.packages))?,
+        PlatformKind::Serverless => {
+            return Err(BootError::Unsupported("PLATFORM=serverless is not supported by this build".to_owned()));
+        }
+    };
+    let services = Services::new(config, stores, lookups, Arc::clone(&platform) as _);
+    run(base, &services);
+    Ok(App { base: Arc::clone(base), services, local: Some(platform) })
+}
+
+/// The keys whose signatures count; one that cannot be used is logged and does not stop the others.
+fn trusted_keys(config: &Config) -> TrustedKeys {
+    let signatures = &config.signatures;
+    if !signatures.third_party_enabled {
+        return TrustedKeys::official();
+    }
+    let (keys, errors) = TrustedKeys::load(&signatures.third_party_keys);
+    for error in errors {
+        tracing::error!(%error, "a key of THIRD_PARTY_SIGNATURE_VERIFICATION_PUBLIC_KEYS is not used");
+    }
+    keys
+}
+
+/// Starts what the services do by themselves.
+fn run(base: &Base, services: &Services) {
+    let lifecycle = &base.lifecycle;
+    let (catalog, stop) = (Arc::clone(&services.catalog), lifecycle.hard().clone());
+    lifecycle.spawn("changes of other nodes", OnEnd::Ignore, async move { catalog.listen(stop).await });
+    let (installer, stop) = (Arc::clone(&services.installer), lifecycle.soft().clone());
+    lifecycle.spawn("installer", OnEnd::StopDaemon, Installer::run(installer, stop));
+}
+
+/// The stores, for tests and for tools that need no services.
+pub async fn open_stores(base: &Base) -> Result<Stores, BootError> {
+    stores::open(base).await
+}

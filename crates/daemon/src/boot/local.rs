@@ -1,0 +1,105 @@
+//! Plugins as processes of this node.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use plugin_runtime::local::environment::{EnvironmentSettings, Environments, MirrorDetection, Proxies};
+use plugin_runtime::local::{
+    EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, SpawnLauncher, WorkerSettings,
+};
+use tokio::time::Instant;
+
+use super::BootError;
+use crate::base::Base;
+use crate::command::WORKER_STAGE;
+use crate::config::Config;
+use crate::install::LocalPlatform;
+use crate::lifecycle::OnEnd;
+use crate::packages::Packages;
+
+pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPlatform>, BootError> {
+    let config = &base.config;
+    let inherited: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let environments = Arc::new(Environments::new(environment_settings(config, inherited.clone())));
+    let settings = local_settings(config, inherited)?;
+    let launcher = SpawnLauncher::new(settings.process.clone())
+        .map_err(|source| BootError::System { what: "failed to start the thread that starts plugins", source })?;
+    let preparer = EnvironmentPreparer { environments: Arc::clone(&environments), packages };
+    let drain = settings.worker.stop_grace;
+    let runtime = Arc::new(LocalRuntime::new(settings, Arc::new(preparer), Arc::new(launcher)));
+    let lifecycle = &base.lifecycle;
+    let stopped = Arc::clone(&runtime);
+    lifecycle.on_stop("local plugins", move || async move { stopped.stop_all(Instant::now() + drain).await });
+    let warm = Arc::clone(&environments);
+    lifecycle.spawn("search for uv and mirrors", OnEnd::Ignore, async move { warm.warm_up().await });
+    let keep_running = config.workers.start_all_at_boot;
+    Ok(Arc::new(LocalPlatform::new(runtime, environments, lifecycle.clone(), keep_running)))
+}
+
+fn environment_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> EnvironmentSettings {
+    let python = &config.python;
+    let words =
+        |text: &Option<String>| text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+    EnvironmentSettings {
+        package_limits: plugin_package::Limits { uncompressed: config.plugins.max_package_bytes, ..Default::default() },
+        python_interpreter: python.interpreter.clone(),
+        uv: python.uv_path.clone(),
+        mirror_url: python.mirror_url.clone(),
+        mirror_detection: python
+            .mirror_detect
+            .then(|| MirrorDetection { candidates: python.mirror_candidates.clone(), timeout: python.mirror_timeout }),
+        verbose: python.verbose,
+        extra_args: words(&python.extra_args),
+        ignore_lock: python.ignore_lock,
+        idle_timeout: python.init_timeout,
+        compile_extra_args: words(&python.compile_args),
+        proxies: proxies(config),
+        inherited,
+        concurrent_builds: count(config.plugins.launching_concurrency),
+        ..EnvironmentSettings::new(&config.plugins.working_path)
+    }
+}
+
+fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> Result<LocalSettings, BootError> {
+    let workers = &config.workers;
+    let own = std::env::current_exe()
+        .map_err(|source| BootError::System { what: "the daemon does not find its own program", source })?;
+    let pool = PoolSettings {
+        min_workers: count(workers.min),
+        max_workers: count(workers.max),
+        idle_timeout: workers.idle_timeout,
+        drain_timeout: config.plugins.max_execution_timeout,
+        ..PoolSettings::default()
+    };
+    let worker = WorkerSettings {
+        start_timeout: config.python.init_timeout,
+        stop_grace: workers.stop_grace,
+        max_line_bytes: bytes(workers.max_line_bytes),
+        session_buffer_bytes: bytes(workers.session_buffer_bytes),
+        memory_hard_limit: Some(workers.memory_limit_bytes).filter(|limit| *limit > 0),
+        ..WorkerSettings::default()
+    };
+    let process = ProcessSettings {
+        inherited,
+        proxies: proxies(config),
+        stage: vec![own.into_os_string(), WORKER_STAGE.into()],
+        ..ProcessSettings::default()
+    };
+    let launching_concurrent = count(config.plugins.launching_concurrency);
+    Ok(LocalSettings { pool, worker, process, launching_concurrent, ..LocalSettings::default() })
+}
+
+fn proxies(config: &Config) -> Proxies {
+    let proxy = &config.proxy;
+    let given = |proxy: &Option<String>| proxy.clone().unwrap_or_default();
+    Proxies { http: given(&proxy.http), https: given(&proxy.https), no_proxy: given(&proxy.none) }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn bytes(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

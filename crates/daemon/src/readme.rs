@@ -29,9 +29,12 @@ pub struct Readmes {
 /// A readme that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadmeError {
-    /// The package has none, or there is no such package.
+    /// The package has none.
     #[error("no readme content available for this plugin")]
     NotFound,
+    /// There is no such package.
+    #[error("failed to get readme from database: plugin package not found, please upload it firstly")]
+    NoPackage,
     /// Database, storage or package failed.
     #[error("failed to get readme from database: {0}")]
     Failed(#[from] PackagesError),
@@ -63,7 +66,7 @@ impl Readmes {
         if self.absent.contains_key(identifier) {
             return Err(ReadmeError::NotFound);
         }
-        let Some(package) = self.packages.package(identifier).await? else { return Err(ReadmeError::NotFound) };
+        let package = self.packages.package(identifier).await?.ok_or(ReadmeError::NoPackage)?;
         let read = tokio::task::spawn_blocking(move || readmes(&package)).await;
         let found = match read.map_err(|error| PackagesError::Task(error.to_string()))? {
             Ok(found) => found,

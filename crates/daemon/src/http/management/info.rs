@@ -61,7 +61,7 @@ pub(super) async fn readme(State(services): State<Services>, Bound(params): Boun
     let found = services.readmes.get(&params.version.identifier()?, &params.language).await;
     let found = found.map_err(|error| match error {
         ReadmeError::NotFound => ApiError::not_found(error.to_string()),
-        ReadmeError::Failed(_) => ApiError::internal(error.to_string()),
+        ReadmeError::NoPackage | ReadmeError::Failed(_) => ApiError::internal(error.to_string()),
     })?;
     Ok(Success(Readme { content: found.content, language: found.language }))
 }

@@ -120,10 +120,3 @@ first_is_default!(
     Platform Local, LogLevel Info, LogFormat Text, DatabaseType Sqlite, SslMode Disable, CacheType Memory,
     RedisCertificates Optional
 );
-
-impl DatabaseType {
-    /// Whether it is spoken to as PostgreSQL.
-    pub fn is_postgresql(self) -> bool {
-        matches!(self, Self::Postgresql | Self::Pgbouncer)
-    }
-}

@@ -61,12 +61,18 @@ group! {
     min: Count = "PLUGIN_WORKERS_MIN" => "0";
     /// Most processes of one plugin; calls are spread over them.
     max: Count = "PLUGIN_WORKERS_MAX" => "1" [Late];
-    /// A process without calls ends after this time; 0 for never.
-    idle_timeout: Seconds = "PLUGIN_WORKER_IDLE_SECONDS" => "600";
+    /// Calls in one process above which a further process is started, up to the maximum.
+    target_calls: Count = "PLUGIN_WORKER_TARGET_CALLS" => "32" [Late];
+    /// Calls of one plugin at a time above which further ones are refused.
+    max_calls: Count = "PLUGIN_MAX_CALLS" => "4096" [Late];
+    /// A process without calls ends after this time.
+    idle_timeout: Seconds = "PLUGIN_WORKER_IDLE_SECONDS" => "900" [Late];
     /// Starts every installed plugin with the daemon and keeps it, as the reference does.
     start_all_at_boot: Bool = "PLUGIN_START_ALL_AT_BOOT" => "false";
     /// Time for a process to end by itself after SIGTERM before it is killed.
     stop_grace: Seconds = "PLUGIN_WORKER_STOP_GRACE_SECONDS" => "5";
+    /// A process that gives no sign of life for this time is replaced.
+    silence_limit: Seconds = "PLUGIN_WORKER_SILENCE_SECONDS" => "120" [Late];
     /// How long a call waits for a plugin that is being installed or started.
     start_wait: Seconds = "PLUGIN_CALL_START_TIMEOUT_SECONDS" => "300" [Late];
     /// A call to which the plugin sends nothing for this time fails; 0 for no such limit.
@@ -74,9 +80,17 @@ group! {
     /// Longest line that a plugin may write; a longer one fails its call.
     max_line_bytes: Bytes = "PLUGIN_MAX_LINE_BYTES" => "67108864" [Late];
     /// Answers of one call that may wait for its client; more fail that call.
-    session_buffer_bytes: Bytes = "PLUGIN_SESSION_BUFFER_BYTES" => "16777216" [Late];
-    /// Memory limit of one process; 0 for none.
+    session_buffer_bytes: Bytes = "PLUGIN_SESSION_BUFFER_BYTES" => "67108864" [Late];
+    /// Answers of all calls together that may wait for their clients; above it, those that hold most fail first.
+    node_buffer_bytes: Bytes = "PLUGIN_NODE_BUFFER_BYTES" => "536870912" [Late];
+    /// Memory of a process above which it is replaced once its calls are done; 0 for no limit.
+    memory_soft_limit_bytes: Bytes = "PLUGIN_WORKER_MEMORY_SOFT_LIMIT_BYTES" => "0";
+    /// Memory of a process above which it is stopped at once; 0 for no limit.
     memory_limit_bytes: Bytes = "PLUGIN_WORKER_MEMORY_LIMIT_BYTES" => "0";
+    /// Files that a process may have open; 0 for the daemon's own limit.
+    max_open_files: Count = "PLUGIN_WORKER_MAX_OPEN_FILES" => "0";
+    /// Names of variables, separated by commas, that plugins see besides those they need.
+    pass_variables: List = "PLUGIN_PASS_VARIABLES" => "";
     /// The reference's first size of a line buffer.
     runtime_buffer: Bytes = "PLUGIN_RUNTIME_BUFFER_SIZE" => "1024" [Unused];
     /// The reference's longest line; `PLUGIN_MAX_LINE_BYTES` takes its place.
@@ -110,6 +124,8 @@ group! {
     Python, "Python environments";
     /// Python whose folder is searched for `uv`.
     interpreter: Path = "PYTHON_INTERPRETER_PATH" => "/usr/bin/python3" [Late];
+    /// Version of Python that environments are made with, or the path of one.
+    version: Text = "PLUGIN_PYTHON_VERSION" => "3.12" [Late];
     /// The `uv` to use; searched for when not set.
     uv_path: Path = "UV_PATH";
     /// Longest silence of an installation of dependencies, and longest wait for a plugin's first sign of life.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::base::Base;
+use crate::calls::Calls;
 use crate::install::LocalPlatform;
 use crate::services::Services;
 
@@ -15,6 +16,8 @@ pub struct App {
     pub base: Arc<Base>,
     /// Everything about plugins that is installed or can be.
     pub services: Services,
+    /// Calls of plugins.
+    pub calls: Calls,
     /// Where plugins run, unless they run elsewhere.
     pub local: Option<Arc<LocalPlatform>>,
 }

@@ -8,11 +8,15 @@ mod stores;
 use std::sync::Arc;
 
 use plugin_package::signature::TrustedKeys;
+use plugin_store::RuntimeType;
 
 use crate::app::App;
 use crate::base::Base;
+use crate::callback::DifyConfigError;
+use crate::calls::Calls;
 use crate::config::{Config, Platform as PlatformKind};
 use crate::install::Installer;
+use crate::invocation::Runtimes;
 use crate::lifecycle::OnEnd;
 use crate::services::{Lookups, Services, Stores};
 
@@ -28,6 +32,9 @@ pub enum BootError {
     /// This build cannot do what is configured.
     #[error("{0}")]
     Unsupported(String),
+    /// Dify's inner API cannot be called as it is configured.
+    #[error(transparent)]
+    Dify(#[from] DifyConfigError),
     /// It was told to stop meanwhile.
     #[error("stopped while starting")]
     Stopped,
@@ -44,9 +51,11 @@ pub async fn start(base: &Arc<Base>) -> Result<App, BootError> {
             return Err(BootError::Unsupported("PLATFORM=serverless is not supported by this build".to_owned()));
         }
     };
+    let runtimes = Runtimes::none().with(RuntimeType::Local, platform.runtime());
+    let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), runtimes, base.metrics.clone())?;
     let services = Services::new(config, stores, lookups, Arc::clone(&platform) as _);
     run(base, &services);
-    Ok(App { base: Arc::clone(base), services, local: Some(platform) })
+    Ok(App { base: Arc::clone(base), services, calls, local: Some(platform) })
 }
 
 /// The keys whose signatures count; one that cannot be used is logged and does not stop the others.

@@ -2,6 +2,8 @@
 
 pub mod auth;
 pub mod bind;
+pub mod dispatch;
+pub mod endpoint;
 pub mod envelope;
 pub mod front;
 pub mod routes;
@@ -9,6 +11,7 @@ pub mod server;
 pub mod sse;
 pub mod table;
 pub mod upload;
+pub mod webhook;
 
 mod health;
 mod management;

@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 
 use super::auth::Key;
 use super::table::Table;
-use super::{health, management, metrics, pprof};
+use super::{dispatch, endpoint, health, management, metrics, pprof, webhook};
 use crate::app::App;
 use crate::base::Base;
 
@@ -18,7 +18,9 @@ pub fn early(base: &Arc<Base>) -> Table<Arc<Base>> {
 /// Everything.
 pub fn all(app: &App) -> Table<App> {
     let config = &app.base.config;
-    management::routes(always(Table::new(Arc::clone(&app.base))))
+    let table = management::routes(always(Table::new(Arc::clone(&app.base))));
+    endpoint::routes(dispatch::routes(table))
+        .when(config.plugins.endpoints_enabled, webhook::routes)
         .guarded(Key::Server, |table| table.when(config.server.pprof_enabled, debug))
 }
 

@@ -55,6 +55,11 @@ impl LocalPlatform {
         Self { runtime, environments, lifecycle, keep_running, logs, next_collection }
     }
 
+    /// What calls the plugins.
+    pub fn runtime(&self) -> Arc<LocalRuntime> {
+        Arc::clone(&self.runtime)
+    }
+
     /// All plugins that were wanted on this node since its start.
     pub fn status(&self) -> Vec<PluginStatus> {
         let mut plugins = self.runtime.status_all();

@@ -1,0 +1,70 @@
+//! Embedding more texts than one request to a function can hold: several calls, one answer (plugin-protocol 4.8).
+
+mod merge;
+mod split;
+
+use bytes::Bytes;
+use plugin_protocol::{Action, ErrorObject, SessionId, envelope};
+use plugin_runtime::OpenError;
+use plugin_store::RuntimeType;
+use tokio::time::Instant;
+
+use super::{Ask, CallError, Chunks, Invocations, Plugin, open_failed};
+use crate::error::ApiError;
+use merge::Merger;
+use split::{Split, TooLarge};
+
+impl Invocations {
+    /// Whether the request has to be cut because its runtime takes no more at a time.
+    pub fn needs_batches(&self, plugin: &Plugin, ask: &Ask) -> bool {
+        plugin.runtime_type == RuntimeType::Serverless
+            && matches!(ask.action, Action::InvokeTextEmbedding | Action::GetTextEmbeddingNumTokens)
+            && envelope_size(ask, &ask.data) > self.limits().serverless_request
+    }
+
+    /// Makes the calls one after the other; the first failure fails all.
+    pub async fn in_batches(&self, plugin: &Plugin, ask: &Ask) -> Result<Bytes, ApiError> {
+        let deadline = Instant::now() + self.limits().total;
+        let split = Split::new(&ask.data).map_err(|error| ApiError::bad_request(format!("data: {error}")))?;
+        let room = self.limits().serverless_request;
+        let head = envelope_size(ask, &split.data(&[]));
+        let too_large = |TooLarge { bytes, index }| {
+            let item = index.map(|index| format!(" item_index={index}")).unwrap_or_default();
+            ApiError::internal(format!(
+                "ServerlessPayloadTooLarge: action={} payload_bytes={bytes} max_request_bytes={room}{item}",
+                ask.action
+            ))
+        };
+        let batches = split.batches(head, room).map_err(too_large)?;
+        let mut merger = Merger::new(ask.action);
+        for (index, texts) in batches.iter().enumerate() {
+            let part = Ask { data: split.data(texts), ..ask.clone() };
+            let answers = self.answers(plugin, &part, deadline).await?;
+            merger.add(&answers, texts.len()).map_err(|mismatch| {
+                CallError::Answer(ErrorObject::new("PluginDaemonInnerError", mismatch.text(ask.action, index)))
+            })?;
+        }
+        Ok(merger.whole().into())
+    }
+
+    /// Every chunk that one batch answers.
+    async fn answers(&self, plugin: &Plugin, ask: &Ask, deadline: Instant) -> Result<Vec<Bytes>, ApiError> {
+        let opened = self.open_until(plugin, ask, deadline).await;
+        let call = opened.map_err(|error: OpenError| open_failed(&error))?;
+        let mut chunks = Chunks::new(call, ask.action);
+        let mut answers = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            answers.push(chunk?);
+        }
+        Ok(answers)
+    }
+}
+
+fn envelope_size(ask: &Ask, data: &str) -> usize {
+    // a session's id is always as long as this one
+    let session = SessionId::from("00000000-0000-4000-8000-000000000000");
+    envelope::request(&session, &ask.origin, ask.action, &ask.user_id, data).len()
+}
+
+#[cfg(test)]
+mod tests;

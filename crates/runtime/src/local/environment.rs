@@ -397,7 +397,7 @@ impl Environments {
         let (store, id) = (self.store.clone(), marker.environment.clone());
         let is_new = {
             let (store, id) = (store.clone(), id.clone());
-            blocking(move || Ok(!store.check(&store.directory(&id)))).await?
+            blocking(move || Ok(!EnvironmentStore::check(&store.directory(&id)))).await?
         };
         if is_new {
             self.finish(&mut bench, made, marker, packages).await?;

@@ -47,7 +47,8 @@ fn a_package_becomes_a_working_directory() {
 
 #[test]
 fn what_the_reference_unpacked_is_accepted_and_what_it_did_not_finish_is_healed() {
-    let damages: [(&str, fn(&Path)); 7] = [
+    type Damage = (&'static str, fn(&Path));
+    let damages: [Damage; 7] = [
         ("nothing", |_| {}),
         ("a file is missing", |dir| std::fs::remove_file(dir.join("main.py")).unwrap()),
         ("a file is cut off", |dir| std::fs::write(dir.join("main.py"), "pri").unwrap()),

@@ -57,9 +57,8 @@ impl Builder<'_, '_> {
         let configured = self.bench.settings.python_interpreter.clone();
         let asked = configured.clone();
         let version = tokio::task::spawn_blocking(move || ask_version(&asked)).await.ok().flatten();
-        if version.as_ref().is_some_and(|version| {
-            version.strip_prefix(&*request).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        }) {
+        let rest = version.as_ref().and_then(|version| version.strip_prefix(&*request));
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
             return self.create_with(environment, &configured.to_string_lossy(), false).await;
         }
         if Path::new(&request).is_absolute() {
@@ -68,7 +67,7 @@ impl Builder<'_, '_> {
         self.create_with(environment, &request, true).await.map_err(|error| match error.cause {
             Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory => error,
             _ => {
-                let has = version.map_or("which does not run".into(), |version| format!("which is {version}"));
+                let has = version.map_or_else(|| "which does not run".into(), |version| format!("which is {version}"));
                 let message = format!(
                     "failed to create virtual environment: there is no Python {request} on PATH, nor at \
                      PYTHON_INTERPRETER_PATH ({}, {has}), and it could not be downloaded; install Python {request}, or \

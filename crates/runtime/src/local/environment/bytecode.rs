@@ -162,7 +162,7 @@ mod tests {
         store.collect(Duration::ZERO).unwrap();
         std::fs::remove_dir_all(one.join("p/__pycache__")).unwrap();
         std::fs::remove_dir_all(two.join("p/__pycache__")).unwrap();
-        store.collect(Duration::from_secs(60)).unwrap();
+        store.collect(Duration::from_mins(1)).unwrap();
         store.fill(&two, "3.12.1");
         assert!(two.join("p").join(COMPILED).exists(), "it was still kept");
         std::fs::remove_dir_all(two.join("p/__pycache__")).unwrap();

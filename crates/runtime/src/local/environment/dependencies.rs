@@ -131,10 +131,8 @@ fn is_local(line: &str) -> bool {
     }
     // `name @ https://...` is the same for everybody; other slashes are paths.
     let rest = line.split_once("://").map_or(line, |(scheme, _)| scheme);
-    rest.ends_with("file")
-        || rest.contains(['/', '\\'])
-        || line.starts_with('.')
-        || line.ends_with(".whl") && rest == line
+    let is_wheel = Path::new(line).extension().is_some_and(|extension| extension == "whl");
+    rest.ends_with("file") || rest.contains(['/', '\\']) || line.starts_with('.') || is_wheel && rest == line
 }
 
 fn of_project(project: &str, lock: Option<&str>, frozen: bool, identity: &str) -> Dependencies {
@@ -145,7 +143,7 @@ fn of_project(project: &str, lock: Option<&str>, frozen: bool, identity: &str) -
     match &parsed {
         Some(table) => {
             hash.update(what_matters_of_project(table).to_string());
-            private |= has_local_source(&table["tool"]["uv"]);
+            private |= table.pointer("/tool/uv").is_some_and(has_local_source);
         }
         // uv will say what is wrong with it.
         None => hash.update(project),
@@ -172,14 +170,22 @@ fn parse(text: &str) -> Option<Value> {
 
 /// Whether uv would install the plugin itself, which makes the environment the plugin's own.
 fn is_package(project: &Value) -> bool {
-    project["tool"]["uv"]["package"].as_bool().unwrap_or_else(|| project.get("build-system").is_some())
+    let said = project.pointer("/tool/uv/package").and_then(Value::as_bool);
+    said.unwrap_or_else(|| project.get("build-system").is_some())
 }
 
 /// The project without what it is called and what describes it.
 fn what_matters_of_project(project: &Value) -> Value {
-    let of_project = ["requires-python", "dependencies", "optional-dependencies", "dynamic"];
-    let of_project = of_project.map(|key| &project["project"][key]);
-    serde_json::json!([of_project, project["dependency-groups"], project["build-system"], project["tool"]["uv"]])
+    let matters = [
+        "/project/requires-python",
+        "/project/dependencies",
+        "/project/optional-dependencies",
+        "/project/dynamic",
+        "/dependency-groups",
+        "/build-system",
+        "/tool/uv",
+    ];
+    matters.iter().map(|place| project.pointer(place).cloned().unwrap_or_default()).collect()
 }
 
 /// Whether a source or index of the project's is a file or a folder.
@@ -198,8 +204,8 @@ fn has_local_source(settings: &Value) -> bool {
 fn forget_root(lock: &mut Value) -> bool {
     let mut others = false;
     for package in lock.get_mut("package").and_then(Value::as_array_mut).into_iter().flatten() {
-        let source = &package["source"];
-        let place = ["virtual", "editable", "directory", "path"].into_iter().find_map(|kind| source[kind].as_str());
+        let kinds = ["/source/virtual", "/source/editable", "/source/directory", "/source/path"];
+        let place = kinds.iter().find_map(|kind| package.pointer(kind)?.as_str());
         match place {
             Some(".") => {
                 if let Some(package) = package.as_object_mut() {

@@ -82,7 +82,8 @@ fn is_content(line: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let is_note = path.contains(".dist-info/")
         && matches!(name, "REQUESTED" | "INSTALLER" | "RECORD" | "direct_url.json" | "uv_cache.json" | "uv_build.json");
-    !is_note && !path.ends_with(".pyc")
+    let is_compiled = Path::new(name).extension().is_some_and(|extension| extension == "pyc");
+    !is_note && !is_compiled
 }
 
 #[cfg(test)]

@@ -80,7 +80,9 @@ impl ToolLog {
 }
 
 async fn open(path: &Path, anew: bool) -> std::io::Result<File> {
-    tokio::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).await?;
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await?;
+    }
     File::options().create(true).write(true).append(!anew).truncate(anew).open(path).await
 }
 

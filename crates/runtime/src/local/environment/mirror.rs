@@ -62,7 +62,7 @@ async fn fastest(official: &str, candidates: &[&str], timeout: Duration, proxies
             }
             (None, None) => official_failed = true,
             (Some(index), Some(latency)) if best.is_none_or(|(_, fastest)| latency < fastest) => {
-                best = Some((index, latency))
+                best = Some((index, latency));
             }
             (Some(_), _) => {}
         }

@@ -73,7 +73,7 @@ pub(crate) fn apply(environment: &Path) {
             Ok(true) => tracing::info!(file = patch.file, version = sdk.version, "patched the plugin SDK"),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(file = patch.file, version = sdk.version, %error, "failed to patch the plugin SDK")
+                tracing::warn!(file = patch.file, version = sdk.version, %error, "failed to patch the plugin SDK");
             }
         }
     }

@@ -61,13 +61,13 @@ impl EnvironmentSettings {
             verbose: true,
             extra_args: Vec::new(),
             ignore_lock: false,
-            idle_timeout: Duration::from_secs(120),
-            command_timeout: Duration::from_secs(10 * 60),
+            idle_timeout: Duration::from_mins(2),
+            command_timeout: Duration::from_mins(10),
             compile_extra_args: Vec::new(),
             proxies: Proxies::default(),
             inherited: BTreeMap::new(),
             concurrent_builds: 2,
-            resolution_max_age: Duration::from_secs(24 * 60 * 60),
+            resolution_max_age: Duration::from_hours(24),
         }
     }
 }

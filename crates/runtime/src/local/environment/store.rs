@@ -118,7 +118,7 @@ impl EnvironmentStore {
         if max_age.is_some_and(|limit| age > limit.as_secs()) || !is_id(&resolution.environment) {
             return None;
         }
-        self.check(&self.directory(&resolution.environment)).then_some(resolution.environment)
+        Self::check(&self.directory(&resolution.environment)).then_some(resolution.environment)
     }
 
     /// Remembers what inputs led to.
@@ -153,7 +153,7 @@ impl EnvironmentStore {
     /// Whether an environment is complete and its interpreter still there.
     ///
     /// A changed interpreter is asked for its version; only another minor version makes the environment useless.
-    pub(crate) fn check(&self, environment: &Path) -> bool {
+    pub(crate) fn check(environment: &Path) -> bool {
         let Some(mut marker) = read_marker(environment) else { return false };
         let python = environment.join("bin/python");
         let Ok(now) = Interpreter::of(&python, marker.interpreter.version.clone()) else { return false };
@@ -177,14 +177,14 @@ impl EnvironmentStore {
         let fail = || format!("failed to put environment {id} in its place");
         std::fs::create_dir_all(&self.root).context(fail)?;
         if target.exists() {
-            if self.check(&target) {
+            if Self::check(&target) {
                 return Ok(());
             }
             self.staging.discard(&target).context(fail)?;
         }
         match std::fs::rename(made, &target) {
             // Another node was faster.
-            Err(_) if self.check(&target) => Ok(()),
+            Err(_) if Self::check(&target) => Ok(()),
             result => result.and_then(|()| sync_directory(&self.root)).context(fail),
         }
     }
@@ -223,7 +223,7 @@ impl EnvironmentStore {
         if there.is_symlink() {
             let id = std::fs::read_link(&path).ok().and_then(|target| self.id_of(working_dir, &target));
             return match id {
-                Some(id) if self.check(&self.directory(&id)) => Linked::Shared(id),
+                Some(id) if Self::check(&self.directory(&id)) => Linked::Shared(id),
                 _ => Linked::Broken,
             };
         }
@@ -289,7 +289,7 @@ pub(crate) fn ask_version(python: &Path) -> Option<String> {
 
 /// Writes a file so that it is there as a whole or not at all, in a folder that is made if need be.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(folder)?;
     io::Write::write_all(&mut file, content)?;

@@ -9,6 +9,7 @@ use plugin_package::{Limits, Package};
 use super::super::testing::plugin;
 use super::*;
 
+mod crash;
 mod failing;
 mod real;
 mod sharing;

@@ -56,11 +56,11 @@ impl Place {
 }
 
 fn age(file: &Path) {
-    let past = SystemTime::now() - Duration::from_secs(3600);
+    let past = SystemTime::now() - Duration::from_hours(1);
     std::fs::File::options().write(true).open(file).unwrap().set_modified(past).unwrap();
 }
 
-const GRACE: Duration = Duration::from_secs(600);
+const GRACE: Duration = Duration::from_mins(10);
 
 #[test]
 fn what_no_plugin_needs_goes() {

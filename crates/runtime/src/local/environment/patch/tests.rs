@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 
 /// An environment with an SDK of that version, its files published as `original`.
@@ -12,7 +14,7 @@ fn environment(version: &str) -> tempfile::TempDir {
         let path = packages.join(patch.file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "original\n").unwrap();
-        record.push_str(&format!("{},sha256={hash},9\n", patch.file));
+        writeln!(record, "{},sha256={hash},9", patch.file).unwrap();
     }
     std::fs::write(info.join("RECORD"), record).unwrap();
     dir

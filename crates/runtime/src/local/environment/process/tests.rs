@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use super::*;
 
-const GENEROUS: Limits = Limits { idle: Duration::from_secs(60), total: Duration::from_secs(60), deadline: None };
+const GENEROUS: Limits = Limits { idle: Duration::from_mins(1), total: Duration::from_mins(1), deadline: None };
 
 /// Runs a shell script. Gives the outcome and the lines that were reported.
 async fn sh(script: &str, limits: Limits, cancel: &CancellationToken) -> (Result<Finished, RunError>, Vec<String>) {

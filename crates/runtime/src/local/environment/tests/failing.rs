@@ -32,7 +32,7 @@ async fn the_tools_last_words_are_told() {
 #[tokio::test]
 async fn a_hanging_tool_is_ended() {
     let error = failure("echo 'DEBUG Sending request'; sleep 60", |settings| {
-        settings.idle_timeout = Duration::from_millis(300)
+        settings.idle_timeout = Duration::from_millis(300);
     })
     .await;
     assert_eq!(error.cause, Cause::Timeout);

@@ -81,6 +81,22 @@ async fn real_second_equal_environment_costs_next_to_nothing() {
 
 #[tokio::test]
 #[ignore = "needs uv, Python 3.12 and the package index"]
+async fn real_one_package_more_costs_little_more() {
+    let real = Real::new(|_| {});
+    let first = real.prepare(&plugin("one", &[SDK])).await.unwrap();
+    let disk_first = real.disk();
+    let started = Instant::now();
+    let more = [("requirements.txt", "dify_plugin>=0.7.4,<1.0\nsix==1.16.0\n")];
+    let second = real.prepare(&plugin("two", &more)).await.unwrap();
+    let (took, disk) = (started.elapsed(), real.disk() - disk_first);
+    println!("one package more: {took:?}, {disk} bytes");
+    assert_ne!(first.environment, second.environment);
+    assert!(disk < 4_000_000, "sources and bytecode are hard links");
+    assert_eq!(python(&second, "import dify_plugin, six; print(six.__version__)"), "1.16.0");
+}
+
+#[tokio::test]
+#[ignore = "needs uv, Python 3.12 and the package index"]
 async fn real_unsatisfiable_requirement_is_named() {
     let real = Real::new(|_| {});
     let error = real.prepare(&plugin("one", &[("requirements.txt", "dify_plugin==0.0.0.0.1\n")])).await.unwrap_err();

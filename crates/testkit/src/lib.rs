@@ -3,9 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod binary;
 pub mod client;
 pub mod daemon;
 pub mod plugins;
 
+pub use binary::binary;
 pub use client::Client;
 pub use daemon::Daemon;

@@ -107,7 +107,7 @@ impl PluginLog {
             self.tell(pid, source, level, &text, suppressed);
         }
         let mut ring = self.lock();
-        let number = ring.entries.back().map_or(*self.newest.borrow(), |entry| entry.number) + 1;
+        let number = ring.entries.back().map_or(0, |entry| entry.number) + 1;
         ring.bytes += text.len() + OVERHEAD;
         ring.entries.push_back(LogEntry { number, time: Timestamp::now(), pid, source, level, text });
         while ring.bytes > self.limit && ring.entries.len() > 1 {

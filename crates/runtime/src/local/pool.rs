@@ -95,8 +95,8 @@ impl Pool {
 
     /// Lets all active workers go but the newest.
     pub(super) fn retire_all_but_newest(&self) {
-        if let Some((_, old)) = self.lock().active.split_last() {
-            old.iter().for_each(|worker| worker.retire());
+        for old in self.lock().active.iter().rev().skip(1) {
+            old.retire();
         }
     }
 

@@ -101,8 +101,8 @@ impl Default for PoolSettings {
             max_workers: 1,
             target_in_flight: 32,
             max_in_flight: 4096,
-            idle_timeout: Duration::from_secs(15 * 60),
-            drain_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_mins(15),
+            drain_timeout: Duration::from_mins(10),
         }
     }
 }
@@ -110,9 +110,9 @@ impl Default for PoolSettings {
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
-            start_timeout: Duration::from_secs(120),
-            silence_warning: Duration::from_secs(60),
-            silence_limit: Duration::from_secs(120),
+            start_timeout: Duration::from_mins(2),
+            silence_warning: Duration::from_mins(1),
+            silence_limit: Duration::from_mins(2),
             write_timeout: Duration::from_secs(30),
             stop_grace: Duration::from_secs(5),
             max_line_bytes: 64 * 1024 * 1024,

@@ -89,8 +89,8 @@ pub(crate) struct Ended {
     pub(crate) exit: Exit,
     pub(crate) out_of_memory: bool,
     pub(crate) stderr: String,
-    /// Why it was stopped; `None` when it ended by itself.
-    pub(crate) stopped: Option<Failure>,
+    /// What its sessions were told: why it was stopped, or that it ended by itself.
+    pub(crate) failure: Failure,
 }
 
 /// The request has not reached the worker.
@@ -229,12 +229,12 @@ impl Worker {
     pub(crate) async fn ended(&self) -> Ended {
         let mut ended = self.ended.clone();
         let told = ended.wait_for(Option::is_some).await.ok().and_then(|ended| (*ended).clone());
-        // the keeper tells before it goes, unless the whole runtime goes
+        // the keeper tells before it goes, unless the whole asynchronous runtime goes
         told.unwrap_or_else(|| Ended {
             exit: Exit::Unknown,
             out_of_memory: false,
             stderr: String::new(),
-            stopped: None,
+            failure: Failure::Stopped("the daemon is gone".into()),
         })
     }
 

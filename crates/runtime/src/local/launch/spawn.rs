@@ -89,10 +89,10 @@ impl Launcher for SpawnLauncher {
         let (done, spawned) = oneshot::channel();
         let requests = self.requests.clone();
         let gone = || io::Error::other("the spawning thread is gone");
-        tokio::task::spawn_blocking(move || requests.send(Request { command, done }))
-            .await
-            .map_err(io::Error::other)?
-            .map_err(|_| gone())?;
+        let send = move || requests.send(Request { command, done }).is_ok();
+        if !tokio::task::spawn_blocking(send).await.map_err(io::Error::other)? {
+            return Err(gone());
+        }
         let child = spawned.await.map_err(|_| gone())??;
         Ok(Launched {
             process: Box::new(ChildProcess::new(child)?),

@@ -20,6 +20,7 @@ use crate::local::error::StartError;
 use crate::local::settings::PoolSettings;
 use crate::local::status::{FailedState, State};
 use crate::local::worker::{Ended, Worker};
+use crate::session::Failure;
 
 /// So often in a row a worker that ends by itself is replaced before somebody calls.
 const EAGER_RESTARTS: u32 = 3;
@@ -127,11 +128,13 @@ impl Actor {
             }
         }
         let asked = !self.ensures.is_empty() || !self.restarts.is_empty();
-        match &self.attempt {
-            Some(attempt) if !asked && up >= self.wanted() => attempt.cancel.cancel(),
-            Some(_) => {}
-            None if asked || (up < self.wanted() && self.backoff.next_try().is_none()) => self.begin(),
-            None => {}
+        let missing = up < self.wanted();
+        if let Some(attempt) = &self.attempt {
+            if !asked && !missing {
+                attempt.cancel.cancel();
+            }
+        } else if asked || (missing && self.backoff.next_try().is_none()) {
+            self.begin();
         }
         self.publish();
     }
@@ -151,6 +154,10 @@ impl Actor {
     }
 
     fn attempted(&mut self, result: Result<Arc<Worker>, StartError>) {
+        if matches!(result, Err(StartError::Cancelled)) {
+            // whoever has asked since then is not who cancelled it: for them another attempt begins
+            return;
+        }
         let restarted = std::mem::take(&mut self.restarts);
         let answer = result.as_ref().map(drop).map_err(Clone::clone);
         match result {
@@ -164,7 +171,6 @@ impl Actor {
                     self.plugin.pool.retire_all_but_newest();
                 }
             }
-            Err(StartError::Cancelled | StartError::Stopping) => {}
             Err(error) => {
                 let kind = match &error {
                     StartError::Environment(_) => Kind::Environment,
@@ -176,6 +182,8 @@ impl Actor {
                 self.failed(kind, error.cause(), error.to_string());
             }
         }
+        // before anybody asks what came of it
+        self.publish();
         for done in restarted.into_iter().chain(self.ensures.drain(..)) {
             // whoever asked may have stopped waiting
             let _ = done.send(answer.clone());
@@ -184,18 +192,13 @@ impl Actor {
 
     fn crashed(&mut self, end: &Ended) {
         self.plugin.crashes.fetch_add(1, Ordering::Relaxed);
-        let (cause, message) = match &end.stopped {
-            Some(why) => ("stopped", why.to_string()),
-            None => {
-                let error = crate::session::Failure::WorkerExited {
-                    exit: end.exit.to_string(),
-                    out_of_memory: end.out_of_memory,
-                    stderr: end.stderr.clone(),
-                };
-                (if end.out_of_memory { "oom_killed" } else { "crashed" }, error.to_string())
-            }
+        let cause = match &end.failure {
+            Failure::WorkerExited { out_of_memory: true, .. } => "oom_killed",
+            Failure::WorkerExited { .. } => "crashed",
+            Failure::WorkerSilent { .. } => "silent",
+            _ => "stopped",
         };
-        self.failed(Kind::Crash, cause, message);
+        self.failed(Kind::Crash, cause, end.failure.to_string());
         self.keep &= self.backoff.failures() < EAGER_RESTARTS;
     }
 
@@ -221,14 +224,11 @@ impl Actor {
             _ if self.plugin.pool.len() > 0 => State::Running,
             // it tells itself how far it is
             (Some(_), _) => return,
-            (None, Some((cause, failed))) => {
-                self.plugin.set_state(State::Failed(self.failed_state(cause, failed)), Some(failed.clone()));
-                return;
-            }
+            (None, Some((cause, failed))) => State::Failed(self.failed_state(cause, failed)),
             (None, None) if self.prepared => State::Ready,
             (None, None) => State::Absent,
         };
-        self.plugin.set_state(state, None);
+        self.plugin.set_state(state, self.failed.as_ref().map(|(_, failed)| failed.clone()));
     }
 
     fn failed_state(&self, cause: &'static str, failed: &Failed) -> FailedState {

@@ -126,14 +126,13 @@ impl Writer {
     /// Fails only when the other end is closed, which the end of the process tells everybody else.
     async fn write(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
         while !bytes.is_empty() {
-            let written = match tokio::time::timeout(self.timeout, self.pipe.write(bytes)).await {
-                Ok(written) => written?,
-                Err(_) => {
-                    self.stalled.store(true, Ordering::Relaxed);
-                    let written = self.pipe.write(bytes).await?;
-                    self.stalled.store(false, Ordering::Relaxed);
-                    written
-                }
+            let written = if let Ok(written) = tokio::time::timeout(self.timeout, self.pipe.write(bytes)).await {
+                written?
+            } else {
+                self.stalled.store(true, Ordering::Relaxed);
+                let written = self.pipe.write(bytes).await?;
+                self.stalled.store(false, Ordering::Relaxed);
+                written
             };
             bytes = bytes.get(written..).unwrap_or_default();
         }
@@ -182,6 +181,7 @@ mod tests {
         let began = tokio::time::Instant::now();
         assert_eq!(input.send("y".into()).await, Err(InputError::Full(Duration::from_secs(30))));
         assert_eq!(began.elapsed().as_secs(), 30);
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(input.try_send("y".into()).is_err() && input.is_stalled());
         drop(receiver);
         assert_eq!(input.send("y".into()).await, Err(InputError::Closed));

@@ -59,17 +59,15 @@ impl Keeper {
         let stderr = self.tail.text();
         let stopped = self.control.why.get().cloned();
         let out_of_memory = stopped.is_none() && exit.was_killed() && memory::oom_kills() > oom_kills;
-        self.sessions.fail_all(&stopped.clone().unwrap_or_else(|| Failure::WorkerExited {
-            exit: exit.to_string(),
-            out_of_memory,
-            stderr: stderr.clone(),
-        }));
+        let on_its_own = || Failure::WorkerExited { exit: exit.to_string(), out_of_memory, stderr: stderr.clone() };
+        let failure = stopped.clone().unwrap_or_else(on_its_own);
         match &stopped {
             Some(why) => self.note(Level::Info, &format!("plugin process was stopped ({exit}): {why}")),
             None if out_of_memory => self.note(Level::Error, "plugin process was killed for lack of memory"),
             None => self.note(Level::Error, &format!("plugin process ended unexpectedly: {exit}")),
         }
-        self.tell_end.send_replace(Some(Ended { exit, out_of_memory, stderr, stopped }));
+        self.sessions.fail_all(&failure);
+        self.tell_end.send_replace(Some(Ended { exit, out_of_memory, stderr, failure }));
         self.changed.notify_one();
 
         // what has left the process group, last: it takes a look at every process

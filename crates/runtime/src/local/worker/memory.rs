@@ -15,7 +15,7 @@ pub(super) fn oom_kills() -> Option<u64> {
 /// The files that may hold the count of this process' control group, of either version.
 fn own_groups() -> Vec<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    groups.lines().flat_map(|line| files_of_group(line)).collect()
+    groups.lines().flat_map(files_of_group).collect()
 }
 
 /// `0::/some/group` or `7:memory:/some/group`; in a container the group is often mounted as the root.

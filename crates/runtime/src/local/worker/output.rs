@@ -163,17 +163,12 @@ impl Router {
     }
 
     fn message(&mut self, id: &str, message: &Message<'_>, line: &Bytes) {
-        let entry = match &self.last {
-            Some(last) if last.id.as_str() == id => last,
-            _ => match self.to.sessions.get(id) {
-                Some(entry) => self.last.insert(entry),
-                None => {
-                    if message.kind == MessageKind::Invoke {
-                        self.to.refuse_invoke(id, message.data);
-                    }
-                    return;
-                }
-            },
+        let known = self.last.take().filter(|last| last.id.as_str() == id).or_else(|| self.to.sessions.get(id));
+        let Some(entry) = known else {
+            if message.kind == MessageKind::Invoke {
+                self.to.refuse_invoke(id, message.data);
+            }
+            return;
         };
         let event = match &message.kind {
             MessageKind::Stream => Event::Chunk(payload(message.data, line)),
@@ -186,16 +181,18 @@ impl Router {
             MessageKind::Unknown(kind) => Event::Unknown(kind.clone().into_owned()),
         };
         let last = event.is_last();
-        match entry.sender.stage(event) {
-            Staged::First => self.staged.push(entry.clone()),
-            Staged::More => {}
-            // the caller has left, and the session is ended by that in this moment
-            Staged::Closed if message.kind == MessageKind::Invoke => self.to.refuse_invoke(id, message.data),
-            Staged::Closed => {}
+        let staged = entry.sender.stage(event);
+        if staged == Staged::First {
+            self.staged.push(entry.clone());
+        }
+        // the caller may have left in this moment
+        if staged == Staged::Closed && message.kind == MessageKind::Invoke {
+            self.to.refuse_invoke(id, message.data);
         }
         if last {
             self.to.sessions.end(id);
-            self.last = None;
+        } else {
+            self.last = Some(entry);
         }
     }
 

@@ -1,0 +1,189 @@
+//! Processes that end, hang or fall silent.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use plugin_runtime::local::{State, StartError};
+use plugin_runtime::{Event, Failure, OpenError};
+use serde_json::json;
+
+use crate::support::{Host, all, eventually, kill, runs, state, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_death_of_a_process_ends_all_of_its_sessions_at_once() {
+    let host = Host::new("main");
+    let mut sessions = Vec::new();
+    for _ in 0..100 {
+        sessions.push(host.open(json!({"do": "hang"})).await.unwrap());
+    }
+    let pid = host.pid();
+    let began = Instant::now();
+    kill(pid, Signal::SIGKILL);
+    for session in sessions {
+        let events = all(session).await;
+        let [Event::Failed(Failure::WorkerExited { exit, .. })] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(exit, "signal 9 (SIGKILL)");
+    }
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    within(Duration::from_secs(1), host.echo()).await;
+    assert_eq!(host.status().crashes, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_wrote_before_its_end_arrives_and_its_error_says_how_it_ended() {
+    for (how, expected) in [
+        (json!({"do": "die", "code": 3}), "exit code 3"),
+        (json!({"do": "die", "code": 0}), "exit code 0"),
+        (json!({"do": "die", "signal": 8}), "signal 8 (SIGFPE)"),
+        (json!({"do": "die", "signal": 6}), "signal 6 (SIGABRT)"),
+    ] {
+        let host = Host::new("main");
+        let events = host.call(how).await;
+        let [Event::Chunk(last), Event::Failed(failure)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(last, "\"last words\"");
+        let Failure::WorkerExited { exit, out_of_memory, stderr } = failure else { panic!("{failure:?}") };
+        assert_eq!((exit.as_str(), *out_of_memory, stderr.as_str()), (expected, false, "about to die"));
+        assert!(host.log().contains(&format!("Lifecycle plugin process ended unexpectedly: {expected}")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_at_import_is_a_typed_failure_within_a_second() {
+    let host = Host::new("exit:1");
+    let began = Instant::now();
+    let error = host.open(json!({"do": "echo"})).await.unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    let OpenError::NotReady { cause, next_try: Some(_) } = error else { panic!("{error:?}") };
+    assert!(cause.starts_with("plugin failed to start: exit code 1\n"), "{cause}");
+    assert!(cause.contains("ModuleNotFoundError: No module named 'x'"), "{cause}");
+
+    let error = host.ensure().await.unwrap_err();
+    assert!(matches!(error, StartError::Exited { .. }) && error.cause() == "crashed", "{error:?}");
+    let State::Failed(failed) = host.status().state else { panic!("{:?}", host.status()) };
+    assert_eq!((failed.cause, failed.attempts), ("crashed", 2));
+    assert!(host.log().contains("ModuleNotFoundError"), "the traceback can be read later");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_was_mended_works_at_the_next_probe() {
+    let host = Host::new("exit:1");
+    host.open(json!({"do": "echo"})).await.unwrap_err();
+    host.will_start("main");
+    // the next attempt is a second away, for which a call waits
+    within(Duration::from_secs(3), host.echo()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_never_says_it_is_ready_is_stopped() {
+    let host = Host::with("silent", |settings| settings.worker.start_timeout = Duration::from_millis(300));
+    let error = host.ensure().await.unwrap_err();
+    assert!(matches!(error, StartError::NoHeartbeat { .. }) && error.cause() == "timeout", "{error:?}");
+    assert!(error.to_string().starts_with("failed to start plugin as no heartbeat received"), "{error}");
+    eventually("no worker is left", || host.log().contains("plugin process was stopped")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_process_fails_its_sessions_after_the_limit_of_silence() {
+    let host = Host::with("main", |settings| {
+        settings.worker.silence_warning = Duration::from_secs(1);
+        settings.worker.silence_limit = Duration::from_secs(2);
+        settings.worker.stop_grace = Duration::from_millis(100);
+    });
+    let waiting = host.open(json!({"do": "hang"})).await.unwrap();
+    let pid = host.pid();
+    let frozen = host.open(json!({"do": "freeze"})).await.unwrap();
+    for session in [waiting, frozen] {
+        let events = all(session).await;
+        assert!(matches!(events[..], [Event::Failed(Failure::WorkerSilent { .. })]), "{events:?}");
+    }
+    eventually("it is killed", || state(pid).is_none()).await;
+    host.echo().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_closes_its_output_is_replaced() {
+    let host = Host::new("main");
+    let events = host.call(json!({"do": "close_output"})).await;
+    let [Event::Failed(Failure::Stopped(why))] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(why, "it has closed its standard output");
+    host.echo().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stops_reading_costs_a_bounded_wait() {
+    let host = Host::with("main", |settings| {
+        settings.worker.write_timeout = Duration::from_millis(300);
+        settings.worker.input_buffer_bytes = 64 * 1024;
+    });
+    let _stuck = host.open(json!({"do": "stop_reading"})).await.unwrap();
+    let large = || json!({"do": "echo", "value": "x".repeat(64 * 1024)});
+    // one is in the pipe, one in the queue
+    let _full = [host.open(large()).await, host.open(large()).await];
+    let error = within(Duration::from_secs(2), host.open(large())).await.unwrap_err();
+    assert!(matches!(&error, OpenError::NotReady { cause, .. } if cause.contains("has not read its input")), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn descendants_go_with_their_worker() {
+    for graceful in [true, false] {
+        let host = Host::new("main");
+        let events = host.call(json!({"do": "fork"})).await;
+        let pids: Vec<u32> = crate::support::chunks(&events).iter().map(|pid| pid.as_u64().unwrap() as u32).collect();
+        assert!(pids.len() == 2 && pids.iter().all(|pid| runs(*pid)));
+        if graceful {
+            host.runtime.remove(&host.plugin, true).await;
+        } else {
+            // the pipe stays open in the children, which must not hide the end of the worker
+            let waiting = host.open(json!({"do": "hang"})).await.unwrap();
+            let began = Instant::now();
+            kill(host.pid(), Signal::SIGKILL);
+            assert!(matches!(all(waiting).await[..], [Event::Failed(Failure::WorkerExited { .. })]));
+            assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+        }
+        eventually("descendants are gone", || pids.iter().all(|pid| !runs(*pid))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ignores_sigterm_is_killed() {
+    let host = Host::with("stubborn", |settings| settings.worker.stop_grace = Duration::from_millis(200));
+    host.echo().await;
+    let pid = host.pid();
+    let began = Instant::now();
+    host.runtime.remove(&host.plugin, true).await;
+    assert!(state(pid).is_none(), "it is gone and reaped");
+    assert!((200..1000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_crashes_leave_no_zombie() {
+    let host = Host::with("main", |settings| settings.pool.min_workers = 1);
+    for _ in 0..40 {
+        host.ensure().await.unwrap();
+        let events = host.call(json!({"do": "die", "signal": 9})).await;
+        assert!(matches!(events[1], Event::Failed(Failure::WorkerExited { .. })), "{events:?}");
+    }
+    host.runtime.remove(&host.plugin, false).await;
+    let me = std::process::id().to_string();
+    let zombies = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let stats = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+        stats.filter(|stat| stat.contains("(stdio_worker) Z ") && stat.split(' ').any(|field| field == me)).count()
+    };
+    assert_eq!(zombies(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_limits_replace_or_stop_a_worker() {
+    let host = Host::with("main", |settings| settings.worker.memory_hard_limit = Some(1));
+    let waiting = host.open(json!({"do": "hang"})).await.unwrap();
+    let events = all(waiting).await;
+    assert!(matches!(&events[..], [Event::Failed(Failure::Stopped(why))] if why.contains("memory")), "{events:?}");
+
+    let host = Host::with("main", |settings| settings.worker.memory_soft_limit = Some(1));
+    let session = host.open(json!({"do": "stream", "count": 80, "size": 1, "every_us": 100_000})).await.unwrap();
+    let events = all(session).await;
+    assert_eq!(events.last(), Some(&Event::End), "what was open when the limit was passed goes on");
+    assert!(host.log().contains("the soft limit is 1"), "{}", host.log());
+    host.echo().await;
+}

@@ -53,14 +53,16 @@ impl Driver for sqlx::Postgres {
 impl Driver for sqlx::MySql {
     const DIALECT: Dialect = Dialect::MySql;
     type Id = String;
-    type Time = time::OffsetDateTime;
+    type Time = time::PrimitiveDateTime;
 
     fn id(id: Uuid) -> String {
         id.to_string()
     }
 
+    /// Without an offset, since with one it is sent as a `timestamp`, which ends in 2038.
     fn time(time: Timestamp) -> Self::Time {
-        to_offset(time)
+        let time = to_offset(time);
+        time::PrimitiveDateTime::new(time.date(), time.time())
     }
 }
 

@@ -32,7 +32,7 @@ struct Catalog {
 #[derive(Debug)]
 pub(super) enum Change {
     Statement(String),
-    /// Only if no rows are in its way.
+    /// On a table with rows, which may be in its way.
     UniqueIndex(&'static Table, &'static Index),
 }
 
@@ -68,7 +68,7 @@ async fn add_missing(tx: &mut Tx, dialect: Dialect) -> Result<()> {
                 let duplicates = format!(
                     "SELECT count(*) AS rows_of_one FROM {table_name} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1"
                 );
-                if catalog.tables.contains_key(table_name) && tx.row(sql(duplicates)).await?.is_some() {
+                if tx.row(sql(duplicates)).await?.is_some() {
                     tracing::warn!(
                         table = table_name,
                         index = name,
@@ -125,14 +125,13 @@ fn catalog_of(columns: &[Row], indexes: &[Row]) -> Result<Catalog> {
 fn changes(catalog: &Catalog, dialect: Dialect) -> Vec<Change> {
     let mut changes = Vec::new();
     for table in TABLES {
-        match catalog.tables.get(table.name) {
-            None => changes.push(Change::Statement(table.create(dialect))),
-            Some(present) => {
-                for column in table.columns().filter(|column| !present.contains_key(column.name)) {
-                    let addition = column.addition(dialect);
-                    changes.push(Change::Statement(format!("ALTER TABLE {} ADD COLUMN {addition}", table.name)));
-                }
-            }
+        let Some(present) = catalog.tables.get(table.name) else {
+            changes.extend(table.create(dialect).into_iter().map(Change::Statement));
+            continue;
+        };
+        for column in table.columns().filter(|column| !present.contains_key(column.name)) {
+            let addition = column.addition(dialect);
+            changes.push(Change::Statement(format!("ALTER TABLE {} ADD COLUMN {addition}", table.name)));
         }
         for index in table.indexes.iter().filter(|index| !catalog.indexes.contains(index.name)) {
             changes.push(match index.unique {

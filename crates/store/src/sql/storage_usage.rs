@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::error::lost_race;
 use super::statement::{insert, sql};
 use super::{Sql, retry};
 use crate::{Reservation, Result, StorageUsage, new_id};
@@ -43,8 +44,11 @@ impl Sql {
         if delta <= 0 {
             return Ok(Reservation::Reserved);
         }
-        if delta > limit || self.size_if_any(tenant_id, plugin_id).await?.is_some() {
-            return Ok(Reservation::Exceeded);
+        match self.size_if_any(tenant_id, plugin_id).await? {
+            _ if delta > limit => return Ok(Reservation::Exceeded),
+            Some(size) if size > limit.saturating_sub(delta) => return Ok(Reservation::Exceeded),
+            Some(_) => return Err(lost_race("the size of the storage")),
+            None => {}
         }
         let row = [
             ("id", new_id().into()),

@@ -96,7 +96,8 @@ async fn on_server<Fut: Future<Output = ()>>(
 ) {
     match server.new_database().await {
         Ok(config) => case(config).await,
-        Err(reason) => eprintln!("skipped: {reason}"),
+        Err(servers::Missing::NotInstalled(reason)) => eprintln!("skipped: {reason}"),
+        Err(servers::Missing::NotStarted(reason)) => panic!("the server did not start: {reason}"),
     }
 }
 

@@ -27,11 +27,10 @@ pub(super) async fn open(config: &ServerConfig) -> Result<Pool> {
 }
 
 fn options(config: &ServerConfig) -> MySqlConnectOptions {
-    MySqlConnectOptions::new()
+    let options = MySqlConnectOptions::new()
         .host(&config.host)
         .port(config.port)
         .username(&config.username)
-        .password(&config.password)
         .charset("utf8mb4")
         .ssl_mode(match config.ssl_mode {
             SslMode::Disable => MySqlSslMode::Disabled,
@@ -39,7 +38,9 @@ fn options(config: &ServerConfig) -> MySqlConnectOptions {
             SslMode::VerifyCa => MySqlSslMode::VerifyCa,
             SslMode::VerifyFull => MySqlSslMode::VerifyIdentity,
         })
-        .disable_statement_logging()
+        .disable_statement_logging();
+    // A blank password is not the same as none.
+    if config.password.is_empty() { options } else { options.password(&config.password) }
 }
 
 async fn try_connect(config: &ServerConfig, options: &MySqlConnectOptions) -> sqlx::Result<()> {

@@ -11,11 +11,18 @@ use tokio::sync::OnceCell;
 use crate::{Database, DatabaseConfig, ServerConfig, SslMode};
 
 pub(super) struct Server {
-    running: OnceCell<Result<Running, String>>,
+    running: OnceCell<Result<Running, Missing>>,
     start: fn(u16) -> Result<ChildStdin, String>,
     config: fn(ServerConfig) -> DatabaseConfig,
     administration: &'static str,
     databases: AtomicU32,
+}
+
+/// Why there is no server.
+#[derive(Clone, Debug)]
+pub(super) enum Missing {
+    NotInstalled(String),
+    NotStarted(String),
 }
 
 struct Running {
@@ -38,8 +45,8 @@ impl Server {
         Self { running: OnceCell::const_new(), start, config, administration, databases: AtomicU32::new(0) }
     }
 
-    /// A database that does not exist yet; an error says why there is no server.
-    pub(super) async fn new_database(&self) -> Result<DatabaseConfig, String> {
+    /// A database that does not exist yet.
+    pub(super) async fn new_database(&self) -> Result<DatabaseConfig, Missing> {
         let running = self.running.get_or_init(|| self.run()).await.as_ref().map_err(Clone::clone)?;
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         Ok((self.config)(self.server(running.port, format!("Dify \"plugin\" {number}"))))
@@ -62,9 +69,9 @@ impl Server {
         }
     }
 
-    async fn run(&self) -> Result<Running, String> {
+    async fn run(&self) -> Result<Running, Missing> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let running = Running { port, _alive: (self.start)(port)? };
+        let running = Running { port, _alive: (self.start)(port).map_err(Missing::NotInstalled)? };
         let config = (self.config)(self.server(port, "probe".to_owned()));
         let mut last = String::new();
         for _ in 0..300 {
@@ -74,7 +81,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("the server did not start: {last}");
+        Err(Missing::NotStarted(last))
     }
 }
 
@@ -120,6 +127,7 @@ fn start_mysql(port: u16) -> Result<ChildStdin, String> {
             --auth-root-authentication-method=normal --skip-test-db &&
         mariadbd --no-defaults --datadir="$folder/data" --user="$user" --port="$port" --bind-address=127.0.0.1 \
             --socket="$folder/socket" --pid-file="$folder/pid" --innodb-flush-log-at-trx-commit=0 \
+            --innodb-flush-method=nosync \
             --max-connections=300 >"$folder/log" 2>&1 &
         cat >/dev/null
         kill -KILL "$(cat "$folder/pid")"

@@ -3,6 +3,8 @@
 mod faulty;
 mod key;
 mod local;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

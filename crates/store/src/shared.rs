@@ -7,6 +7,8 @@ mod cluster;
 mod debug_keys;
 mod lease;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::Duration;

@@ -48,7 +48,8 @@ impl LocalBlobs {
 
 fn failed(what: &str, name: &str, error: io::Error) -> Error {
     let kind = match error.kind() {
-        io::ErrorKind::NotADirectory
+        io::ErrorKind::AlreadyExists
+        | io::ErrorKind::NotADirectory
         | io::ErrorKind::IsADirectory
         | io::ErrorKind::InvalidFilename
         | io::ErrorKind::DirectoryNotEmpty => ErrorKind::Invalid,

@@ -51,6 +51,11 @@ impl Lease {
         !*self.lost.borrow()
     }
 
+    /// Names this holder among all others.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
     /// Returns when the lease is lost.
     pub async fn lost(&self) {
         // An error means that the renewal ended, which it does by losing the lease.

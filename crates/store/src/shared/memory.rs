@@ -68,6 +68,11 @@ impl MemoryState {
         Self::default()
     }
 
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        self.inner().keys.entries.len()
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Every section under the lock leaves the maps whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)

@@ -70,7 +70,7 @@ async fn connect(config: &ServerConfig, options: &PgConnectOptions) -> sqlx::Res
 
 fn is_missing_database(error: &sqlx::Error) -> bool {
     const INVALID_CATALOG_NAME: &str = "3D000";
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == INVALID_CATALOG_NAME)
+    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == INVALID_CATALOG_NAME))
 }
 
 async fn create(config: &ServerConfig) -> sqlx::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{Database, DatabaseConfig, ServerConfig, SslMode};
 
 pub(super) struct Server {
     running: OnceCell<Result<Running, Missing>>,
-    start: fn(u16) -> Result<ChildStdin, String>,
+    start: fn(u16) -> Result<Child, String>,
     config: fn(ServerConfig) -> DatabaseConfig,
     administration: &'static str,
     databases: AtomicU32,
@@ -27,8 +27,8 @@ pub(super) enum Missing {
 
 struct Running {
     port: u16,
-    /// The server stops when this closes, at the latest with the process.
-    _alive: ChildStdin,
+    /// The server stops when the input of this closes, at the latest with the process.
+    _alive: Child,
 }
 
 #[cfg(feature = "postgres")]
@@ -38,7 +38,7 @@ pub(super) static MYSQL: Server = Server::new(start_mysql, DatabaseConfig::MySql
 
 impl Server {
     const fn new(
-        start: fn(u16) -> Result<ChildStdin, String>,
+        start: fn(u16) -> Result<Child, String>,
         config: fn(ServerConfig) -> DatabaseConfig,
         administration: &'static str,
     ) -> Self {
@@ -64,7 +64,7 @@ impl Server {
             options: String::new(),
             pooled_by_server: false,
             max_connections: 8,
-            max_lifetime: Duration::from_secs(600),
+            max_lifetime: Duration::from_mins(10),
             connect_timeout: Duration::from_secs(10),
         }
     }
@@ -86,16 +86,15 @@ impl Server {
 }
 
 /// Runs a shell script with the arguments; it should start the server, wait for its input to end, and clean up.
-fn script(script: &str, arguments: &[&str]) -> ChildStdin {
-    let mut child = Command::new("sh")
+fn script(script: &str, arguments: &[&str]) -> Child {
+    Command::new("sh")
         .args(["-c", script, "server"])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
-    child.stdin.take().unwrap()
+        .unwrap()
 }
 
 fn folder() -> String {
@@ -103,7 +102,7 @@ fn folder() -> String {
 }
 
 #[cfg(feature = "postgres")]
-fn start_postgres(port: u16) -> Result<ChildStdin, String> {
+fn start_postgres(port: u16) -> Result<Child, String> {
     const START: &str = r#"
         folder=$1 port=$2 bin=$3 as=
         if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; as="runuser -u postgres --"; fi
@@ -120,7 +119,7 @@ fn start_postgres(port: u16) -> Result<ChildStdin, String> {
 }
 
 #[cfg(feature = "mysql")]
-fn start_mysql(port: u16) -> Result<ChildStdin, String> {
+fn start_mysql(port: u16) -> Result<Child, String> {
     const START: &str = r#"
         folder=$1 port=$2 user=$(id -un)
         mariadb-install-db --no-defaults --datadir="$folder/data" --user="$user" \

@@ -22,118 +22,56 @@ pub(crate) mod error;
 mod flight;
 mod installed;
 mod lines;
+mod locks;
 mod log;
 mod mirror;
 mod patch;
 mod process;
 mod progress;
+mod request;
+mod resolve;
 mod settings;
 pub(crate) mod staging;
 pub(crate) mod store;
+mod tools;
 mod uv;
 mod workbench;
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use plugin_manifest::UniqueIdentifier;
-use sha2::{Digest as _, Sha256};
-use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Semaphore;
 
-use self::build::Builder;
-use self::bytecode::BytecodeStore;
 use self::dependencies::{Dependencies, fingerprint};
 use self::error::Context as _;
 use self::flight::Flights;
-use self::installed::{distributions, environment_id, site_packages, versions};
-use self::log::ToolLog;
-use self::process::Limits;
+use self::installed::{distributions, site_packages, versions};
 use self::staging::StagingArea;
-use self::store::{EnvironmentStore, Interpreter, Linked, Marker};
-use self::workbench::{Compile, Workbench};
+use self::store::{EnvironmentStore, Linked};
+use self::tools::Tools;
+use self::workbench::Compile;
 use super::code::{Code, CodeStore};
 
 pub use self::collect::Collected;
 pub use self::error::{Cause, EnvironmentError};
 pub use self::progress::{Progress, Silent, Step};
+pub use self::request::{PackageSource, Prepared, Request};
 pub use self::settings::{EnvironmentSettings, MirrorDetection, Proxies};
 
-/// How often a lock that another process holds is tried.
-const LOCK_POLL: Duration = Duration::from_millis(100);
 /// What a cancelled or late attempt may take to end its processes and say what it was busy with.
 const WIND_DOWN: Duration = Duration::from_secs(1);
-
-/// Where the bytes of a package come from. Asked only when the working directory is not complete.
-#[async_trait]
-pub trait PackageSource: Send + Sync {
-    /// The whole package file.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be had.
-    async fn package(&self) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
-}
-
-/// A package that is in memory already.
-#[async_trait]
-impl PackageSource for Bytes {
-    async fn package(&self) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.clone())
-    }
-}
-
-/// What is to be prepared, and who wants to hear of it.
-#[derive(Clone, Copy)]
-pub struct Request<'a> {
-    pub plugin: &'a UniqueIdentifier,
-    pub package: &'a dyn PackageSource,
-    /// Until when it has to be done; what the install job has left.
-    pub deadline: Option<Instant>,
-    pub progress: &'a dyn Progress,
-    /// Cancelling ends every process of the attempt; other plugins that wait for the same environment go on.
-    pub cancel: &'a CancellationToken,
-}
-
-impl std::fmt::Debug for Request<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("plugin", self.plugin).field("deadline", &self.deadline).finish_non_exhaustive()
-    }
-}
-
-/// A plugin that can be started: `python -m entrypoint` in `working_dir`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prepared {
-    /// Absolute.
-    pub working_dir: PathBuf,
-    /// `.venv/bin/python` in the working directory, absolute.
-    pub python: PathBuf,
-    /// `runner.entrypoint` of the manifest.
-    pub entrypoint: String,
-    /// Names the environment; plugins with the same one share every installed file. `None` for an environment of the
-    /// plugin's own that the reference made.
-    pub environment: Option<String>,
-}
 
 /// Prepares plugins to be started. One per working path and process.
 #[derive(Debug)]
 pub struct Environments {
-    settings: EnvironmentSettings,
-    /// What of the daemon's environment reaches tools.
-    variables: BTreeMap<OsString, OsString>,
+    tools: Tools,
     code: CodeStore,
     store: EnvironmentStore,
     staging: StagingArea,
     flights: Flights,
     builds: Semaphore,
-    uv: OnceCell<PathBuf>,
-    mirror: OnceCell<Option<String>>,
 }
 
 impl Environments {
@@ -142,23 +80,14 @@ impl Environments {
         if let Ok(absolute) = std::path::absolute(&settings.working_path) {
             settings.working_path = absolute;
         }
-        if let Some(python) = settings.inherited.get(std::ffi::OsStr::new("UV_PYTHON")).and_then(|name| name.to_str())
-            && !python.is_empty()
-        {
-            python.clone_into(&mut settings.python);
-        }
-        settings.mirror_url = settings.mirror_url.filter(|url| !url.is_empty());
         let path = &settings.working_path;
         Self {
-            variables: uv::environment(&settings, &path.join(".uv-cache")),
             code: CodeStore::new(path, settings.package_limits),
             store: EnvironmentStore::new(path),
             staging: StagingArea::new(path),
             flights: Flights::default(),
             builds: Semaphore::new(settings.concurrent_builds.max(1)),
-            uv: OnceCell::new(),
-            mirror: OnceCell::new(),
-            settings,
+            tools: Tools::new(settings),
         }
     }
 
@@ -174,12 +103,12 @@ impl Environments {
             }
         };
         let uv = async {
-            match self.uv().await {
+            match self.tools.uv().await {
                 Ok(path) => tracing::info!(path = %path.display(), "found uv"),
                 Err(error) => tracing::warn!(%error, "plugins that need a new environment cannot be installed"),
             }
         };
-        tokio::join!(sweep, uv, self.mirror());
+        tokio::join!(sweep, uv, self.tools.mirror());
     }
 
     /// Makes the plugin ready to be started. What is in place already is used without running anything.
@@ -219,7 +148,7 @@ impl Environments {
     /// Where the output of the tools that last worked for a plugin is kept; absent if none had to.
     pub fn log_path(&self, plugin: &UniqueIdentifier) -> PathBuf {
         let name = plugin.as_str().replace(['/', ':'], "-");
-        self.store.root().join(".logs").join(format!("{name}.log"))
+        self.store.root().join(store::LOGS).join(format!("{name}.log"))
     }
 
     /// Version by distribution of what is installed for a plugin; `None` if it is not prepared.
@@ -242,9 +171,10 @@ impl Environments {
         in_use: &HashSet<UniqueIdentifier>,
         grace: Duration,
     ) -> Result<Collected, EnvironmentError> {
+        let logs = in_use.iter().map(|plugin| self.log_path(plugin)).collect();
         let in_use = in_use.iter().map(|plugin| self.working_dir(plugin)).collect();
-        let (working_path, store) = (self.settings.working_path.clone(), self.store.clone());
-        blocking(move || collect::collect(&working_path, &store, &in_use, grace)).await
+        let (working_path, store) = (self.tools.settings.working_path.clone(), self.store.clone());
+        blocking(move || collect::collect(&working_path, &store, &in_use, &logs, grace)).await
     }
 
     async fn prepare_in_time(&self, request: Request<'_>) -> Result<Prepared, EnvironmentError> {
@@ -304,9 +234,9 @@ impl Environments {
 
     /// Finds or builds the environment and links it. Repeats that if a collector was faster than the link.
     async fn link_environment(&self, request: Request<'_>, code: &Code) -> Result<String, EnvironmentError> {
-        let mirror = self.mirror().await.is_some();
+        let mirror = self.tools.mirror().await.is_some();
         let (directory, ignore_lock, identity) =
-            (code.directory.clone(), self.settings.ignore_lock, code.state.checksum.clone());
+            (code.directory.clone(), self.tools.settings.ignore_lock, code.state.checksum.clone());
         let dependencies = blocking(move || Dependencies::read(&directory, mirror, ignore_lock, &identity)).await?;
         loop {
             let id = self.environment(request, code, &dependencies).await?;
@@ -316,200 +246,6 @@ impl Environments {
             }
         }
     }
-
-    /// The environment that the dependencies lead to: a known one, or a new one. One build at a time for the same inputs,
-    /// on all nodes that share the working path.
-    async fn environment(
-        &self,
-        request: Request<'_>,
-        code: &Code,
-        dependencies: &Dependencies,
-    ) -> Result<String, EnvironmentError> {
-        let inputs = self.inputs(dependencies).await;
-        // Versions of a lock are for ever; others are looked up again once in a while.
-        let max_age = (!dependencies.is_locked()).then_some(self.settings.resolution_max_age);
-        if let Some(id) = self.resolved(&inputs, max_age).await? {
-            return Ok(id);
-        }
-        request.progress.report(Step::Wait, "");
-        let attempt = async {
-            let _lock = self.lock(&inputs).await?;
-            if let Some(id) = self.resolved(&inputs, max_age).await? {
-                return Ok(id);
-            }
-            let id = match self.build(request, code, dependencies).await {
-                Err(error) if matches!(error.cause, Cause::Network | Cause::IndexAuth | Cause::Timeout) => {
-                    // Older versions are better than none.
-                    let Some(known) = self.resolved(&inputs, None).await? else { return Err(error) };
-                    tracing::warn!(plugin = %request.plugin, %error, "using the versions that were current before");
-                    return Ok(known);
-                }
-                result => result?,
-            };
-            let (store, inputs, name) = (self.store.clone(), inputs.clone(), id.clone());
-            blocking(move || store.remember(&inputs, &name)).await?;
-            Ok(id)
-        };
-        self.flights.run(&inputs, attempt).await
-    }
-
-    async fn resolved(&self, inputs: &str, max_age: Option<Duration>) -> Result<Option<String>, EnvironmentError> {
-        let (store, inputs) = (self.store.clone(), inputs.to_owned());
-        blocking(move || Ok(store.resolved(&inputs, max_age))).await
-    }
-
-    /// Waits for the lock that keeps other processes from building the same.
-    async fn lock(&self, inputs: &str) -> Result<File, EnvironmentError> {
-        let fail = || "failed to lock an environment".to_owned();
-        let (store, name) = (self.store.clone(), inputs.to_owned());
-        let mut file = blocking(move || store.lock_file(&name).context(fail)).await?;
-        loop {
-            let (back, locked) = blocking(move || {
-                let locked = file.try_lock();
-                Ok((file, locked))
-            })
-            .await?;
-            file = back;
-            match locked {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_POLL).await,
-                Err(TryLockError::Error(error)) => return Err(EnvironmentError::io(fail(), &error)),
-            }
-        }
-    }
-
-    /// Builds the environment, finishes it and gives it its name, unless there is an equal one.
-    async fn build(
-        &self,
-        request: Request<'_>,
-        code: &Code,
-        dependencies: &Dependencies,
-    ) -> Result<String, EnvironmentError> {
-        // Closed never: the semaphore lives as long as this.
-        let _slot = self.builds.acquire().await;
-        let area = self.staging.clone();
-        let staging = blocking(move || area.create().context(|| "failed to create a staging folder".into())).await?;
-        let (uv, mirror) = (self.uv().await?, self.mirror().await);
-        let mut bench = self.workbench(request, code, true).await;
-        let made = Builder { bench: &mut bench, uv, mirror }.build(dependencies.form, staging.path()).await?;
-        let environment = made.clone();
-        let (marker, packages) = blocking(move || describe(&environment)).await?;
-        let (store, id) = (self.store.clone(), marker.environment.clone());
-        let is_new = {
-            let (store, id) = (store.clone(), id.clone());
-            blocking(move || Ok(!EnvironmentStore::check(&store.directory(&id)))).await?
-        };
-        if is_new {
-            self.finish(&mut bench, made, marker, packages).await?;
-        }
-        drop(staging);
-        Ok(id)
-    }
-
-    /// Patches and compiles a freshly installed environment, and gives it its name.
-    async fn finish(
-        &self,
-        bench: &mut Workbench<'_>,
-        environment: PathBuf,
-        marker: Marker,
-        site_packages: PathBuf,
-    ) -> Result<(), EnvironmentError> {
-        let bytecode = BytecodeStore::new(self.store.root());
-        let version = marker.interpreter.version.clone();
-        {
-            let (environment, site_packages) = (environment.clone(), site_packages.clone());
-            let (bytecode, version) = (bytecode.clone(), version.clone());
-            blocking(move || {
-                patch::apply(&environment);
-                bytecode.fill(&site_packages, &version);
-                Ok(())
-            })
-            .await?;
-        }
-        let what = Compile::Packages { site_packages: &site_packages, environment: &environment };
-        bench.compile(&environment.join("bin/python"), what).await?;
-        let store = self.store.clone();
-        blocking(move || {
-            bytecode.keep(&site_packages, &version);
-            store::write_marker(&environment, &marker)?;
-            store::sync_tree(&environment).context(|| "failed to write the environment to disk".into())?;
-            store.publish(&environment, &marker.environment)
-        })
-        .await
-    }
-
-    /// What tools need to work for the plugin. Its log starts anew, or goes on.
-    async fn workbench<'a>(&'a self, request: Request<'a>, code: &'a Code, new_log: bool) -> Workbench<'a> {
-        Workbench {
-            settings: &self.settings,
-            variables: &self.variables,
-            working_dir: &code.directory,
-            limits: Limits {
-                idle: self.settings.idle_timeout,
-                total: self.settings.command_timeout,
-                deadline: request.deadline,
-            },
-            cancel: request.cancel,
-            progress: request.progress,
-            log: ToolLog::open(&self.log_path(request.plugin), new_log).await,
-        }
-    }
-
-    /// A digest of everything that decides which environment dependencies lead to.
-    async fn inputs(&self, dependencies: &Dependencies) -> String {
-        let mut hash = Sha256::new_with_prefix("inputs 1\n");
-        let settings = &self.settings;
-        let mirror = self.mirror().await.unwrap_or_default();
-        for part in [&*dependencies.digest, std::env::consts::OS, std::env::consts::ARCH, &settings.python, mirror] {
-            hash.update(part);
-            hash.update("\n");
-        }
-        for argument in &settings.extra_args {
-            hash.update(argument);
-            hash.update("\n");
-        }
-        for (name, value) in uv::decisive(&self.variables) {
-            hash.update(format!("{name}={}\n", value.to_string_lossy()));
-        }
-        let mut digest = hex::encode(hash.finalize());
-        digest.truncate(40);
-        digest
-    }
-
-    async fn uv(&self) -> Result<&Path, EnvironmentError> {
-        self.uv.get_or_try_init(|| uv::find(&self.settings, &self.variables)).await.map(PathBuf::as_path)
-    }
-
-    /// The configured mirror, or the one that was found to be fast.
-    async fn mirror(&self) -> Option<&str> {
-        let find = async {
-            match (&self.settings.mirror_url, &self.settings.mirror_detection) {
-                (Some(url), _) => Some(url.clone()),
-                (None, Some(detection)) => mirror::detect(detection, &self.settings.proxies).await,
-                (None, None) => None,
-            }
-        };
-        self.mirror.get_or_init(|| find).await.as_deref()
-    }
-}
-
-/// The marker of a freshly installed environment, and the folder of its packages.
-fn describe(environment: &Path) -> Result<(Marker, PathBuf), EnvironmentError> {
-    let broken =
-        |what: &str| EnvironmentError::new(Cause::Crashed, format!("uv has made an unusable environment: {what}"));
-    let packages = site_packages(environment).ok_or_else(|| broken("it has no site-packages"))?;
-    let python = environment.join("bin/python");
-    let version = store::ask_version(&python).ok_or_else(|| broken("its python does not run"))?;
-    let interpreter =
-        Interpreter::of(&python, version).context(|| "failed to find the environment's interpreter".into())?;
-    let distributions = distributions(&packages);
-    let marker = Marker {
-        timestamp: store::unix_now(),
-        environment: environment_id(&distributions, &interpreter),
-        interpreter,
-        packages: versions(&distributions),
-    };
-    Ok((marker, packages))
 }
 
 /// Runs what blocks on a thread for that. A panic there is a failure of this one attempt.

@@ -1,6 +1,7 @@
 //! One attempt to build an environment with uv.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
@@ -104,7 +105,7 @@ impl Builder<'_, '_> {
             }
             Form::Project { frozen, package } => {
                 let extra: Vec<_> = extra.into_iter().filter(|argument| !frozen || argument != "--frozen").collect();
-                if frozen && self.has_own_index(&extra) {
+                if frozen && (self.mirror.is_some() || names_index(self.bench.variables, &extra)) {
                     self.prefill(environment, staging, &extra).await?;
                 }
                 let mut command = self.install_command(environment);
@@ -168,19 +169,17 @@ impl Builder<'_, '_> {
     fn mirror_args(&self) -> impl Iterator<Item = &str> {
         self.mirror.into_iter().flat_map(|mirror| ["-i", mirror])
     }
+}
 
-    fn has_own_index(&self, extra: &[String]) -> bool {
-        let flag = |argument: &String| {
-            INDEX_FLAGS
-                .iter()
-                .any(|flag| argument.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
-        };
-        self.mirror.is_some()
-            || INDEX_VARIABLES
-                .iter()
-                .any(|name| self.bench.variables.get(OsStr::new(name)).is_some_and(|value| !value.is_empty()))
-            || extra.iter().any(flag)
-    }
+/// Whether variables or arguments for uv say where packages come from.
+pub(crate) fn names_index(variables: &BTreeMap<OsString, OsString>, arguments: &[String]) -> bool {
+    let is_flag = |argument: &String| {
+        INDEX_FLAGS
+            .iter()
+            .any(|flag| argument.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
+    };
+    INDEX_VARIABLES.iter().any(|name| variables.get(OsStr::new(name)).is_some_and(|value| !value.is_empty()))
+        || arguments.iter().any(is_flag)
 }
 
 /// Whether the environment may be moved.

@@ -1,15 +1,15 @@
 //! Deletes what no plugin needs any more.
 
 use std::collections::HashSet;
-use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::bytecode::BytecodeStore;
 use super::error::{Context as _, EnvironmentError};
+use super::locks::{self, Holder};
 use super::staging::StagingArea;
-use super::store::{EnvironmentStore, is_id};
+use super::store::{EnvironmentStore, LOGS, is_id};
 
 /// What a round of collection has deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,16 +27,15 @@ pub(crate) fn collect(
     working_path: &Path,
     store: &EnvironmentStore,
     in_use: &HashSet<PathBuf>,
+    logs_in_use: &HashSet<PathBuf>,
     grace: Duration,
 ) -> Result<Collected, EnvironmentError> {
     let staging = StagingArea::new(working_path);
     let mut collected = Collected { leftovers: staging.sweep().context(fail)?, ..Collected::default() };
     let lock = store.collector_lock().context(fail)?;
-    match lock.try_lock() {
-        Ok(()) => {}
+    if locks::try_exclusive(&lock).context(fail)? == Holder::Another {
         // Links are being made, here or on another node; the next round comes.
-        Err(TryLockError::WouldBlock) => return Ok(collected),
-        Err(TryLockError::Error(error)) => return Err(EnvironmentError::io(fail(), &error)),
+        return Ok(collected);
     }
     let mut linked = HashSet::new();
     for directory in working_dirs(working_path).context(fail)? {
@@ -55,6 +54,11 @@ pub(crate) fn collect(
         if !linked.contains(&id) && is_old {
             staging.discard(&environment).context(fail)?;
             collected.environments.push(id);
+        }
+    }
+    for log in logs(store.root()).context(fail)? {
+        if !logs_in_use.contains(&log) && unused_for(&log, &log) >= grace {
+            std::fs::remove_file(log).context(fail)?;
         }
     }
     BytecodeStore::new(store.root()).collect(grace).context(fail)?;
@@ -101,6 +105,14 @@ fn is_hidden(folder: &Path) -> bool {
 fn environments(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let named = |folder: PathBuf| Some((folder.file_name()?.to_str()?.to_owned(), folder));
     Ok(folders(root)?.into_iter().filter_map(named).filter(|(name, _)| is_id(name)).collect())
+}
+
+fn logs(root: &Path) -> io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(root.join(LOGS)) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The folders in a folder, links to folders left out.

@@ -18,12 +18,6 @@ pub(crate) struct Distribution {
     pub(crate) record: Vec<String>,
 }
 
-impl Distribution {
-    pub(crate) fn is_sdk(&self) -> bool {
-        self.name.eq_ignore_ascii_case("dify_plugin")
-    }
-}
-
 /// The folder of an environment in which packages are.
 pub(crate) fn site_packages(environment: &Path) -> Option<PathBuf> {
     let versions = std::fs::read_dir(environment.join("lib")).ok()?;
@@ -36,6 +30,14 @@ pub(crate) fn distributions(site_packages: &Path) -> Vec<Distribution> {
     let mut distributions: Vec<_> = entries.filter_map(|entry| distribution(&entry.path())).collect();
     distributions.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     distributions
+}
+
+/// The plugin SDK, if it is installed.
+pub(crate) fn sdk(site_packages: &Path) -> Option<Distribution> {
+    let is_sdk = |name: &str| name.to_ascii_lowercase().starts_with("dify_plugin-") && name.ends_with(".dist-info");
+    let mut entries = std::fs::read_dir(site_packages).ok()?.flatten();
+    let entry = entries.find(|entry| entry.file_name().to_str().is_some_and(is_sdk))?;
+    distribution(&entry.path())
 }
 
 fn distribution(path: &Path) -> Option<Distribution> {
@@ -126,7 +128,8 @@ mod tests {
         std::fs::create_dir_all(packages.join("six")).unwrap();
         assert_eq!(site_packages(dir.path()).as_ref(), Some(&packages));
         let found = distributions(&packages);
-        assert!(found[0].is_sdk() && found[0].record.len() == 2 && found.len() == 1);
+        assert!(found[0].record.len() == 2 && found.len() == 1);
+        assert_eq!(sdk(&packages).as_ref(), Some(&found[0]));
         assert_eq!(versions(&found), BTreeMap::from([("dify-plugin".into(), "0.1.0".into())]));
         assert_eq!(site_packages(&packages), None);
     }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::installed::{Distribution, distributions, site_packages};
+use super::installed::{Distribution, sdk, site_packages};
 use super::store::write_atomically;
 
 /// Changes whenever the patches do, so that environments with other ones are not taken for equal.
@@ -65,7 +65,7 @@ impl Version {
 /// Applies what the environment's SDK needs. Blocks. Trouble is logged and never fatal.
 pub(crate) fn apply(environment: &Path) {
     let Some(site_packages) = site_packages(environment) else { return };
-    let Some(sdk) = distributions(&site_packages).into_iter().find(Distribution::is_sdk) else { return };
+    let Some(sdk) = sdk(&site_packages) else { return };
     let Some(version) = Version::parse(&sdk.version) else { return };
     for patch in PATCHES.iter().filter(|patch| version < patch.gone_in) {
         let path = site_packages.join(patch.file);

@@ -3,13 +3,18 @@
 //! Each lies in `.staging` of the working path, hence on the same file system as what it becomes, beside a lock file that
 //! is held as long as somebody works on it. What nobody holds is left over from a crash.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use super::locks::{self, Holder};
 
 /// A lock file without a folder may belong to somebody who is about to make the folder.
 const YOUNG: Duration = Duration::from_mins(1);
+
+/// Where files cannot be locked, nobody works so long in a folder.
+const OLD: Duration = Duration::from_hours(24);
 
 /// The folder of staging folders.
 #[derive(Clone, Debug)]
@@ -28,7 +33,7 @@ impl StagingArea {
         std::fs::create_dir_all(&self.root)?;
         let lock_path = self.root.join(format!("{name}.lock"));
         let lock = File::create_new(&lock_path)?;
-        lock.lock()?;
+        locks::try_exclusive(&lock)?;
         let staging = Staging { path: self.root.join(name), lock_path, lock: Some(lock) };
         std::fs::create_dir(&staging.path)?;
         Ok(staging)
@@ -71,14 +76,14 @@ fn sweep_one(lock_path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(false),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
     let folder = lock_path.with_extension("");
-    let age = |time: SystemTime| time.elapsed().unwrap_or_default();
-    if !folder.exists() && lock.metadata()?.modified().is_ok_and(|time| age(time) < YOUNG) {
+    let needed_age = match locks::try_exclusive(&lock)? {
+        Holder::Another => return Ok(false),
+        Holder::Me if folder.exists() => Duration::ZERO,
+        Holder::Me => YOUNG,
+        Holder::Unknown => OLD,
+    };
+    if lock.metadata()?.modified()?.elapsed().unwrap_or_default() < needed_age {
         return Ok(false);
     }
     remove(&folder)?;

@@ -11,19 +11,26 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{Cause, Context as _, EnvironmentError};
+use super::locks;
 use super::staging::StagingArea;
 
 /// Where environments are, below the working path.
 pub(crate) const ENVIRONMENTS: &str = ".environments";
+/// Where the output of tools is kept, below the environments.
+pub(crate) const LOGS: &str = ".logs";
 /// The marker of a valid environment (lifecycle-and-storage 1.2).
 const MARKER: &str = "dify/plugin.json";
+
+/// How long an interpreter may take to say its version.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// Finds, keeps and links environments. All operations block.
 #[derive(Clone, Debug)]
@@ -53,7 +60,7 @@ pub(crate) struct Interpreter {
     pub(crate) version: String,
     pub(crate) length: u64,
     /// Unix nanoseconds.
-    pub(crate) modified: u128,
+    pub(crate) modified: u64,
 }
 
 impl Interpreter {
@@ -62,6 +69,7 @@ impl Interpreter {
         let path = python.canonicalize()?;
         let file = path.metadata()?;
         let modified = file.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let modified = u64::try_from(modified).unwrap_or(u64::MAX);
         Ok(Self { path, version, length: file.len(), modified })
     }
 
@@ -193,7 +201,7 @@ impl EnvironmentStore {
     pub(crate) fn link(&self, working_dir: &Path, id: &str) -> Result<bool, EnvironmentError> {
         let fail = || "failed to link the environment into the plugin's working directory".to_owned();
         let lock = self.collector_lock().context(fail)?;
-        lock.lock_shared().context(fail)?;
+        locks::shared(&lock).context(fail)?;
         let environment = self.directory(id);
         let marker = Self::marker_path(&environment);
         match File::options().write(true).open(&marker).and_then(|marker| marker.set_modified(SystemTime::now())) {
@@ -279,12 +287,32 @@ pub(crate) fn write_marker(environment: &Path, marker: &Marker) -> Result<(), En
     write_atomically(&EnvironmentStore::marker_path(environment), &text).context(fail)
 }
 
-/// The version that an interpreter gives as its own.
+/// The version that an interpreter gives as its own. Blocks, for a bounded time.
 pub(crate) fn ask_version(python: &Path) -> Option<String> {
     let script = "import sys; print('%d.%d.%d' % sys.version_info[:3])";
-    let output = std::process::Command::new(python).args(["-I", "-S", "-c", script]).env_clear().output().ok()?;
-    let version = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !version.is_empty()).then_some(version)
+    let mut command = std::process::Command::new(python);
+    command
+        .args(["-I", "-S", "-c", script])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().ok()?;
+    let until = Instant::now() + ANSWER;
+    let status = loop {
+        match child.try_wait().ok()? {
+            Some(status) => break status,
+            None if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            None => {
+                let _killed = child.kill().and_then(|()| child.wait());
+                return None;
+            }
+        }
+    };
+    let mut version = String::new();
+    child.stdout.take()?.take(64).read_to_string(&mut version).ok()?;
+    let version = version.trim();
+    (status.success() && !version.is_empty()).then(|| version.to_owned())
 }
 
 /// Writes a file so that it is there as a whole or not at all, in a folder that is made if need be.

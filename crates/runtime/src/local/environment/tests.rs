@@ -1,10 +1,16 @@
 //! Preparation with a uv and a Python that are shell scripts, so that they can be made to fail in every way.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plugin_package::{Limits, Package};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::super::testing::plugin;
 use super::*;

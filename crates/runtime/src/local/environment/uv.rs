@@ -230,7 +230,7 @@ async fn on_path(environment: &BTreeMap<OsString, OsString>) -> Option<PathBuf> 
     None
 }
 
-async fn is_executable(path: &Path) -> bool {
+pub(crate) async fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     tokio::fs::metadata(path).await.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

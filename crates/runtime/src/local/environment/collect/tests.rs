@@ -42,10 +42,14 @@ impl Place {
 
     fn collect(&self, in_use: &[&str], grace: Duration) -> Collected {
         let in_use = in_use.iter().map(|name| self.dir.path().join(name)).collect();
-        let mut collected = collect(self.dir.path(), &self.store, &in_use, grace).unwrap();
+        let mut collected = collect(self.dir.path(), &self.store, &in_use, &[self.log("kept")].into(), grace).unwrap();
         collected.working_dirs.sort();
         collected.environments.sort();
         collected
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.store.root().join(LOGS).join(name)
     }
 
     fn there(&self) -> (Vec<bool>, Vec<bool>) {
@@ -72,6 +76,20 @@ fn what_no_plugin_needs_goes() {
     let remembered = std::fs::read_dir(place.store.root().join(".inputs")).unwrap().count();
     assert_eq!(remembered, 1);
     assert_eq!(place.collect(&[IN_USE], GRACE), Collected::default(), "and nothing is left to do");
+}
+
+#[test]
+fn logs_of_plugins_that_are_gone_go() {
+    let place = Place::new(&[]);
+    std::fs::create_dir_all(place.store.root().join(LOGS)).unwrap();
+    for name in ["kept", "young", "old"] {
+        std::fs::write(place.log(name), "").unwrap();
+    }
+    for name in ["kept", "old"] {
+        age(&place.log(name));
+    }
+    place.collect(&[], GRACE);
+    assert!(place.log("kept").exists() && place.log("young").exists() && !place.log("old").exists());
 }
 
 #[test]

@@ -199,10 +199,10 @@ print([(one.session_id, len(one.data['x'])) for one in (next(stream), next(strea
     }
     let untouched = Real::new(|settings| settings.inherited.extend([("UV_OFFLINE".into(), "1".into())]));
     let target = untouched.dir.path().join("target");
-    let uv = untouched.environments.uv().await.unwrap();
+    let uv = untouched.environments.tools.uv().await.unwrap();
     let mut command = std::process::Command::new(uv);
     command.args(["pip", "install", "--no-deps", "dify_plugin==0.1.0", "--target"]).arg(&target);
-    command.env_clear().envs(&untouched.environments.variables);
+    command.env_clear().envs(&untouched.environments.tools.variables);
     assert!(command.status().unwrap().success());
     let text = std::fs::read_to_string(target.join("dify_plugin/entities/model/llm.py")).unwrap();
     assert!(!text.contains("added by the plugin daemon"));

@@ -153,9 +153,13 @@ struct List {
 
 impl Validate for List {
     fn validate(&self, violations: &mut Violations) {
-        violations.required("page", &self.page);
-        violations.range("page_size", &self.page_size, 1..=100);
+        check_page(violations, self.page, self.page_size);
     }
+}
+
+fn check_page(violations: &mut Violations, page: u32, page_size: u32) {
+    violations.required("page", &page);
+    violations.range("page_size", &page_size, 1..=100);
 }
 
 async fn list(
@@ -169,15 +173,18 @@ async fn list(
 
 #[derive(Debug, Deserialize)]
 struct ListOfPlugin {
-    #[serde(flatten)]
-    page: List,
+    tenant_id: Uuid,
+    #[serde(default)]
+    page: u32,
+    #[serde(default)]
+    page_size: u32,
     #[serde(default)]
     plugin_id: String,
 }
 
 impl Validate for ListOfPlugin {
     fn validate(&self, violations: &mut Violations) {
-        self.page.validate(violations);
+        check_page(violations, self.page, self.page_size);
         violations.required("plugin_id", &self.plugin_id);
     }
 }
@@ -187,7 +194,7 @@ async fn list_of_plugin(
     Extension(context): Context,
     Bound(asked): Bound<ListOfPlugin>,
 ) -> Managed<Vec<Shown>> {
-    let List { tenant_id, page: number, page_size: size } = asked.page;
-    let by = actor(tenant_id, String::new(), context);
-    Ok(Success(calls.endpoints.list_of_plugin(&by, &asked.plugin_id, Page { number, size }).await?))
+    let by = actor(asked.tenant_id, String::new(), context);
+    let page = Page { number: asked.page, size: asked.page_size };
+    Ok(Success(calls.endpoints.list_of_plugin(&by, &asked.plugin_id, page).await?))
 }

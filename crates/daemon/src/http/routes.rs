@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 
 use super::auth::Key;
 use super::table::Table;
-use super::{dispatch, endpoint, health, management, metrics, pprof, webhook};
+use super::{admin, dispatch, endpoint, health, management, metrics, pprof, webhook};
 use crate::app::App;
 use crate::base::Base;
 
@@ -20,7 +20,8 @@ pub fn all(app: &App) -> Table<App> {
     let config = &app.base.config;
     let table = management::routes(always(Table::new(Arc::clone(&app.base))));
     endpoint::routes(dispatch::routes(table))
-        .when(config.plugins.endpoints_enabled, webhook::routes)
+        .when(config.plugins.endpoints_enabled && config.plugins.webhook_enabled, webhook::routes)
+        .when(config.admin.enabled, admin::routes)
         .guarded(Key::Server, |table| table.when(config.server.pprof_enabled, debug))
 }
 

@@ -31,8 +31,8 @@ group! {
     launching_concurrency: Count = "PLUGIN_LOCAL_LAUNCHING_CONCURRENT" => "2" [Late];
     /// Serves webhooks of plugins at `/e/`.
     endpoints_enabled: Bool = "PLUGIN_ENDPOINT_ENABLED" => "true";
-    /// Named in the reference's sample file only.
-    webhook_enabled: Text = "PLUGIN_WEBHOOK_ENABLED" [Unused];
+    /// The same, by the name in the reference's sample file: `false` in either turns webhooks off.
+    webhook_enabled: Bool = "PLUGIN_WEBHOOK_ENABLED" => "true";
     /// Largest package, as it is and unpacked.
     max_package_bytes: Bytes = "MAX_PLUGIN_PACKAGE_SIZE" => "52428800" [Late];
     /// Largest bundle, as it is.

@@ -9,8 +9,14 @@ use crate::{
 };
 
 mod models;
+mod notice;
 #[cfg(test)]
 mod tests;
+
+pub use notice::Notice;
+
+/// Where a package says what it is.
+const MANIFEST: &str = "manifest.yaml";
 
 /// Decodes a package: the manifest, the provider files it names, their children and models, and the defaults.
 ///
@@ -21,40 +27,14 @@ mod tests;
 ///
 /// Any file that is missing or does not have the shape of a declaration, with the file and the place in it.
 pub fn decode(files: &dyn Files) -> Result<Declaration, DecodeError> {
-    let mut decoder = Decoder { files, bytes: MOST_BYTES, nodes: MOST_NODES };
-    let mut declaration: Declaration = decoder.manifest()?;
-    let named = |paths: &Option<Vec<String>>| paths.clone().unwrap_or_default();
-    for path in named(&declaration.plugins.tools) {
-        let mut provider: Loaded<ToolProvider> = decoder.provider("tool", &path, "tools")?;
-        provider.value.tools.extend(decoder.children("tool", provider.children)?);
-        declaration.tool = Some(provider.value);
-    }
-    for path in named(&declaration.plugins.endpoints) {
-        let mut provider: Loaded<EndpointProvider> = decoder.provider("endpoint", &path, "endpoints")?;
-        provider.value.endpoints.extend(decoder.children("endpoint", provider.children)?);
-        declaration.endpoint = Some(provider.value);
-    }
-    for path in named(&declaration.plugins.models) {
-        declaration.model = Some(models::provider(&mut decoder, &path)?);
-    }
-    for path in named(&declaration.plugins.agent_strategies) {
-        let mut provider: Loaded<AgentStrategyProvider> = decoder.provider("agent strategy", &path, "strategies")?;
-        provider.value.strategies.extend(decoder.children("agent strategy", provider.children)?);
-        declaration.agent_strategy = Some(provider.value);
-    }
-    for path in named(&declaration.plugins.datasources) {
-        let mut provider: Loaded<DatasourceProvider> = decoder.provider("datasource", &path, "datasources")?;
-        provider.value.datasources.extend(decoder.children("datasource", provider.children)?);
-        declaration.datasource = Some(provider.value);
-    }
-    for path in named(&declaration.plugins.triggers) {
-        let mut provider: Loaded<TriggerProvider> = decoder.provider("trigger", &path, "events")?;
-        provider.value.events.extend(decoder.children("event", provider.children)?);
-        declaration.trigger = Some(provider.value);
-    }
-    declaration.verified = false;
-    declaration.fill_defaults();
-    Ok(declaration)
+    Decoder::new(files, None).package()
+}
+
+/// Decodes a package like [`decode`], and also tells what in its files will likely not do what its author means.
+pub fn decode_with_notices(files: &dyn Files) -> Result<(Declaration, Vec<Notice>), DecodeError> {
+    let mut notices = Vec::new();
+    let declaration = Decoder::new(files, Some(&mut notices)).package()?;
+    Ok((declaration, notices))
 }
 
 /// Text and nodes that one package may have in all the files that are decoded, far beyond any real plugin: what a
@@ -71,6 +51,7 @@ struct Decoder<'f> {
     /// What may still be read.
     bytes: usize,
     nodes: usize,
+    notices: Option<&'f mut Vec<Notice>>,
 }
 
 /// A provider and the files of its children.
@@ -79,18 +60,78 @@ struct Loaded<T> {
     children: Vec<String>,
 }
 
-impl Decoder<'_> {
-    fn manifest(&mut self) -> Result<Declaration, DecodeError> {
-        self.file("manifest.yaml", None, None, read_root)
+impl<'f> Decoder<'f> {
+    fn new(files: &'f dyn Files, notices: Option<&'f mut Vec<Notice>>) -> Self {
+        Self { files, bytes: MOST_BYTES, nodes: MOST_NODES, notices }
+    }
+
+    fn package(mut self) -> Result<Declaration, DecodeError> {
+        let mut declaration: Declaration = self.file(MANIFEST, None, None, read_root)?;
+        for path in self.paths("tools", declaration.plugins.tools.as_ref()) {
+            let mut provider: Loaded<ToolProvider> = self.provider("tool", &path, "tools")?;
+            provider.value.tools.extend(self.children("tool", provider.children)?);
+            declaration.tool = Some(provider.value);
+        }
+        for path in self.paths("endpoints", declaration.plugins.endpoints.as_ref()) {
+            let mut provider: Loaded<EndpointProvider> = self.provider("endpoint", &path, "endpoints")?;
+            provider.value.endpoints.extend(self.children("endpoint", provider.children)?);
+            declaration.endpoint = Some(provider.value);
+        }
+        for path in self.paths("models", declaration.plugins.models.as_ref()) {
+            declaration.model = Some(models::provider(&mut self, &path)?);
+        }
+        for path in self.paths("agent_strategies", declaration.plugins.agent_strategies.as_ref()) {
+            let mut provider: Loaded<AgentStrategyProvider> = self.provider("agent strategy", &path, "strategies")?;
+            provider.value.strategies.extend(self.children("agent strategy", provider.children)?);
+            declaration.agent_strategy = Some(provider.value);
+        }
+        for path in self.paths("datasources", declaration.plugins.datasources.as_ref()) {
+            let mut provider: Loaded<DatasourceProvider> = self.provider("datasource", &path, "datasources")?;
+            provider.value.datasources.extend(self.children("datasource", provider.children)?);
+            declaration.datasource = Some(provider.value);
+        }
+        for path in self.paths("triggers", declaration.plugins.triggers.as_ref()) {
+            let mut provider: Loaded<TriggerProvider> = self.provider("trigger", &path, "events")?;
+            provider.value.events.extend(self.children("event", provider.children)?);
+            declaration.trigger = Some(provider.value);
+        }
+        declaration.verified = false;
+        declaration.fill_defaults();
+        Ok(declaration)
+    }
+
+    /// The provider files of one kind.
+    fn paths(&mut self, kind: &str, paths: Option<&Vec<String>>) -> Vec<String> {
+        let paths = paths.cloned().unwrap_or_default();
+        if let [_, .., last] = &*paths {
+            self.notice(MANIFEST, None, "several_providers", || {
+                format!("`plugins.{kind}` names {} providers; only the last one, {last}, counts", paths.len())
+            });
+        }
+        paths
+    }
+
+    /// Takes note of something, if anyone wants to know.
+    fn notice(&mut self, file: &str, mark: Option<Mark>, code: &'static str, message: impl FnOnce() -> String) {
+        if let Some(notices) = &mut self.notices {
+            notices.push(Notice { file: file.to_owned(), mark, code, message: message() });
+        }
     }
 
     /// Reads a provider file and the paths of its children, those items of the list under `key` that are plain text.
     fn provider<T: Read>(&mut self, kind: &str, path: &str, key: &'static str) -> Result<Loaded<T>, DecodeError> {
         let reading = format!("failed to read {kind} file: {path}");
         let decoding = format!("failed to unmarshal plugin file: {path}");
-        self.file(path, Some(reading), Some(decoding), |tree| {
-            Ok(Loaded { value: read_root(tree)?, children: child_paths(tree, key)? })
-        })
+        let (loaded, ignored) = self.file(path, Some(reading), Some(decoding), |tree| {
+            let (children, ignored) = child_paths(tree, key)?;
+            Ok((Loaded { value: read_root(tree)?, children }, ignored))
+        })?;
+        for mark in ignored {
+            self.notice(path, Some(mark), "ignored_child", || {
+                format!("this item of `{key}` is neither a path nor a mapping, and is ignored")
+            });
+        }
+        Ok(loaded)
     }
 
     fn children<T: Read>(&mut self, kind: &str, paths: Vec<String>) -> Result<Vec<T>, DecodeError> {
@@ -112,6 +153,9 @@ impl Decoder<'_> {
         decode: impl FnOnce(&Tree<'_>) -> Result<T, yaml::Error>,
     ) -> Result<T, DecodeError> {
         let error = |cause: Cause, context| DecodeError { file: path.to_owned(), cause, context };
+        if !is_clean(path) {
+            return Err(error(Cause::Path { path: path.to_owned() }, reading));
+        }
         let bytes = match self.files.read(path) {
             Ok(bytes) => bytes,
             Err(cause) => return Err(error(cause.into(), reading)),
@@ -120,8 +164,12 @@ impl Decoder<'_> {
             return Err(error(Cause::TooMuch { what: "bytes of YAML", most: MOST_BYTES }, reading));
         };
         self.bytes = rest;
+        let notices = &mut self.notices;
         let decoded = yaml::text(&bytes).and_then(|text| {
             let tree = yaml::parse_with(&text, FILE_LIMITS)?;
+            if let Some(notices) = notices {
+                notice::dialect(path, &tree, notices);
+            }
             Ok((tree.len(), decode(&tree)?))
         });
         let (nodes, value) = match decoded {
@@ -136,20 +184,33 @@ impl Decoder<'_> {
     }
 }
 
+/// Whether a path can name a file of an archive: relative, without empty, `.` and `..` parts.
+fn is_clean(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
 fn read_root<T: Read>(tree: &Tree<'_>) -> Result<T, yaml::Error> {
     yaml::read_tree(tree)
 }
 
-/// The items of a provider's list that are text: paths of files, in the order of the list.
-fn child_paths(tree: &Tree<'_>, key: &str) -> Result<Vec<String>, yaml::Error> {
+/// The items of a provider's list that are text, paths of files in the order of the list, and the places of those that
+/// are neither text nor mappings.
+fn child_paths(tree: &Tree<'_>, key: &str) -> Result<(Vec<String>, Vec<Mark>), yaml::Error> {
     let mut reader = Reader::new(tree);
     let list = tree.root().filter(|root| matches!(root.kind(), Kind::Mapping)).and_then(|root| {
         let mapping = reader.mapping(root)?;
         mapping.get(key).filter(|node| matches!(node.kind(), Kind::Sequence))
     });
     reader.finish()?;
-    let items = list.into_iter().flat_map(Node::children);
-    Ok(items.filter_map(Node::scalar).map(|scalar| scalar.text.clone().into_owned()).collect())
+    let (mut paths, mut ignored) = (Vec::new(), Vec::new());
+    for item in list.into_iter().flat_map(Node::children) {
+        match item.kind() {
+            Kind::Scalar(scalar) => paths.push(scalar.text.clone().into_owned()),
+            Kind::Mapping => {}
+            Kind::Sequence | Kind::Alias => ignored.push(item.mark()),
+        }
+    }
+    Ok((paths, ignored))
 }
 
 /// Why a package has no declaration.
@@ -169,6 +230,8 @@ enum Cause {
     File(#[from] FileError),
     #[error(transparent)]
     Yaml(#[from] yaml::Error),
+    #[error("open {path}: invalid argument: write paths relative to the plugin's folder, such as provider/search.yaml")]
+    Path { path: String },
     #[error("syntax error in pattern `{pattern}`")]
     Pattern { pattern: String },
     #[error("the package has more than {most} {what}")]
@@ -185,7 +248,7 @@ impl DecodeError {
     pub fn mark(&self) -> Option<Mark> {
         match &self.cause {
             Cause::Yaml(error) => error.mark(),
-            Cause::File(_) | Cause::Pattern { .. } | Cause::TooMuch { .. } => None,
+            Cause::File(_) | Cause::Path { .. } | Cause::Pattern { .. } | Cause::TooMuch { .. } => None,
         }
     }
 
@@ -201,6 +264,7 @@ impl DecodeError {
                 yaml::ErrorKind::Typing => "yaml_type",
                 yaml::ErrorKind::Value => "yaml_value",
             },
+            Cause::Path { .. } => "bad_path",
             Cause::Pattern { .. } => "bad_pattern",
             Cause::TooMuch { .. } => "too_large",
         }

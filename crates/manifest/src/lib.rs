@@ -18,7 +18,7 @@ mod timestamp;
 pub mod yaml;
 
 pub use declaration::{Category, Declaration, I18n, InvalidManifest, ProviderConfig};
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, Notice, decode, decode_with_notices};
 pub use files::{FileError, Files};
 pub use icons::{Icon, RemapError};
 pub use identifier::{InvalidIdentifier, PluginId, UniqueIdentifier};

@@ -17,8 +17,9 @@ const TYPES: [(&str, &str); 6] = [
     ("moderation", "moderation"),
 ];
 
-/// Patterns that one provider may have.
-const MOST_PATTERNS: usize = 1000;
+/// Patterns that one provider may have, and how long each may be.
+const MOST_PATTERNS: usize = 200;
+const LONGEST_PATTERN: usize = 256;
 
 /// What `models` says of files.
 #[derive(Debug, Default)]
@@ -43,6 +44,7 @@ pub(super) fn provider(decoder: &mut Decoder<'_>, path: &str) -> Result<ModelPro
     if !files.patterns.is_empty() {
         provider.models.extend(matching(decoder, path, &files.patterns)?);
     }
+    notice_positions(decoder, path, &mut provider);
     Ok(provider)
 }
 
@@ -92,6 +94,24 @@ fn position_of(position: &mut ModelPosition, kind: usize) -> &mut Option<Vec<Str
     }
 }
 
+/// Tells of names in position files that no model bears.
+fn notice_positions(decoder: &mut Decoder<'_>, path: &str, provider: &mut ModelProvider) {
+    let ModelProvider { position: Some(position), models, .. } = provider else { return };
+    for (kind, (key, _)) in TYPES.iter().enumerate() {
+        let unknown: Vec<&str> = position_of(position, kind)
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .filter(|name| !models.iter().any(|model| model.model == *name))
+            .collect();
+        if !unknown.is_empty() {
+            decoder.notice(path, None, "unknown_position", || {
+                format!("the {key} positions name models that do not exist: {}", unknown.join(", "))
+            });
+        }
+    }
+}
+
 fn position_file(decoder: &mut Decoder<'_>, kind: usize, path: &str) -> Result<Vec<String>, DecodeError> {
     let name = TYPES.get(kind).map_or("", |(_, name)| name);
     let reading = format!("failed to read {name} position file: {path}");
@@ -107,19 +127,34 @@ fn matching(decoder: &mut Decoder<'_>, provider: &str, patterns: &[String]) -> R
     }
     let mut compiled = Vec::new();
     for pattern in patterns {
+        if pattern.len() > LONGEST_PATTERN {
+            return Err(error(Cause::TooMuch { what: "bytes in a pattern for models", most: LONGEST_PATTERN }));
+        }
         let bad = || error(Cause::Pattern { pattern: pattern.clone() });
         compiled.push(Pattern::new(pattern).map_err(|_| bad())?);
     }
     let mut models = Vec::new();
+    let mut used = vec![false; compiled.len()];
     for path in decoder.files.walk().map_err(|cause| error(cause.into()))? {
         if path.ends_with("_position.yaml") {
             continue;
         }
-        for _ in compiled.iter().filter(|pattern| pattern.matches(&path)) {
+        let mut count = 0;
+        for (_, used) in compiled.iter().zip(&mut used).filter(|(pattern, _)| pattern.matches(&path)) {
             let reading = format!("failed to read model file: {path}");
             let decoding = format!("failed to unmarshal model file: {path}");
             models.push(decoder.file(&path, Some(reading), Some(decoding), read_root)?);
+            *used = true;
+            count += 1;
         }
+        if count > 1 {
+            decoder.notice(&path, None, "repeated_model", || {
+                format!("{count} patterns of {provider} match this file: its model is listed {count} times")
+            });
+        }
+    }
+    for (pattern, _) in patterns.iter().zip(used).filter(|(_, used)| !used) {
+        decoder.notice(provider, None, "useless_pattern", || format!("no file matches the pattern `{pattern}`"));
     }
     Ok(models)
 }

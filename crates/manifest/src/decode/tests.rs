@@ -114,7 +114,12 @@ fn models_that_fail() {
         "file_missing",
         "open o.yaml: file does not exist\nfailed to read llm position file: o.yaml",
     );
-    check(&provider("{position: }"), "file_missing", "open : file does not exist\nfailed to read llm position file: ");
+    check(
+        &provider("{position: }"),
+        "bad_path",
+        "open : invalid argument: write paths relative to the plugin's folder, such as provider/search.yaml\n\
+         failed to read llm position file: ",
+    );
     check(
         &provider("{position: o.yaml}").with("o.yaml", "{}"),
         "yaml_type",
@@ -181,11 +186,41 @@ fn huge_lists_of_small_things_are_refused() {
 }
 
 #[test]
+fn paths_that_no_archive_has() {
+    for path in ["./p.yaml", "/p.yaml", "a/../p.yaml", "../p.yaml", "a//p.yaml", "p.yaml/"] {
+        let error = decode(&plugin(&format!("{{tools: ['{path}']}}")).with("p.yaml", "{}")).unwrap_err();
+        assert_eq!(error.code(), "bad_path");
+        assert!(error.to_string().starts_with(&format!("open {path}: invalid argument")), "{error}");
+    }
+}
+
+#[test]
+fn notices() {
+    let files = plugin("{tools: [p.yaml, q.yaml], models: [m.yaml]}")
+        .with("p.yaml", "")
+        .with("q.yaml", "tools:\n- &a {identity: {name: no}}\n- *a\n")
+        .with("m.yaml", "models: {llm: {position: o.yaml, predefined: ['m/*', 'm/a*', 'n/*']}}")
+        .with("m/a.yaml", "model: a")
+        .with("o.yaml", "[a, b, c]");
+    let (declaration, notices) = decode_with_notices(&files).unwrap();
+    assert_eq!(declaration, decode(&files).unwrap());
+    let notices: Vec<String> = notices.iter().map(|notice| format!("{} {notice}", notice.code)).collect();
+    insta::assert_snapshot!(notices.join("\n"), @r"
+    several_providers manifest.yaml: `plugins.tools` names 2 providers; only the last one, q.yaml, counts
+    yaml_dialect q.yaml:2:24: `no` is a text (or, where one is expected, a boolean) to Dify but always a boolean to the plugin: put it in quotes
+    ignored_child q.yaml:3:3: this item of `tools` is neither a path nor a mapping, and is ignored
+    repeated_model m/a.yaml: 2 patterns of m.yaml match this file: its model is listed 2 times
+    useless_pattern m.yaml: no file matches the pattern `n/*`
+    unknown_position m.yaml: the llm positions name models that do not exist: b, c
+    ");
+}
+
+#[test]
 fn patterns_are_counted() {
     let mut patterns = String::new();
-    for number in 0..1001 {
+    for number in 0..201 {
         write!(patterns, "m{number}, ").unwrap();
     }
     let files = plugin("{models: [p.yaml]}").with("p.yaml", format!("models: {{llm: {{predefined: [{patterns}]}}}}"));
-    check(&files, "too_large", "the package has more than 1000 patterns for models");
+    check(&files, "too_large", "the package has more than 200 patterns for models");
 }

@@ -121,6 +121,14 @@ impl<'a> Tree<'a> {
         (!self.entries.is_empty()).then_some(Node { tree: self, index: 0 })
     }
 
+    /// All scalars, keys included, in the order of the document.
+    pub fn scalars(&self) -> impl Iterator<Item = (&Scalar<'a>, Mark)> {
+        self.entries.iter().filter_map(|entry| match &entry.data {
+            Data::Scalar(scalar) => Some((scalar, entry.mark)),
+            Data::Sequence | Data::Mapping | Data::Alias(_) => None,
+        })
+    }
+
     /// The number of nodes.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -15,11 +15,17 @@ pub fn is_needed() -> bool {
     std::process::id() == 1
 }
 
+/// Takes every signal from now on. A process inherits what its parent blocks, and [`run`] blocks everything; signals that
+/// were sent meanwhile arrive now.
+pub fn unblock_signals() -> io::Result<()> {
+    Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
 /// Runs this program again as a child, with the same arguments, until it ends. Returns its exit status.
 ///
 /// Must be called while the process has one thread.
 pub fn run() -> io::Result<ExitCode> {
-    // blocked signals wait until they are asked for; the child starts with none blocked
+    // blocked signals wait until they are asked for; the child unblocks them
     let signals = SigSet::all();
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals), None)?;
     let child = Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).spawn()?;

@@ -13,6 +13,7 @@ pub mod table;
 pub mod upload;
 pub mod webhook;
 
+mod admin;
 mod health;
 mod management;
 mod metrics;

@@ -104,7 +104,7 @@ impl Installer {
             return already(&row.plugin_unique_identifier, identifier).map(|()| DONE);
         }
         let declared = self.declared(identifier).await?;
-        self.bring_up(identifier, progress, cancel, deadline).await?;
+        self.bring_up(identifier, &declared, progress, cancel, deadline).await?;
         if cancel.is_cancelled() {
             return Err(JobError::Cancelled);
         }
@@ -142,7 +142,7 @@ impl Installer {
             return Ok(DONE); // by the attempt before, or by somebody else
         }
         let declared = self.declared(identifier).await?;
-        self.bring_up(identifier, progress, cancel, deadline).await?;
+        self.bring_up(identifier, &declared, progress, cancel, deadline).await?;
         if cancel.is_cancelled() {
             return Err(JobError::Cancelled);
         }
@@ -170,6 +170,7 @@ impl Installer {
     async fn bring_up(
         &self,
         identifier: &UniqueIdentifier,
+        declared: &Declared,
         progress: &Arc<Progress>,
         cancel: &CancellationToken,
         deadline: Instant,
@@ -177,7 +178,7 @@ impl Installer {
         self.take_into_use(identifier).await?;
         let progress = Arc::clone(progress);
         let progress: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |message| progress.say(message));
-        let attempt = Attempt { identifier, progress, cancel, deadline };
+        let attempt = Attempt { identifier, manifest: &declared.manifest, progress, cancel, deadline };
         Ok(self.platform.ensure(attempt).await?)
     }
 

@@ -10,15 +10,18 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use moka::future::Cache;
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_runtime::local::environment::{Cause, Environments, Progress, Step};
+use plugin_runtime::local::environment::{Cause, Environments, Progress, Silent, Step};
 use plugin_runtime::local::{LocalRuntime, PluginLog, PluginStatus, StartError, State};
 use plugin_store::RuntimeType;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use super::platform::{Attempt, EnsureError, Platform};
 use crate::lifecycle::{Lifecycle, OnEnd};
 use crate::packages::Packages;
 
+/// The language of plugins (lifecycle-and-storage 1.3).
+const LANGUAGE: &str = "python";
 /// How often a client is told that a plugin is still coming up.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often files that no plugin needs are looked for.
@@ -65,6 +68,16 @@ impl LocalPlatform {
         let mut plugins = self.runtime.status_all();
         plugins.sort_unstable_by(|a, b| a.plugin.cmp(&b.plugin));
         plugins
+    }
+
+    /// One of them.
+    pub fn status_of(&self, identifier: &UniqueIdentifier) -> Option<PluginStatus> {
+        self.runtime.status(identifier)
+    }
+
+    /// Brings an installed plugin up now, whatever failed before.
+    pub async fn retry(&self, identifier: &UniqueIdentifier) -> Result<(), StartError> {
+        self.runtime.ensure(identifier, Arc::new(Silent), &CancellationToken::new()).await
     }
 
     /// What a plugin has said beside its answers, also for a while after it is gone.
@@ -120,7 +133,11 @@ impl Platform for LocalPlatform {
     }
 
     async fn ensure(&self, attempt: Attempt<'_>) -> Result<(), EnsureError> {
-        let Attempt { identifier, progress, cancel, .. } = attempt;
+        let Attempt { identifier, manifest, progress, cancel, .. } = attempt;
+        let language = manifest.meta.runner.language.as_str();
+        if language != LANGUAGE {
+            return Err(EnsureError::Failed(format!("unsupported language: {language}")));
+        }
         let listener: Arc<dyn Progress> = Arc::new(Listener(Arc::clone(&progress)));
         let ensured = self.runtime.ensure(identifier, listener, cancel);
         tokio::pin!(ensured);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use plugin_manifest::Declaration;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_store::RuntimeType;
 use tokio::time::Instant;
@@ -12,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 /// One attempt to make a version ready to be called.
 pub struct Attempt<'a> {
     pub identifier: &'a UniqueIdentifier,
+    /// What the plugin declares.
+    pub manifest: &'a Declaration,
     /// Hears what is being done, in a few words; must not block.
     pub progress: Arc<dyn Fn(&str) + Send + Sync>,
     /// Ends the attempt and every process it started. Other attempts at the same version go on.

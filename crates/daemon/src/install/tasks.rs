@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_store::{InstallTask, Page};
+use plugin_store::{InstallTask, Page, TaskStatus};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -66,6 +66,16 @@ impl Installer {
             self.running.cancel(id, Some(identifier.as_str()));
         }
         Ok(())
+    }
+
+    /// Ends the work on a plugin of a task, on whatever node: its item fails at once, and whoever is at work notices. False
+    /// if there is no such work.
+    pub async fn cancel(&self, task: Uuid, identifier: &UniqueIdentifier) -> Result<bool, InstallError> {
+        const MESSAGE: &str = "cancelled by an operator";
+        let uid = identifier.as_str();
+        let is_cancelled = self.database.tasks.update_item(task, uid, TaskStatus::Failed, MESSAGE).await?;
+        self.running.cancel(task, Some(uid));
+        Ok(is_cancelled)
     }
 
     /// The jobs that this node works on, oldest first.

@@ -1,0 +1,40 @@
+//! The administrators' routes (http-api 9): those of the contract for a serverless platform, and the operator's own ones,
+//! which show and steer what runs on this node.
+//!
+//! | Route | Does |
+//! |---|---|
+//! | GET `/admin/plugins` | the plugins of this node: state, workers, last failure |
+//! | GET `/admin/plugins/status` | one of them |
+//! | GET `/admin/plugins/log` | what one has said; `after` a number, waiting up to `wait` seconds for more |
+//! | GET `/admin/plugins/build-log` | what the tools said that prepared it |
+//! | POST `/admin/plugins/restart` | replaces its processes; open calls go on in the old ones |
+//! | POST `/admin/plugins/retry` | brings it up now, whatever failed before |
+//! | GET `/admin/installs` | the installs and upgrades at work on this node |
+//! | POST `/admin/installs/cancel` | ends one, on whatever node; its task item fails |
+//!
+//! A plugin is named by `plugin_unique_identifier`. All answers are envelopes; errors have HTTP statuses.
+
+mod installs;
+mod plugins;
+mod serverless;
+
+use super::auth::Key;
+use super::table::Table;
+use crate::app::App;
+
+/// Adds the routes.
+pub(super) fn routes(table: Table<App>) -> Table<App> {
+    table.guarded(Key::Admin, |table| {
+        table
+            .post("/admin/plugin/serverless/reinstall", serverless::reinstall)
+            .post("/admin/plugin/serverless/switch-endpoint", serverless::switch_endpoint)
+            .get("/admin/plugins", plugins::list)
+            .get("/admin/plugins/status", plugins::status)
+            .get("/admin/plugins/log", plugins::log)
+            .get("/admin/plugins/build-log", plugins::build_log)
+            .post("/admin/plugins/restart", plugins::restart)
+            .post("/admin/plugins/retry", plugins::retry)
+            .get("/admin/installs", installs::list)
+            .post("/admin/installs/cancel", installs::cancel)
+    })
+}

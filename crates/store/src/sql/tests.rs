@@ -5,6 +5,8 @@ mod declarations;
 mod endpoints;
 mod installations;
 mod jobs;
+#[cfg(feature = "postgres")]
+mod reference;
 mod rows;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod servers;

@@ -204,8 +204,9 @@ impl Declaration {
         }
     }
 
-    fn complete(&mut self, _: &Mapping<'_>, _: &mut Reader<'_>) {
+    fn complete(mut self, _: &Mapping<'_>, _: &mut Reader<'_>) -> Self {
         self.fill_defaults();
+        self
     }
 }
 

@@ -3,8 +3,8 @@
 /// Declares a struct that serializes as package-format 13 says and reads itself from YAML and JSON.
 ///
 /// A field is `name: Type`, preceded by its key where that is no good Rust name. It is read by its type, or by the function
-/// behind `=`, which is given the whole mapping and the key. A function behind the closing brace's `then` completes
-/// the value from the mapping it was read from.
+/// behind `=`, which is given the whole mapping and the key. The function behind the closing brace's `then` makes the
+/// final value of it, and may look at the mapping again.
 macro_rules! record {
     (
         $(#[$meta:meta])*
@@ -22,11 +22,10 @@ macro_rules! record {
         impl $crate::yaml::Read for $name {
             fn read<'t>(node: $crate::yaml::Node<'t>, reader: &mut $crate::yaml::Reader<'t>) -> Self {
                 let Some(mapping) = reader.mapping(node) else { return Self::default() };
-                #[allow(unused_mut, clippy::allow_attributes, reason = "only some records are completed")]
-                let mut record = Self {
+                let record = Self {
                     $( $field: record!(@read mapping, reader, record!(@key $($key)? $field) $(, $by)?), )*
                 };
-                $( $complete(&mut record, &mapping, reader); )?
+                $( let record = $complete(record, &mapping, reader); )?
                 record
             }
         }

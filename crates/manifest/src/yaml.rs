@@ -7,6 +7,7 @@
 mod error;
 mod json;
 mod number;
+mod primitive;
 mod read;
 mod resolve;
 #[cfg(test)]

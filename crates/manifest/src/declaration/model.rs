@@ -6,7 +6,7 @@ use super::{
     shared::{I18n, inline},
     value::{Decimal, Float, Properties},
 };
-use crate::yaml::{Kind, Mapping, Node, Reader};
+use crate::yaml::{Kind, Mapping, Reader, Scalar};
 
 mod template;
 
@@ -159,35 +159,33 @@ record! {
 }
 
 impl Model {
-    fn complete(&mut self, _: &Mapping<'_>, _: &mut Reader<'_>) {
+    fn complete(mut self, _: &Mapping<'_>, _: &mut Reader<'_>) -> Self {
         if self.label.en_us.is_empty() {
             self.label.en_us.clone_from(&self.model);
         }
         if self.fetch_from.is_empty() {
             "predefined-model".clone_into(&mut self.fetch_from);
         }
+        self
     }
 }
 
 impl ParameterRule {
     /// Applies the template. The label falls back to the name first, so that a template's label is never used (8.3).
-    fn complete<'t>(&mut self, mapping: &Mapping<'t>, reader: &mut Reader<'t>) {
+    fn complete<'t>(mut self, mapping: &Mapping<'t>, reader: &mut Reader<'t>) -> Self {
         if self.label.en_us.is_empty() {
             self.label = I18n::english(&*self.name);
         }
-        let Some(name) = self.use_template.as_deref().filter(|name| !name.is_empty()) else { return };
+        let Some(name) = self.use_template.as_deref().filter(|name| !name.is_empty()) else { return self };
         let Some(template) = template::find(name) else {
             if let Some(node) = mapping.get("use_template") {
                 reader.invalid(node, format!("use_template {name} not found"));
             }
-            return;
+            return self;
         };
         // An explicit empty list is kept; null and absent take the template's.
-        let own_options = mapping
-            .get("options")
-            .and_then(Node::scalar)
-            .map_or_else(|| mapping.get("options").is_some(), |scalar| !scalar.is_null());
-        if !own_options {
+        let own_options = mapping.get("options").filter(|node| !node.scalar().is_some_and(Scalar::is_null));
+        if own_options.is_none() {
             self.options.clone_from(&template.options);
         }
         fill(&mut self.kind, template.kind.as_ref());
@@ -196,6 +194,7 @@ impl ParameterRule {
         fill(&mut self.min, template.min.as_ref());
         fill(&mut self.max, template.max.as_ref());
         fill(&mut self.precision, template.precision.as_ref());
+        self
     }
 }
 

@@ -57,7 +57,7 @@ impl Read for Decimal {
         match parsed {
             Ok(value) if !text.contains('_') => Self(value.normalize()),
             Ok(_) | Err(_) => {
-                let text = crate::yaml::shortened(text);
+                let text = crate::yaml::shortened(text, 64);
                 reader.invalid(node, format!("error decoding string '{text}': can't convert {text} to decimal"));
                 Self::default()
             }

@@ -3,11 +3,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use super::{
-    Dialect, Error, ErrorKind, Kind, Mark, Node, Problem, Resolved, Scalar, Tree,
-    number::{as_f64, as_i64, as_u64},
-    resolve::Unresolved,
-};
+use super::{Dialect, Error, ErrorKind, Kind, Mark, Node, Problem, Resolved, Scalar, Tree, resolve::Unresolved};
 
 /// A type that can be read from a node, after the rules of package-format 20.1 (YAML) or 13.5 (JSON).
 ///
@@ -87,8 +83,8 @@ impl<'t> Reader<'t> {
             path: Vec::new(),
             depth: 0,
             max_depth: tree.limits.depth,
-            // Everything may be looked at twice: some readers first ask what kind of node they have.
-            budget: 2 * (tree.size + tree.entries.len()) + tree.limits.repeated,
+            // Nodes are looked at more than once: some readers first ask what kind they have.
+            budget: 4 * (tree.size + tree.entries.len()) + tree.limits.repeated,
             typing: Vec::new(),
             fatal: None,
         }
@@ -333,7 +329,7 @@ impl<'t> Reader<'t> {
             Kind::Mapping => "!!map".to_owned(),
             Kind::Sequence => "!!seq".to_owned(),
             Kind::Alias => "alias".to_owned(),
-            Kind::Scalar(scalar) => format!("{} `{}`", tag_of(scalar, self.dialect), shortened(&scalar.text)),
+            Kind::Scalar(scalar) => format!("{} `{}`", tag_of(scalar, self.dialect), shortened(&scalar.text, 10)),
         };
         let place = self.place();
         self.problem(node.mark(), format!("cannot unmarshal {found} into {target}{place}"));
@@ -369,7 +365,7 @@ impl<'t> Reader<'t> {
                 Segment::Index(index) => place.extend(["[", &index.to_string(), "]"]),
                 Segment::Key(key) => {
                     place.push_str(if place.is_empty() { " at " } else { "." });
-                    place.push_str(&shortened(key));
+                    place.push_str(&shortened(key, 64));
                 }
             }
         }
@@ -390,72 +386,11 @@ fn tag_of(scalar: &Scalar<'_>, dialect: Dialect) -> &'static str {
     }
 }
 
-/// Values longer than 10 bytes are shown by their beginning.
-pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
-    if text.len() <= 10 {
+/// A text of so many bytes, or its beginning when it has more.
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
         return Cow::Borrowed(text);
     }
-    let end = text.floor_char_boundary(7);
+    let end = text.floor_char_boundary(most.saturating_sub(3));
     Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default()))
-}
-
-impl Read for String {
-    fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self {
-        reader.text(node).map(Cow::into_owned).unwrap_or_default()
-    }
-}
-
-impl Read for bool {
-    fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self {
-        match reader.resolved(node, "bool") {
-            Some(Resolved::Bool(value)) => value,
-            Some(Resolved::Text("y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON"))
-                if reader.dialect == Dialect::Yaml =>
-            {
-                true
-            }
-            Some(Resolved::Text("n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF"))
-                if reader.dialect == Dialect::Yaml =>
-            {
-                false
-            }
-            Some(_) => {
-                reader.mismatch(node, "bool");
-                false
-            }
-            None => false,
-        }
-    }
-}
-
-macro_rules! read_number {
-    ($($target:ty: $convert:path, $what:literal;)*) => {$(
-        impl Read for $target {
-            fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self {
-                let Some(resolved) = reader.resolved(node, $what) else { return Self::default() };
-                $convert(&resolved).unwrap_or_else(|| {
-                    reader.mismatch(node, $what);
-                    Self::default()
-                })
-            }
-        }
-    )*};
-}
-
-read_number! {
-    i64: as_i64, "integer";
-    u64: as_u64, "unsigned integer";
-    f64: as_f64, "number";
-}
-
-impl<T: Read> Read for Vec<T> {
-    fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self {
-        reader.items(node)
-    }
-}
-
-impl<T: Read> Read for Option<T> {
-    fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self {
-        Some(T::read(node, reader))
-    }
 }

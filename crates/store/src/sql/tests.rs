@@ -5,6 +5,8 @@ mod declarations;
 mod endpoints;
 mod installations;
 mod jobs;
+#[cfg(feature = "sqlite")]
+mod measure;
 #[cfg(feature = "postgres")]
 mod reference;
 mod rows;

@@ -128,6 +128,7 @@ record! {
 }
 
 record! {
+    /// How much a plugin may keep in its storage.
     pub struct StoragePermission {
         enabled: bool,
         /// Bytes.

@@ -27,6 +27,7 @@ enum Token {
 pub struct BadPattern;
 
 impl Pattern {
+    /// Reads a pattern.
     pub fn new(pattern: &str) -> Result<Self, BadPattern> {
         let mut tokens = Vec::new();
         let mut rest = pattern.chars();

@@ -22,6 +22,7 @@ impl PluginId {
         self.0.split_once('/').map_or(&self.0, |(_, name)| name)
     }
 
+    /// The whole text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -71,10 +72,12 @@ impl UniqueIdentifier {
         self.slash.map_or("", |slash| self.part(0, slash))
     }
 
+    /// The name, without author and version.
     pub fn name(&self) -> &str {
         self.part(self.slash.map_or(0, |slash| slash + 1), self.colon)
     }
 
+    /// Two to four numbers and perhaps a suffix: `0.0.1-beta`.
     pub fn version(&self) -> &str {
         self.part(self.colon + 1, self.at)
     }
@@ -89,6 +92,7 @@ impl UniqueIdentifier {
         self.part(0, self.at)
     }
 
+    /// The whole text.
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -8,6 +8,7 @@ use super::{
 };
 
 record! {
+    /// A provider of agent strategies.
     pub struct AgentStrategyProvider {
         /// Description and tags stay as given: nothing is filled in from the manifest.
         identity: ProviderIdentity,
@@ -16,6 +17,7 @@ record! {
 }
 
 record! {
+    /// One agent strategy.
     pub struct AgentStrategy {
         identity: Identity,
         description: I18n,
@@ -28,6 +30,7 @@ record! {
 }
 
 record! {
+    /// A parameter of an agent strategy.
     pub struct AgentStrategyParameter {
         name: String,
         label: I18n,

@@ -7,6 +7,7 @@ use super::{
 use crate::yaml::{Mapping, Reader};
 
 record! {
+    /// A provider of datasources.
     pub struct DatasourceProvider {
         identity: DatasourceProviderIdentity,
         credentials_schema: Vec<ProviderConfig> = credentials,
@@ -18,6 +19,7 @@ record! {
 }
 
 record! {
+    /// Who a datasource provider is; unlike others it has no dark icon.
     pub struct DatasourceProviderIdentity {
         author: String,
         name: String,
@@ -29,6 +31,7 @@ record! {
 }
 
 record! {
+    /// One source of documents or pages.
     pub struct Datasource {
         identity: DatasourceIdentity,
         /// Null when absent.
@@ -40,6 +43,7 @@ record! {
 }
 
 record! {
+    /// Who a datasource is.
     pub struct DatasourceIdentity {
         author: String,
         name: String,

@@ -12,6 +12,7 @@ record! {
 }
 
 record! {
+    /// One HTTP endpoint.
     pub struct Endpoint {
         /// A rule matched by the plugin itself.
         path: String,

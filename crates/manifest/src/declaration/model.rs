@@ -11,6 +11,7 @@ use crate::yaml::{Kind, Mapping, Reader, Scalar};
 mod template;
 
 record! {
+    /// A provider of models.
     pub struct ModelProvider {
         provider: String,
         label: I18n,
@@ -34,6 +35,7 @@ record! {
 }
 
 record! {
+    /// Where a person finds help about credentials.
     pub struct ModelProviderHelp {
         title: I18n,
         url: I18n,
@@ -41,12 +43,14 @@ record! {
 }
 
 record! {
+    /// The credentials of a whole provider.
     pub struct ProviderCredentialSchema {
         credential_form_schemas: Vec<CredentialForm>,
     }
 }
 
 record! {
+    /// The credentials of one customized model.
     pub struct ModelCredentialSchema {
         model: ModelField,
         credential_form_schemas: Vec<CredentialForm>,

@@ -22,6 +22,7 @@ record! {
 }
 
 record! {
+    /// One tool.
     pub struct Tool {
         identity: Identity,
         description: ToolDescription,
@@ -42,6 +43,7 @@ record! {
 }
 
 record! {
+    /// A parameter of a tool, set by a person or by a model.
     pub struct ToolParameter {
         name: String,
         label: I18n,

@@ -12,6 +12,7 @@ use super::{
 use crate::yaml::{Dialect, Kind, Mapping, Reader};
 
 record! {
+    /// A provider of events that start workflows.
     pub struct TriggerProvider {
         identity: ProviderIdentity,
         subscription_schema: Vec<ProviderConfig> = subscription_schema,
@@ -32,6 +33,7 @@ record! {
 }
 
 record! {
+    /// One kind of event.
     pub struct Event {
         identity: Identity,
         /// Null when absent.
@@ -43,6 +45,7 @@ record! {
 }
 
 record! {
+    /// A parameter of an event or of a subscription; what it leaves out is left out of the JSON too.
     pub struct EventParameter {
         name: String,
         label: I18n,

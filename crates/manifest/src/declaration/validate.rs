@@ -37,9 +37,11 @@ pub enum Category {
 }
 
 impl Category {
+    /// In the order in which they are tried.
     pub const ALL: [Self; 6] =
         [Self::Tool, Self::Model, Self::Datasource, Self::AgentStrategy, Self::Trigger, Self::Extension];
 
+    /// The word for the category in routes.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tool => "tool",

@@ -30,6 +30,7 @@ impl Read for Float {
 pub struct Decimal(rust_decimal::Decimal);
 
 impl Decimal {
+    /// The number.
     pub fn get(self) -> rust_decimal::Decimal {
         self.0
     }
@@ -76,6 +77,7 @@ impl Read for Value {
 pub struct Object(pub Map<String, Value>);
 
 impl Object {
+    /// Whether it says nothing, as a schema that is left out.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::dependencies::Form;
+use super::dependencies::{Dependencies, Form};
 use super::error::{Cause, EnvironmentError};
 use super::progress::Step;
 use super::store::ask_version;
@@ -26,14 +26,21 @@ const INDEX_FLAGS: [&str; 8] =
 const INDEX_VARIABLES: [&str; 6] =
     ["UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"];
 
+/// What a failed installation is called.
+const INSTALL: &str = "failed to install dependencies";
+
 impl Builder<'_, '_> {
     /// Creates an environment in `staging` and installs the dependencies. Returns where it is.
     ///
     /// It is built where nobody looks and renamed when it is whole; being relocatable, it does not mind.
-    pub(crate) async fn build(&mut self, form: Form, staging: &Path) -> Result<PathBuf, EnvironmentError> {
+    pub(crate) async fn build(
+        &mut self,
+        dependencies: &Dependencies,
+        staging: &Path,
+    ) -> Result<PathBuf, EnvironmentError> {
         let environment = staging.join("environment");
         self.create(&environment).await?;
-        self.install(form, &environment, staging).await?;
+        self.install(dependencies, &environment, staging).await?;
         if is_relocatable(&environment).await {
             return Ok(environment);
         }
@@ -42,7 +49,7 @@ impl Builder<'_, '_> {
         let interpreter = interpreter
             .map_err(|error| EnvironmentError::io("failed to find the environment's interpreter", &error))?;
         self.create_with(&environment, &interpreter.to_string_lossy(), true).await?;
-        self.install(form, &environment, staging).await?;
+        self.install(dependencies, &environment, staging).await?;
         Ok(environment)
     }
 
@@ -90,38 +97,56 @@ impl Builder<'_, '_> {
         self.bench.run("failed to create virtual environment", Step::Create, command).await
     }
 
-    async fn install(&mut self, form: Form, environment: &Path, staging: &Path) -> Result<(), EnvironmentError> {
+    async fn install(
+        &mut self,
+        dependencies: &Dependencies,
+        environment: &Path,
+        staging: &Path,
+    ) -> Result<(), EnvironmentError> {
         self.bench.progress.report(Step::Install, "");
         let extra = self.bench.settings.extra_args.clone();
-        match form {
+        match dependencies.form {
             Form::Requirements => {
+                let arguments = ["pip", "install", "-r", "requirements.txt"];
+                if let Some(wheels) = dependencies.wheels
+                    && self.install_offline(environment, &arguments, wheels).await?
+                {
+                    return Ok(());
+                }
                 let mut command = self.install_command(environment);
-                command
-                    .args(["pip", "install"])
-                    .args(self.mirror_args())
-                    .args(["-r", "requirements.txt", "-v"])
-                    .args(extra);
-                self.bench.run("failed to install dependencies", Step::Install, command).await
+                command.args(["pip", "install"]).args(self.mirror_args());
+                command.args(["-r", "requirements.txt", "-v"]).args(extra);
+                self.bench.run(INSTALL, Step::Install, command).await
             }
             Form::Project { frozen, package } => {
                 let extra: Vec<_> = extra.into_iter().filter(|argument| !frozen || argument != "--frozen").collect();
-                if frozen && (self.mirror.is_some() || names_index(self.bench.variables, &extra)) {
-                    self.prefill(environment, staging, &extra).await?;
+                if frozen {
+                    self.prefill(environment, staging, dependencies.wheels, &extra).await?;
                 }
                 let mut command = self.install_command(environment);
                 command.args(["sync", "--no-dev"]).args(frozen.then_some("--frozen"));
                 command.args((!package).then_some("--no-install-project"));
                 command.args(self.mirror_args()).arg("-v").args(extra);
-                self.bench.run("failed to install dependencies", Step::Install, command).await
+                self.bench.run(INSTALL, Step::Install, command).await
             }
         }
     }
 
-    /// Installs what a lock names from the configured index, hashes checked.
+    /// Installs what a lock names from the plugin's own wheels or the configured index, hashes checked.
     ///
     /// `uv sync --frozen` downloads from the URLs in the lock whatever index is configured, which fails or crawls where a
-    /// mirror is needed. It runs after this all the same: it adds what the mirror does not have, and has the last word.
-    async fn prefill(&mut self, environment: &Path, staging: &Path, extra: &[String]) -> Result<(), EnvironmentError> {
+    /// mirror is needed. It runs after this all the same: it adds what is missing here, and has the last word.
+    async fn prefill(
+        &mut self,
+        environment: &Path,
+        staging: &Path,
+        wheels: Option<&str>,
+        extra: &[String],
+    ) -> Result<(), EnvironmentError> {
+        let has_index = self.mirror.is_some() || names_index(self.bench.variables, extra);
+        if wheels.is_none() && !has_index {
+            return Ok(());
+        }
         let exported = staging.join("requirements.txt");
         let mut command = self.install_command(environment);
         command.args([
@@ -134,24 +159,33 @@ impl Builder<'_, '_> {
             "--quiet",
         ]);
         command.arg("--output-file").arg(&exported);
-        let mut result = self.bench.run("failed to read the lock", Step::Install, command).await;
-        if result.is_ok() {
+        if !attempt(self.bench.run("failed to read the lock", Step::Install, command).await)? {
+            return Ok(());
+        }
+        let arguments = ["pip".as_ref(), "sync".as_ref(), exported.as_os_str()];
+        if let Some(wheels) = wheels
+            && self.install_offline(environment, &arguments, wheels).await?
+        {
+            return Ok(());
+        }
+        if has_index {
             let mut command = self.install_command(environment);
-            command.args(["pip", "sync"]).arg(&exported).args(self.mirror_args()).arg("-v").args(extra);
-            result = self.bench.run("failed to install from the mirror", Step::Install, command).await;
+            command.args(arguments).args(self.mirror_args()).arg("-v").args(extra);
+            attempt(self.bench.run("failed to install from the mirror", Step::Install, command).await)?;
         }
-        match result {
-            Err(error)
-                if matches!(error.cause, Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory) =>
-            {
-                Err(error)
-            }
-            Err(error) => {
-                tracing::info!(error = error.message, "locked packages come from where the lock says");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
+        Ok(())
+    }
+
+    /// Whether everything could be installed from a folder of the plugin's.
+    async fn install_offline(
+        &mut self,
+        environment: &Path,
+        arguments: &[impl AsRef<OsStr>],
+        wheels: &str,
+    ) -> Result<bool, EnvironmentError> {
+        let mut command = self.install_command(environment);
+        command.args(arguments).args(["--no-index", "--offline", "--find-links", wheels, "-v"]);
+        attempt(self.bench.run("failed to install from the plugin's own wheels", Step::Install, command).await)
     }
 
     fn uv_command(&self) -> Command {
@@ -168,6 +202,22 @@ impl Builder<'_, '_> {
 
     fn mirror_args(&self) -> impl Iterator<Item = &str> {
         self.mirror.into_iter().flat_map(|mirror| ["-i", mirror])
+    }
+}
+
+/// Whether it went well. A failure counts only if what comes next would fail for the same reason.
+fn attempt(result: Result<(), EnvironmentError>) -> Result<bool, EnvironmentError> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error)
+            if matches!(error.cause, Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory) =>
+        {
+            Err(error)
+        }
+        Err(error) => {
+            tracing::info!(error = error.message, "going on in another way");
+            Ok(false)
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Dependencies {
     pub(crate) form: Form,
     /// Hexadecimal; equal for plugins whose files ask for the same, whatever they are called themselves.
     pub(crate) digest: String,
+    /// A folder of wheels that the plugin brings along.
+    pub(crate) wheels: Option<&'static str>,
 }
 
 impl Dependencies {
@@ -49,16 +51,19 @@ impl Dependencies {
         let project = read(directory, "pyproject.toml")?;
         let lock = if project.is_some() { read(directory, "uv.lock")? } else { None };
         let frozen = lock.is_some() && !ignore_lock;
-        match (project, requirements) {
-            (project, Some(requirements)) if project.is_none() || (mirror && !frozen) => {
-                Ok(of_requirements(&requirements, identity))
+        let wheels = wheelhouse(directory);
+        let (form, mut hash, is_local) = match (project, requirements) {
+            (project, Some(requirements)) if project.is_none() || (mirror && !frozen) => of_requirements(&requirements),
+            (Some(project), _) => of_project(&project, lock.as_deref(), frozen),
+            _ => {
+                let message = "neither pyproject.toml nor requirements.txt found in plugin directory";
+                return Err(EnvironmentError::new(Cause::Plugin, message));
             }
-            (Some(project), _) => Ok(of_project(&project, lock.as_deref(), frozen, identity)),
-            _ => Err(EnvironmentError::new(
-                Cause::Plugin,
-                "neither pyproject.toml nor requirements.txt found in plugin directory",
-            )),
+        };
+        if is_local || wheels.is_some() {
+            hash.update(identity);
         }
+        Ok(Self { form, digest: hex::encode(hash.finalize()), wheels })
     }
 }
 
@@ -91,7 +96,17 @@ fn read(directory: &Path, name: &str) -> Result<Option<String>, EnvironmentError
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-fn of_requirements(text: &str, identity: &str) -> Dependencies {
+/// The folder of wheels in a plugin's folder, as tools that bundle plugins for use without network make one.
+fn wheelhouse(directory: &Path) -> Option<&'static str> {
+    let has_wheels = |name: &&str| {
+        let mut entries = std::fs::read_dir(directory.join(name)).into_iter().flatten().flatten();
+        entries.any(|entry| entry.path().extension().is_some_and(|extension| extension == "whl"))
+    };
+    ["wheels", "wheelhouse"].into_iter().find(has_wheels)
+}
+
+/// The form, a digest so far, and whether something points into the plugin's own files.
+fn of_requirements(text: &str) -> (Form, Sha256, bool) {
     let mut lines: Vec<&str> = (text.lines())
         .map(|line| line.split_once(" #").map_or(line, |(requirement, _)| requirement).trim())
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -106,10 +121,7 @@ fn of_requirements(text: &str, identity: &str) -> Dependencies {
         hash.update(line);
         hash.update("\n");
     }
-    if lines.iter().any(|line| is_local(line)) {
-        hash.update(identity);
-    }
-    Dependencies { form: Form::Requirements, digest: hex::encode(hash.finalize()) }
+    (Form::Requirements, hash, lines.iter().any(|line| is_local(line)))
 }
 
 /// Whether a line of requirements may point to a file or folder of the plugin's.
@@ -135,15 +147,15 @@ fn is_local(line: &str) -> bool {
     rest.ends_with("file") || rest.contains(['/', '\\']) || line.starts_with('.') || is_wheel && rest == line
 }
 
-fn of_project(project: &str, lock: Option<&str>, frozen: bool, identity: &str) -> Dependencies {
+fn of_project(project: &str, lock: Option<&str>, frozen: bool) -> (Form, Sha256, bool) {
     let mut hash = Sha256::new_with_prefix(if frozen { "frozen project\n" } else { "project\n" });
     let parsed = parse(project);
     let package = parsed.as_ref().is_none_or(is_package);
-    let mut private = package;
+    let mut is_local = package;
     match &parsed {
         Some(table) => {
             hash.update(what_matters_of_project(table).to_string());
-            private |= table.pointer("/tool/uv").is_some_and(has_local_source);
+            is_local |= table.pointer("/tool/uv").is_some_and(has_local_source);
         }
         // uv will say what is wrong with it.
         None => hash.update(project),
@@ -151,16 +163,13 @@ fn of_project(project: &str, lock: Option<&str>, frozen: bool, identity: &str) -
     hash.update("\n");
     match lock.map(|lock| (lock, parse(lock))) {
         Some((_, Some(mut table))) => {
-            private |= forget_root(&mut table);
+            is_local |= forget_root(&mut table);
             hash.update(table.to_string());
         }
         Some((lock, None)) => hash.update(lock),
         None => {}
     }
-    if private {
-        hash.update(identity);
-    }
-    Dependencies { form: Form::Project { frozen, package }, digest: hex::encode(hash.finalize()) }
+    (Form::Project { frozen, package }, hash, is_local)
 }
 
 /// TOML as JSON, which has one order of keys.

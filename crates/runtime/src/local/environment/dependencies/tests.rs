@@ -119,6 +119,22 @@ fn equal_locks_have_one_digest() {
 }
 
 #[test]
+fn wheels_that_come_along_are_the_plugins_own() {
+    let bring = |folder: &str, file: &str, identity| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("requirements.txt"), "six").unwrap();
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+        std::fs::write(dir.path().join(folder).join(file), "").unwrap();
+        Dependencies::read(dir.path(), false, false, identity).unwrap()
+    };
+    assert_eq!(bring("wheels", "six-1-py3-none-any.whl", "a").wheels, Some("wheels"));
+    assert_eq!(bring("wheelhouse", "six-1-py3-none-any.whl", "a").wheels, Some("wheelhouse"));
+    assert_ne!(bring("wheels", "six.whl", "a").digest, bring("wheels", "six.whl", "b").digest);
+    assert_eq!(bring("wheels", "front.png", "a").wheels, None);
+    assert_eq!(bring("wheels", "front.png", "a").digest, bring("cars", "six.whl", "b").digest);
+}
+
+#[test]
 fn a_broken_project_is_left_to_uv() {
     let broken = dependencies(&[("pyproject.toml", "][")], false, false, "a");
     assert_eq!(broken.form, Form::Project { frozen: false, package: true });

@@ -99,6 +99,13 @@ async fn no_interpreter() {
 }
 
 #[tokio::test]
+async fn wheels_that_do_not_suffice_are_no_failure() {
+    let bench = Bench::new(&format!("case \"$*\" in *--offline*) exit 1;; esac; {INSTALL}"));
+    prepare(&bench.environments(), &plugin("small", &[REQUIREMENTS, ("wheels/x.whl", "")])).await.unwrap();
+    assert_eq!(bench.calls().last().unwrap(), "pip install -r requirements.txt -v");
+}
+
+#[tokio::test]
 async fn no_dependency_file() {
     let bench = Bench::new(INSTALL);
     let error = prepare(&bench.environments(), &plugin("small", &[])).await.unwrap_err();

@@ -207,3 +207,42 @@ print([(one.session_id, len(one.data['x'])) for one in (next(stream), next(strea
     let text = std::fs::read_to_string(target.join("dify_plugin/entities/model/llm.py")).unwrap();
     assert!(!text.contains("added by the plugin daemon"));
 }
+
+#[tokio::test]
+#[ignore = "needs uv, Python 3.11 and 3.12 on PATH and the package index"]
+async fn real_project_gets_the_interpreter_it_requires() {
+    let real = Real::new(|_| {});
+    let project = "[project]\nname = \"thing\"\nversion = \"0.0.1\"\nrequires-python = \">=3.11,<3.12\"\ndependencies = [\"six==1.16.0\"]\n";
+    let old = real.prepare(&plugin("old", &[("pyproject.toml", project)])).await.unwrap();
+    assert_eq!(python(&old, "import sys, six; print(sys.version_info[:2], six.__version__)"), "(3, 11) 1.16.0");
+    assert_eq!(real.prepare(&plugin("old", &[("pyproject.toml", project)])).await.unwrap(), old);
+}
+
+#[tokio::test]
+#[ignore = "needs uv and Python 3.12"]
+async fn real_wheels_that_come_along_need_no_network() {
+    let real = Real::new(|settings| {
+        settings.inherited.extend([("UV_OFFLINE".into(), "1".into()), ("UV_NO_CACHE".into(), "1".into())]);
+        settings.mirror_detection = Some(MirrorDetection { candidates: Vec::new(), timeout: Duration::from_mins(1) });
+    });
+    let bundled = plugin("bundled", &[("requirements.txt", "tiny==1.0\n")]);
+    let started = Instant::now();
+    let error = real.prepare(&bundled).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(2) && error.message.contains("tiny"), "{error}");
+    assert_eq!(error.cause, Cause::Network);
+
+    let wheels = real.environments.working_dir(&bundled.0).join("wheels");
+    std::fs::create_dir(&wheels).unwrap();
+    let script = "
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], 'w') as wheel:
+    wheel.writestr('tiny.py', 'value = 3')
+    wheel.writestr('tiny-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n')
+    wheel.writestr('tiny-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+    wheel.writestr('tiny-1.0.dist-info/RECORD', 'tiny.py,,\\ntiny-1.0.dist-info/METADATA,,\\ntiny-1.0.dist-info/WHEEL,,\\ntiny-1.0.dist-info/RECORD,,\\n')
+";
+    let mut command = std::process::Command::new("python3");
+    assert!(command.args(["-c", script]).arg(wheels.join("tiny-1.0-py3-none-any.whl")).status().unwrap().success());
+    let prepared = real.prepare(&bundled).await.unwrap();
+    assert_eq!(python(&prepared, "import tiny; print(tiny.value)"), "3");
+}

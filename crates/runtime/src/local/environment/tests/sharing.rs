@@ -141,6 +141,19 @@ async fn how_uv_is_called() {
         ],
         "a lock is kept, and the mirror used"
     );
+    let wheel = ("wheels/six-1-py3-none-any.whl", "");
+    assert_eq!(
+        calls(&[REQUIREMENTS, wheel], mirror).await,
+        ["pip install -r requirements.txt --no-index --offline --find-links wheels -v"]
+    );
+    assert_eq!(
+        calls(&[project, lock, wheel], |_| {}).await,
+        [
+            "export --frozen --no-dev --no-emit-project --no-header --no-annotate --quiet --output-file EXPORTED",
+            "pip sync EXPORTED --no-index --offline --find-links wheels -v",
+            "sync --no-dev --frozen --no-install-project -v",
+        ]
+    );
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::packages::{Packages, PackagesError};
 /// What an asset is taken to weigh when a cache is sized by a number of assets.
 const USUAL_BYTES: u64 = 64 * 1024;
 /// Assets that nobody asked for in this time are forgotten.
-const IDLE: Duration = Duration::from_secs(60 * 60);
+const IDLE: Duration = Duration::from_hours(1);
 
 type Shared = Arc<PackagesError>;
 

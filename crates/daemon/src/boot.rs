@@ -53,7 +53,7 @@ pub async fn start(base: &Arc<Base>) -> Result<App, BootError> {
     };
     let runtimes = Runtimes::none().with(RuntimeType::Local, platform.runtime());
     let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), runtimes, base.metrics.clone())?;
-    let services = Services::new(config, stores, lookups, Arc::clone(&platform) as _);
+    let services = Services::new(config, stores, lookups, Arc::clone(&platform) as _, base.metrics.clone());
     run(base, &services);
     Ok(App { base: Arc::clone(base), services, calls, local: Some(platform) })
 }

@@ -26,7 +26,7 @@ use change::Change;
 use memo::Memo;
 
 /// How long an entry is believed at most: nodes of another make write to the same database without telling.
-const LIFETIME: Duration = Duration::from_secs(10 * 60);
+const LIFETIME: Duration = Duration::from_mins(10);
 /// Bytes of declarations kept.
 const DECLARATION_BYTES: u64 = 96 * 1024 * 1024;
 /// Bytes of installations kept.

@@ -42,6 +42,7 @@ pub use running::RunningJob;
 
 use crate::catalog::Catalog;
 use crate::packages::Packages;
+use crate::telemetry::Metrics;
 use locks::VersionLocks;
 use running::Running;
 
@@ -67,6 +68,7 @@ pub struct Installer {
     packages: Arc<Packages>,
     platform: Arc<dyn Platform>,
     settings: InstallSettings,
+    metrics: Metrics,
     /// Names this process in leases.
     owner: String,
     locks: VersionLocks,
@@ -83,6 +85,7 @@ impl Installer {
         packages: Arc<Packages>,
         platform: Arc<dyn Platform>,
         settings: InstallSettings,
+        metrics: Metrics,
     ) -> Self {
         Self {
             database,
@@ -90,6 +93,7 @@ impl Installer {
             packages,
             platform,
             settings,
+            metrics,
             owner: Uuid::new_v4().to_string(),
             locks: VersionLocks::new(),
             running: Running::default(),

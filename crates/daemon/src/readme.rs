@@ -16,7 +16,7 @@ const FALLBACK: &str = "en_US";
 /// Characters of the column that holds the language.
 const LANGUAGE_CHARS: usize = 10;
 /// How long a package is known to have no readme.
-const ABSENCE: Duration = Duration::from_secs(60);
+const ABSENCE: Duration = Duration::from_mins(1);
 
 /// The readmes of packages: from the database, and the first time from the package.
 pub struct Readmes {

@@ -16,9 +16,10 @@ use crate::install::{InstallSettings, Installer, Platform};
 use crate::management::Management;
 use crate::packages::Packages;
 use crate::readme::Readmes;
+use crate::telemetry::Metrics;
 
 /// How long a successful install task is shown (lifecycle-and-storage 2.6).
-const SUCCESS_SHOWN: Duration = Duration::from_secs(120);
+const SUCCESS_SHOWN: Duration = Duration::from_mins(2);
 
 /// Largest uploads in bytes, as they are.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +72,13 @@ impl Lookups {
 
 impl Services {
     /// All services on a platform. Run [`Installer::run`] beside them.
-    pub fn new(config: &Config, stores: Stores, lookups: Lookups, platform: Arc<dyn Platform>) -> Self {
+    pub fn new(
+        config: &Config,
+        stores: Stores,
+        lookups: Lookups,
+        platform: Arc<dyn Platform>,
+        metrics: Metrics,
+    ) -> Self {
         let Lookups { catalog, packages } = lookups;
         let Stores { database, shared, .. } = stores;
         let installer = Installer::new(
@@ -80,6 +87,7 @@ impl Services {
             Arc::clone(&packages),
             platform,
             install_settings(config),
+            metrics,
         );
         let plugins = &config.plugins;
         let assets =

@@ -57,6 +57,18 @@ where
         E: Clone + Send + Sync + 'static,
         L: Future<Output = Result<Option<V>, E>> + Send,
     {
+        match self.entries.get(key).await {
+            Some(entry) if entry.stamp == self.stamp(key).load(Ordering::Acquire) => Ok(Some(entry.value)),
+            // a large future, which only those who load need
+            Some(_) | None => Box::pin(self.load(key, load)).await,
+        }
+    }
+
+    async fn load<E, L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
+    where
+        E: Clone + Send + Sync + 'static,
+        L: Future<Output = Result<Option<V>, E>> + Send,
+    {
         for _ in 0..ATTEMPTS {
             let loaded = self.entries.try_get_with_by_ref(key, self.stamped(key, &load)).await;
             let current = self.stamp(key).load(Ordering::Acquire);

@@ -25,11 +25,11 @@ const LANGUAGE: &str = "python";
 /// How often a client is told that a plugin is still coming up.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often files that no plugin needs are looked for.
-const COLLECT_EVERY: Duration = Duration::from_secs(60 * 60);
+const COLLECT_EVERY: Duration = Duration::from_hours(1);
 /// How long files stay after their last use: going back to a version soon costs nothing then.
-const COLLECT_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+const COLLECT_GRACE: Duration = Duration::from_hours(24);
 /// How long the log of a plugin that is gone can still be read, and of how many.
-const LOG_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const LOG_KEPT: Duration = Duration::from_hours(24);
 const LOGS_KEPT: u64 = 64;
 
 /// Plugins as processes of this node.

@@ -20,7 +20,7 @@ const LIST_EVERY: u32 = 20;
 const GATHER: Duration = Duration::from_millis(200);
 /// How long a package without a row is left alone beyond the time of an install: another make of daemon puts it there
 /// first, too.
-const PACKAGE_GRACE: Duration = Duration::from_secs(15 * 60);
+const PACKAGE_GRACE: Duration = Duration::from_mins(15);
 
 /// Compares at once, then regularly and after changes, until `stop`.
 pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
@@ -34,7 +34,7 @@ pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
             _ = tick.tick() => {}
             () = installer.catalog.versions_changed() => tokio::time::sleep(GATHER).await,
         }
-        let with_packages = count % LIST_EVERY == 0;
+        let with_packages = count.is_multiple_of(LIST_EVERY);
         match installer.reconcile(with_packages, &mut strays).await {
             Ok(()) => count = count.wrapping_add(1),
             Err(error) => tracing::warn!(%error, "failed to compare what runs with what is installed"),

@@ -13,7 +13,7 @@ use super::{InstallError, Installer, RunningJob};
 /// How often tasks are tidied up.
 const SWEEP: Duration = Duration::from_secs(10);
 /// Tasks that no job stands behind are another daemon's; after the time of an install and this they have ended.
-const ORPHAN_MARGIN: Duration = Duration::from_secs(60);
+const ORPHAN_MARGIN: Duration = Duration::from_mins(1);
 
 impl Installer {
     /// A page of a tenant's tasks, newest first.

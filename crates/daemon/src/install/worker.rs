@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Installer;
 use super::job::JobError;
 use super::progress::Progress;
+use crate::telemetry::metrics::Success;
 
 /// Jobs that one node works on at a time. The platform bounds what is heavy in them.
 const AT_ONCE: usize = 64;
@@ -138,7 +139,7 @@ impl Installer {
             {
                 return Ending::Unwanted;
             }
-            if count % RENEW_EVERY == 0 {
+            if count.is_multiple_of(RENEW_EVERY) {
                 match self.database.jobs.renew(job.id, &self.owner, LEASE).await {
                     Ok(true) => {}
                     Ok(false) => return Ending::Lost,
@@ -178,6 +179,7 @@ impl Installer {
         match ending {
             Ending::Done(message) => {
                 tracing::info!(plugin, seconds, "{message}");
+                self.measure(job, Success::Success, begun);
                 self.finish(job, TaskStatus::Success, message).await;
             }
             Ending::Error(JobError::Retry(cause)) if !self.is_overdue(job) => {
@@ -188,6 +190,7 @@ impl Installer {
             }
             Ending::Error(error) => {
                 tracing::warn!(plugin, seconds, %error, "an install job failed");
+                self.measure(job, Success::Failed, begun);
                 self.fail(job, &error.to_string()).await;
             }
             Ending::TimedOut => {
@@ -198,6 +201,7 @@ impl Installer {
                     progress.latest()
                 );
                 tracing::warn!(plugin, seconds, step = progress.latest(), "an install job timed out");
+                self.measure(job, Success::Failed, begun);
                 self.fail(job, &message).await;
             }
             Ending::Unwanted => {
@@ -207,6 +211,11 @@ impl Installer {
             Ending::Stopped => self.release(job, Duration::ZERO).await,
             Ending::Lost => tracing::warn!(plugin, "an install job went over to another node"),
         }
+    }
+
+    fn measure(&self, job: &InstallJob, status: Success, begun: Instant) {
+        let plugin_id = job.unique_identifier.split_once(':').map_or(job.unique_identifier.as_str(), |(id, _)| id);
+        self.metrics.installation_ended(plugin_id, status, begun.elapsed());
     }
 
     /// Whether a job has been put off for longer than it may last.

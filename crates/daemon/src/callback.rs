@@ -114,4 +114,6 @@ impl Callbacks {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -266,4 +266,6 @@ enum Handled {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

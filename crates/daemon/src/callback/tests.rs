@@ -1,1 +1,248 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use plugin_manifest::declaration::{Enabled, Permission};
+use serde_json::{Value, json};
+
+use super::testing::{FakeDify, MAX_DOCUMENT, SILENCE, Script, Told, callbacks, caller, declared, everything, frame};
+use super::*;
+
+struct Fixture {
+    dify: FakeDify,
+    callbacks: Callbacks,
+    caller: Caller,
+    _folder: tempfile::TempDir,
+}
+
+async fn fixture() -> Fixture {
+    let dify = FakeDify::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    Fixture { callbacks: callbacks(&dify.url, folder.path()), dify, caller: caller(), _folder: folder }
+}
+
+impl Fixture {
+    /// Everything that the plugin is told about a call.
+    async fn ask(&self, kind: &str, request: Value) -> Vec<String> {
+        let data = json!({"type": kind, "backwards_request_id": "r-1", "request": request}).to_string();
+        let told = Arc::new(Told::default());
+        self.callbacks.answer(&self.caller, &Invoke::parse(data.as_bytes()).unwrap(), told.clone()).await;
+        told.lines()
+    }
+}
+
+fn moderation() -> Value {
+    json!({"provider": "p", "model": "m", "text": "hello"})
+}
+
+fn app() -> Value {
+    json!({"app_id": "a", "inputs": {"n": 9_007_199_254_740_993_i64}, "files": [1]})
+}
+
+#[tokio::test]
+async fn a_single_answer() {
+    let fixture = fixture().await;
+    fixture.dify.script(Script::Body(200, br#"{"data":{"result":true,"score":1.0},"error":""}"#.to_vec()));
+    let request = json!({"tenant_id": "x", "user_id": "y", "type": "z", "provider": "p", "model": "m", "text": "é"});
+    let told = fixture.ask("moderation", request).await;
+    assert_eq!(told, [r#"response struct {"result":true,"score":1}"#, "end  null"]);
+    let [got] = fixture.dify.requests().try_into().unwrap();
+    assert_eq!(got.path, "invoke/moderation");
+    assert_eq!(
+        got.body,
+        json!({"tenant_id": uuid::Uuid::from_u128(7), "user_id": "u-1", "type": "moderation", "provider": "p",
+            "model": "m", "text": "é"})
+    );
+    assert_eq!(got.headers["x-inner-api-key"], "inner-key");
+    assert_eq!(got.headers["content-type"], "application/json");
+    assert_eq!(got.headers["traceparent"], fixture.caller.trace.traceparent());
+    assert!(got.headers["accept-encoding"].to_str().unwrap().contains("gzip"));
+}
+
+#[tokio::test]
+async fn the_line_that_a_plugin_gets() {
+    let fixture = fixture().await;
+    fixture.dify.script(Script::Body(200, br#"{"data":{"result":false}}"#.to_vec()));
+    let data = json!({"type": "moderation", "backwards_request_id": "r-9", "request": moderation()}).to_string();
+    let told = Arc::new(Told::default());
+    fixture.callbacks.answer(&fixture.caller, &Invoke::parse(data.as_bytes()).unwrap(), told.clone()).await;
+    assert_eq!(
+        told.envelopes()[0],
+        json!({"session_id": "s-1", "conversation_id": null, "message_id": null, "app_id": "a-1", "endpoint_id": null,
+            "context": null, "event": "backwards_response", "data": {"backwards_request_id": "r-9",
+            "event": "response", "message": "struct", "data": {"result": false}}})
+    );
+}
+
+#[tokio::test]
+async fn a_streamed_answer_byte_by_byte() {
+    let fixture = fixture().await;
+    let stream = [
+        frame(r#"{"data":{"n":1},"error":""}"#),
+        frame("event: ping\n\n"),
+        frame(""),
+        frame(r#"{"data":[1]}"#),
+        frame(r#"{"data":{"n":9007199254740993}}"#),
+    ]
+    .concat();
+    fixture.dify.script(Script::Pieces(stream.into_iter().map(|byte| vec![byte]).collect()));
+    let told = fixture.ask("app", app()).await;
+    assert_eq!(told, [r#"response stream {"n":1}"#, r#"response stream {"n":9007199254740993}"#, "end  null"]);
+    let [got] = fixture.dify.requests().try_into().unwrap();
+    assert_eq!(got.body["inputs"], json!({"n": 9_007_199_254_740_993_i64}));
+    assert_eq!(got.body["files"], json!([1]), "keys that nobody here knows are passed on");
+}
+
+#[tokio::test]
+async fn streams_that_break() {
+    let first = frame(r#"{"data":{"n":1}}"#);
+    let check = async |script: Script, expected: &str, delivered: usize| {
+        let fixture = fixture().await;
+        fixture.dify.script(script);
+        let told = fixture.ask("app", app()).await;
+        assert_eq!(told.len(), delivered + 2, "{told:?}");
+        assert!(told[delivered].starts_with(&format!("error {expected}")), "{told:?}");
+        assert_eq!(told[delivered + 1], "end  null");
+    };
+    let with = |tail: &[u8]| vec![[&first, tail].concat()];
+    check(
+        Script::Pieces(with(&frame(r#"{"data":null,"error":"no quota"}"#))),
+        "read app failed: request failed: no quota",
+        1,
+    )
+    .await;
+    check(Script::Pieces(with(&frame(r#"{"data":null}"#))), "read app failed: data is nil", 1).await;
+    check(Script::Pieces(with(b"{")), "read app failed: magic number mismatch: 123", 1).await;
+    check(Script::Pieces(with(&first[..20])), "read app failed: unexpected EOF\nfailed to read data", 1).await;
+    let large = frame(&"x".repeat(MAX_DOCUMENT as usize + 1));
+    check(Script::Pieces(with(&large)), "read app failed: data length is too long: 1001", 1).await;
+    check(Script::Cut(with(&first[..20])), "read app failed: error decoding response body", 1).await;
+    check(
+        Script::Body(500, b"told by Dify".to_vec()),
+        "invoke app failed: request failed with status code: 500 and respond with: told by Dify",
+        0,
+    )
+    .await;
+    check(Script::Body(404, Vec::new()), "invoke app failed: request failed with status code: 404", 0).await;
+}
+
+#[tokio::test]
+async fn single_answers_that_are_none() {
+    let check = async |script: Script, expected: &str| {
+        let fixture = fixture().await;
+        fixture.dify.script(script);
+        let told = fixture.ask("moderation", moderation()).await;
+        assert!(told[0].starts_with(&format!("error invoke moderation model failed: {expected}")), "{told:?}");
+        assert_eq!(told[1..], ["end  null"]);
+    };
+    check(Script::Body(200, br#"{"error":"no"}"#.to_vec()), "request failed: no").await;
+    check(Script::Body(200, b"{}".to_vec()), "data is nil").await;
+    check(Script::Body(200, b"<html>".to_vec()), "invalid answer: ").await;
+    check(Script::Body(502, b"<html>".to_vec()), "request failed with status code: 502 and respond with: <html>").await;
+    check(
+        Script::Body(200, br#"{"data":{"result":"yes"}}"#.to_vec()),
+        "validate request failed: result: expected a boolean, found a string",
+    )
+    .await;
+    check(Script::Body(200, vec![b' '; MAX_DOCUMENT as usize + 1]), "answer is larger than 1000 bytes").await;
+    check(Script::Cut(vec![b"{\"data\":".to_vec()]), "error decoding response body").await;
+}
+
+#[tokio::test]
+async fn an_app_s_data_is_inside_its_data() {
+    let fixture = fixture().await;
+    fixture.dify.script(Script::Body(200, br#"{"data":{"data":{"id":"a"}}}"#.to_vec()));
+    assert_eq!(fixture.ask("fetch_app", json!({"app_id": "a"})).await[0], r#"response struct {"id":"a"}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_has_a_limit() {
+    for (script, delivered) in [(Script::Hang, 0), (Script::Stall(vec![frame(r#"{"data":{"n":1}}"#)]), 1)] {
+        let fixture = fixture().await;
+        fixture.dify.script(script);
+        let begun = Instant::now();
+        let told = fixture.ask("app", app()).await;
+        assert!(begun.elapsed() >= SILENCE && begun.elapsed() < 3 * SILENCE);
+        assert!(told[delivered].contains("app failed: Dify was silent for 240 s"), "{told:?}");
+        fixture.dify.left().await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let callbacks = callbacks("http://127.0.0.1:1", folder.path());
+    let data = json!({"type": "moderation", "backwards_request_id": "r", "request": moderation()}).to_string();
+    let told = Arc::new(Told::default());
+    callbacks.answer(&caller(), &Invoke::parse(data.as_bytes()).unwrap(), told.clone()).await;
+    let lines = told.lines();
+    assert!(lines[0].starts_with("error invoke moderation model failed: error sending request"), "{lines:?}");
+    assert!(!lines[0].contains("127.0.0.1"), "where Dify is, is none of the plugin's business: {lines:?}");
+}
+
+#[tokio::test]
+async fn whoever_drops_a_call_hangs_up() {
+    let fixture = fixture().await;
+    fixture.dify.script(Script::Hang);
+    let ask = fixture.ask("moderation", moderation());
+    assert!(tokio::time::timeout(Duration::from_millis(100), ask).await.is_err());
+    fixture.dify.left().await;
+}
+
+#[tokio::test]
+async fn calls_that_are_not_made() {
+    let mut fixture = fixture().await;
+    let check = async |fixture: &Fixture, kind: &str, request: Value, expected: &str| {
+        let told = fixture.ask(kind, request).await;
+        assert_eq!(told, [format!("error {expected} null"), "end  null".to_owned()]);
+    };
+    for kind in ["encrypt", "", "LLM"] {
+        check(&fixture, kind, json!({}), &format!("unsupported invoke type: {kind}")).await;
+    }
+    check(
+        &fixture,
+        "moderation",
+        json!({"provider": "p", "model": "m", "text": 5}),
+        "unmarshal backwards invoke request failed: error decoding map: text: expected a string, found a number",
+    )
+    .await;
+    check(
+        &fixture,
+        "speech2text",
+        json!({"provider": "p", "model": "m"}),
+        "unmarshal backwards invoke request failed: error validating struct: Key: 'file' Error:Field validation for \
+         'file' failed on the 'required' tag",
+    )
+    .await;
+    fixture.caller.access = AccessType::Model;
+    check(&fixture, "moderation", moderation(), "you can not invoke dify from model").await;
+    assert!(fixture.dify.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_manifest_does_not_grant() {
+    let mut fixture = fixture().await;
+    let denied = async |fixture: &mut Fixture, permission: Option<Permission>, kind: Kind| {
+        fixture.caller.declared = declared(permission);
+        let told = fixture.ask(kind.as_str(), json!({})).await;
+        told[0] == format!("error {} null", kind.grant().unwrap().denial())
+    };
+    for kind in Kind::ALL.iter().copied().filter(|kind| kind.grant().is_some()) {
+        assert!(denied(&mut fixture, None, kind).await);
+        assert!(denied(&mut fixture, Some(Permission::default()), kind).await);
+        assert!(!denied(&mut fixture, Some(everything()), kind).await, "{kind:?}");
+        let mut off = everything();
+        off.model.as_mut().unwrap().enabled = false;
+        off.tool = Some(Enabled { enabled: false });
+        (off.node, off.app) = (off.tool.clone(), off.tool.clone());
+        off.storage.as_mut().unwrap().enabled = false;
+        assert!(denied(&mut fixture, Some(off), kind).await, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_made_here_is_not_told_before_the_plugin_listens() {
+    let fixture = fixture().await;
+    let begun = Instant::now();
+    assert_eq!(fixture.ask("storage", json!({"opt": "exist", "key": "k"})).await.len(), 2);
+    assert!(begun.elapsed() >= Duration::from_millis(1));
+}

@@ -179,3 +179,6 @@ fn refuse(error: &CallError) -> ApiError {
         CallError::TimedOut | CallError::Silent(_) => ApiError::timed_out().with_status(StatusCode::GATEWAY_TIMEOUT),
     }
 }
+
+#[cfg(test)]
+mod tests;

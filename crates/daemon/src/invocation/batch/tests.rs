@@ -15,7 +15,7 @@ fn texts_are_cut_where_the_room_ends() {
     assert_eq!(batches(10, 19).unwrap(), [data(r#""aaaa""#), data(r#""b","cc""#)]);
     assert_eq!(batches(10, 15), Err(TooLarge { bytes: 16, index: Some(0) }));
     assert_eq!(batches(10, 9), Err(TooLarge { bytes: 10, index: None }));
-    assert_eq!(Split::new("{}").unwrap().batches(1, 2).unwrap(), [&[] as &[_]]);
+    assert_eq!(Split::new("{}").unwrap().batches(1, 2).unwrap().len(), 1);
 }
 
 fn answer(vectors: &str, price: &str, currency: &str) -> Bytes {

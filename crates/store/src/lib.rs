@@ -28,6 +28,8 @@ pub mod shared;
 mod sql;
 mod storage_usage;
 mod tasks;
+#[cfg(all(test, any(feature = "postgres", feature = "mysql", feature = "redis")))]
+mod testing;
 
 pub use blob::{BlobEntry, BlobKey, BlobStore, Layout};
 pub use database::{Database, DatabaseConfig, ServerConfig, SslMode};

@@ -4,9 +4,12 @@
 //! and [`Cluster`] are built on them once for both.
 
 mod cluster;
+mod config;
 mod debug_keys;
 mod lease;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +21,12 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 
 pub use self::cluster::{Cluster, Node};
+pub use self::config::{RedisConfig, RedisServers, RedisTls, SharedConfig, open};
 pub use self::debug_keys::DebugKeys;
 pub use self::lease::Lease;
 pub use self::memory::MemoryState;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisState;
 use crate::Result;
 
 /// A member of a set, see [`SharedState::join`].

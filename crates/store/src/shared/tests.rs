@@ -18,12 +18,30 @@ fn text(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
+#[cfg(feature = "redis")]
+mod redis;
+
+/// Runs every case, each as a test of its own, over each backend of this build.
 macro_rules! suite {
     ($($case:ident),* $(,)?) => {
         mod in_memory { $(
             #[tokio::test(start_paused = true)]
             async fn $case() {
                 super::$case(std::sync::Arc::new(super::MemoryState::new())).await;
+            }
+        )* }
+        #[cfg(feature = "redis")]
+        mod in_redis { $(
+            #[tokio::test]
+            async fn $case() {
+                super::redis::on_single(super::$case).await;
+            }
+        )* }
+        #[cfg(feature = "redis")]
+        mod in_redis_cluster { $(
+            #[tokio::test]
+            async fn $case() {
+                super::redis::on_cluster(super::$case).await;
             }
         )* }
     };

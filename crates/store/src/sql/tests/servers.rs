@@ -1,18 +1,16 @@
 //! Private database servers, started once per test process and gone with it.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+use crate::testing::{Running, free_port};
 use crate::{Database, DatabaseConfig, ServerConfig, SslMode};
 
 pub(super) struct Server {
-    running: OnceCell<Result<Running, Missing>>,
-    start: fn(u16) -> Result<Child, String>,
+    running: OnceCell<Result<(u16, Running), Missing>>,
+    start: fn(u16) -> Result<Running, String>,
     config: fn(ServerConfig) -> DatabaseConfig,
     administration: &'static str,
     databases: AtomicU32,
@@ -25,12 +23,6 @@ pub(super) enum Missing {
     NotStarted(String),
 }
 
-struct Running {
-    port: u16,
-    /// The server stops when the input of this closes, at the latest with the process.
-    _alive: Child,
-}
-
 #[cfg(feature = "postgres")]
 pub(super) static POSTGRES: Server = Server::new(start_postgres, DatabaseConfig::Postgres, "postgres");
 #[cfg(feature = "mysql")]
@@ -38,7 +30,7 @@ pub(super) static MYSQL: Server = Server::new(start_mysql, DatabaseConfig::MySql
 
 impl Server {
     const fn new(
-        start: fn(u16) -> Result<Child, String>,
+        start: fn(u16) -> Result<Running, String>,
         config: fn(ServerConfig) -> DatabaseConfig,
         administration: &'static str,
     ) -> Self {
@@ -47,9 +39,9 @@ impl Server {
 
     /// A database that does not exist yet.
     pub(super) async fn new_database(&self) -> Result<DatabaseConfig, Missing> {
-        let running = self.running.get_or_init(|| self.run()).await.as_ref().map_err(Clone::clone)?;
+        let (port, _) = self.running.get_or_init(|| self.run()).await.as_ref().map_err(Clone::clone)?;
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        Ok((self.config)(self.server(running.port, format!("Dify \"plugin\" {number}"))))
+        Ok((self.config)(self.server(*port, format!("Dify \"plugin\" {number}"))))
     }
 
     fn server(&self, port: u16, database: String) -> ServerConfig {
@@ -69,14 +61,14 @@ impl Server {
         }
     }
 
-    async fn run(&self) -> Result<Running, Missing> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let running = Running { port, _alive: (self.start)(port).map_err(Missing::NotInstalled)? };
+    async fn run(&self) -> Result<(u16, Running), Missing> {
+        let port = free_port();
+        let running = (self.start)(port).map_err(Missing::NotInstalled)?;
         let config = (self.config)(self.server(port, "probe".to_owned()));
         let mut last = String::new();
         for _ in 0..300 {
             match Database::open(&config).await {
-                Ok(_) => return Ok(running),
+                Ok(_) => return Ok((port, running)),
                 Err(error) => last = error.to_string(),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -85,43 +77,26 @@ impl Server {
     }
 }
 
-/// Runs a shell script with the arguments; it should start the server, wait for its input to end, and clean up.
-fn script(script: &str, arguments: &[&str]) -> Child {
-    Command::new("sh")
-        .args(["-c", script, "server"])
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-fn folder() -> String {
-    tempfile::Builder::new().prefix("store-server-").tempdir().unwrap().keep().into_os_string().into_string().unwrap()
-}
-
 #[cfg(feature = "postgres")]
-fn start_postgres(port: u16) -> Result<Child, String> {
+fn start_postgres(port: u16) -> Result<Running, String> {
     const START: &str = r#"
-        folder=$1 port=$2 bin=$3 as=
+        port=$2 bin=$3 as=
         if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; as="runuser -u postgres --"; fi
         $as "$bin/initdb" -D "$folder/data" -U root -A trust --no-sync --locale C.UTF-8 &&
         $as "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w \
             -o "-p $port -h 127.0.0.1 -k '$folder' -F -c max_connections=300" start
         cat >/dev/null
-        $as "$bin/pg_ctl" -D "$folder/data" -m immediate stop
-        rm -rf "$folder""#;
+        $as "$bin/pg_ctl" -D "$folder/data" -m immediate stop"#;
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists()).max();
     let bin = newest.ok_or("no PostgreSQL server is installed")?;
-    Ok(script(START, &[&folder(), &port.to_string(), &bin.display().to_string()]))
+    Ok(Running::start(START, &[port.to_string(), bin.display().to_string()]))
 }
 
 #[cfg(feature = "mysql")]
-fn start_mysql(port: u16) -> Result<Child, String> {
+fn start_mysql(port: u16) -> Result<Running, String> {
     const START: &str = r#"
-        folder=$1 port=$2 user=$(id -un)
+        port=$2 user=$(id -un)
         mariadb-install-db --no-defaults --datadir="$folder/data" --user="$user" \
             --auth-root-authentication-method=normal --skip-test-db &&
         mariadbd --no-defaults --datadir="$folder/data" --user="$user" --port="$port" --bind-address=127.0.0.1 \
@@ -129,12 +104,9 @@ fn start_mysql(port: u16) -> Result<Child, String> {
             --innodb-flush-method=nosync \
             --max-connections=300 >"$folder/log" 2>&1 &
         cat >/dev/null
-        kill -KILL "$(cat "$folder/pid")"
-        rm -rf "$folder""#;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    if !folders.any(|folder| folder.join("mariadbd").exists()) {
+        kill -KILL "$(cat "$folder/pid")""#;
+    if !crate::testing::is_installed("mariadbd") {
         return Err("no MariaDB server is installed".to_owned());
     }
-    Ok(script(START, &[&folder(), &port.to_string()]))
+    Ok(Running::start(START, &[port.to_string()]))
 }

@@ -1,0 +1,98 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use redis::aio::{PubSubSink, PubSubStream};
+use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
+use tokio::time::{interval, sleep, timeout};
+
+use super::link::{Link, failed};
+use crate::shared::{Notice, Subscription};
+use crate::{Error, ErrorKind, Result};
+
+/// How often a silent connection is asked whether it still lives.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The messages of one channel, passed on to everybody here who wants them.
+pub(super) struct Listener {
+    notices: broadcast::Sender<Notice>,
+    task: AbortHandle,
+}
+
+impl Listener {
+    /// Subscribes; from then on no message is lost without a [`Notice::Missed`].
+    pub(super) async fn start(link: Arc<Link>, channel: String) -> Result<Self> {
+        let connection = subscribe(&link, &channel).await?;
+        let notices = broadcast::channel(Subscription::BACKLOG).0;
+        let task = tokio::spawn(listen(link, channel, connection, notices.clone())).abort_handle();
+        Ok(Self { notices, task })
+    }
+
+    pub(super) fn subscribe(&self) -> Subscription {
+        Subscription(self.notices.subscribe())
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+type Connection = (PubSubSink, PubSubStream);
+
+async fn subscribe(link: &Link, channel: &str) -> Result<Connection> {
+    let (mut sink, stream) = link.listen().await?.split();
+    timeout(PATIENCE, sink.subscribe(channel)).await.map_err(|_| silent())?.map_err(failed)?;
+    Ok((sink, stream))
+}
+
+async fn listen(link: Arc<Link>, channel: String, mut connection: Connection, notices: broadcast::Sender<Notice>) {
+    loop {
+        let error = pass_on(connection, &notices).await;
+        tracing::warn!(channel, %error, "the subscription broke");
+        connection = resubscribe(&link, &channel).await;
+        // Nobody may be listening now.
+        let _ = notices.send(Notice::Missed);
+    }
+}
+
+async fn resubscribe(link: &Link, channel: &str) -> Connection {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match subscribe(link, channel).await {
+            Ok(connection) => return connection,
+            Err(error) => tracing::warn!(channel, %error, "cannot subscribe again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Passes messages on until the connection breaks.
+async fn pass_on((mut sink, mut stream): Connection, notices: &broadcast::Sender<Notice>) -> Error {
+    let mut ping = interval(PING_EVERY);
+    loop {
+        tokio::select! {
+            message = stream.next() => match message {
+                // Nobody may be listening now.
+                Some(message) => drop(notices.send(Notice::Message(Bytes::copy_from_slice(message.get_payload_bytes())))),
+                None => return Error::new(ErrorKind::Unavailable, "Redis closed the connection"),
+            },
+            _ = ping.tick() => match timeout(PATIENCE, sink.ping::<redis::Value>()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return failed(error),
+                Err(_) => return silent(),
+            },
+        }
+    }
+}
+
+fn silent() -> Error {
+    Error::new(ErrorKind::Unavailable, "Redis does not answer")
+}

@@ -1,0 +1,233 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+
+use super::{LONG, Notice, SharedState, text};
+use crate::shared::{RedisConfig, RedisServers, RedisState, RedisTls};
+use crate::testing::{Running, free_port, is_installed};
+
+const HOST: &str = "127.0.0.1";
+
+static SINGLE: OnceCell<(u16, Running)> = OnceCell::const_new();
+static CLUSTER: OnceCell<(Vec<u16>, Running)> = OnceCell::const_new();
+
+const START_SINGLE: &str = r#"
+    redis-server --port "$2" --bind 127.0.0.1 --dir "$folder" --save '' --requirepass sesame &
+    cat >/dev/null; kill -KILL $!"#;
+
+const START_CLUSTER: &str = r#"
+    pids= nodes=
+    for port in $2 $3 $4; do
+        bus=$5; shift
+        mkdir "$folder/$port"
+        redis-server --port $port --bind 127.0.0.1 --dir "$folder/$port" --save '' --cluster-enabled yes \
+            --cluster-port $bus &
+        pids="$pids $!" nodes="$nodes 127.0.0.1:$port"
+    done
+    until redis-cli -p ${port} ping; do sleep 0.1; done
+    sleep 0.5
+    redis-cli --cluster create $nodes --cluster-yes
+    cat >/dev/null; kill -KILL $pids"#;
+
+/// A master, a replica and a sentinel, which takes a master for dead after half a second.
+const START_SENTINEL: &str = r#"
+    mkdir "$folder/master" "$folder/replica"
+    master() {
+        redis-server --port "$1" --bind 127.0.0.1 --dir "$folder/master" --save '' & pid=$!
+    }
+    master "$2"
+    redis-server --port "$3" --bind 127.0.0.1 --dir "$folder/replica" --save '' --replicaof 127.0.0.1 "$2" \
+        --repl-diskless-sync-delay 0 & replica=$!
+    until [ "$(redis-cli -p $3 info replication | grep -c master_link_status:up)" = 1 ]; do sleep 0.1; done
+    printf 'sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 500\n
+sentinel failover-timeout main 2000\nrequirepass guard\n' "$2" >"$folder/sentinel.conf"
+    redis-server "$folder/sentinel.conf" --sentinel --port "$4" --bind 127.0.0.1 & sentinel=$!
+    read -r _; kill -KILL $pid
+    cat >/dev/null; kill -KILL $replica $sentinel"#;
+
+const START_TLS: &str = r#"
+    cd "$folder"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=authority
+    openssl req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=redis
+    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' >names
+    openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem
+    cp ca.pem "$3"
+    redis-server --port 0 --tls-port "$2" --bind 127.0.0.1 --save '' --tls-cert-file cert.pem --tls-key-file key.pem \
+        --tls-ca-cert-file ca.pem --tls-auth-clients no &
+    cat >/dev/null; kill -KILL $!"#;
+
+fn config(servers: RedisServers) -> RedisConfig {
+    static TESTS: AtomicU32 = AtomicU32::new(0);
+    RedisConfig {
+        servers,
+        username: String::new(),
+        password: String::new(),
+        database: 0,
+        // Tests share a server.
+        prefix: format!("test {}", TESTS.fetch_add(1, Ordering::Relaxed)),
+        tls: None,
+        timeout: Duration::from_secs(2),
+    }
+}
+
+fn single(port: u16) -> RedisConfig {
+    config(RedisServers::Single { host: HOST.to_owned(), port })
+}
+
+fn is_missing(program: &str) -> bool {
+    if !is_installed(program) {
+        eprintln!("skipped: no {program} is installed");
+        return true;
+    }
+    false
+}
+
+async fn eventually_open(config: &RedisConfig) -> RedisState {
+    let mut last = None;
+    for _ in 0..200 {
+        match RedisState::open(config).await {
+            Ok(state) => return state,
+            Err(error) => last = Some(error),
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the server did not start: {last:?}");
+}
+
+pub(super) async fn on_single<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<dyn SharedState>) -> Fut) {
+    if is_missing("redis-server") {
+        return;
+    }
+    let start = async || {
+        let port = free_port();
+        (port, Running::start(START_SINGLE, &[port.to_string()]))
+    };
+    let (port, _) = SINGLE.get_or_init(start).await;
+    let config = RedisConfig { password: "sesame".to_owned(), ..single(*port) };
+    case(Arc::new(eventually_open(&config).await)).await;
+}
+
+pub(super) async fn on_cluster<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<dyn SharedState>) -> Fut) {
+    if is_missing("redis-server") || is_missing("redis-cli") {
+        return;
+    }
+    let nodes = |ports: &[u16]| {
+        config(RedisServers::Cluster { nodes: ports.iter().map(|port| (HOST.to_owned(), *port)).collect() })
+    };
+    let start = async || {
+        let ports: Vec<u16> = (0..6).map(|_| free_port()).collect();
+        let arguments: Vec<String> = ports.iter().map(u16::to_string).collect();
+        let running = Running::start(START_CLUSTER, &arguments);
+        let ports = ports[..3].to_vec();
+        // Until every slot has its node.
+        for _ in 0..200 {
+            if let Ok(state) = RedisState::open(&nodes(&ports)).await
+                && futures_util::future::join_all((0..50).map(|key| {
+                    let state = state.clone();
+                    async move { state.get(&key.to_string()).await.is_ok() }
+                }))
+                .await
+                .into_iter()
+                .all(|answered| answered)
+            {
+                break;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        (ports, running)
+    };
+    let (ports, _) = CLUSTER.get_or_init(start).await;
+    case(Arc::new(eventually_open(&nodes(ports)).await)).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told() {
+    if is_missing("redis-server") {
+        return;
+    }
+    on_single(async |_| {}).await;
+    let (port, _) = SINGLE.get().unwrap();
+    let error = RedisState::open(&RedisConfig { password: "wrong".to_owned(), ..single(*port) }).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error}");
+    let error = RedisState::open(&single(free_port())).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_found_again() {
+    if is_missing("redis-server") {
+        return;
+    }
+    let port = free_port();
+    let config = RedisConfig { password: "sesame".to_owned(), ..single(port) };
+    let first = Running::start(START_SINGLE, &[port.to_string()]);
+    let state = eventually_open(&config).await;
+    let mut listener = state.subscribe("t").await.unwrap();
+    state.publish("t", text("before")).await.unwrap();
+    assert_eq!(timeout(LONG, listener.next()).await.unwrap(), Some(Notice::Message(text("before"))));
+
+    first.stop();
+    assert!(state.get("k").await.unwrap_err().is_retryable());
+    let _second = Running::start(START_SINGLE, &[port.to_string()]);
+    eventually_open(&config).await;
+    state.set("k", text("v"), LONG).await.unwrap();
+    assert_eq!(timeout(LONG, listener.next()).await.unwrap(), Some(Notice::Missed));
+    state.publish("t", text("after")).await.unwrap();
+    assert_eq!(timeout(LONG, listener.next()).await.unwrap(), Some(Notice::Message(text("after"))));
+}
+
+#[tokio::test]
+async fn sentinels_name_the_next_master() {
+    if is_missing("redis-server") || is_missing("redis-cli") {
+        return;
+    }
+    let [master, replica, sentinel] = [free_port(), free_port(), free_port()];
+    let mut servers = Running::start(START_SENTINEL, &[master, replica, sentinel].map(|port| port.to_string()));
+    let config = config(RedisServers::Sentinel {
+        sentinels: vec![(HOST.to_owned(), free_port()), (HOST.to_owned(), sentinel)],
+        service: "main".to_owned(),
+        username: String::new(),
+        password: "guard".to_owned(),
+    });
+    let state = eventually_open(&config).await;
+    state.set("k", text("v"), LONG).await.unwrap();
+    let mut listener = state.subscribe("t").await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    servers.poke();
+
+    let written = async {
+        while let Err(error) = state.set("k", text("w"), LONG).await {
+            assert!(error.is_retryable(), "{error}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(LONG, written).await.unwrap();
+    assert_eq!(state.get("k").await.unwrap(), Some(text("w")));
+    assert_eq!(timeout(LONG, listener.next()).await.unwrap(), Some(Notice::Missed));
+    state.publish("t", text("after")).await.unwrap();
+    assert_eq!(timeout(LONG, listener.next()).await.unwrap(), Some(Notice::Message(text("after"))));
+}
+
+#[tokio::test]
+async fn tls_checks_what_it_is_told_to() {
+    if is_missing("redis-server") || is_missing("openssl") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let authorities = folder.path().join("ca.pem");
+    let port = free_port();
+    let _server = Running::start(START_TLS, &[port.to_string(), authorities.display().to_string()]);
+    let with = |verify, authorities| RedisConfig { tls: Some(RedisTls { verify, authorities }), ..single(port) };
+    let state = eventually_open(&with(false, None)).await;
+    state.set("k", Bytes::new(), LONG).await.unwrap();
+    eventually_open(&with(true, Some(authorities.clone()))).await;
+    let error = RedisState::open(&with(true, None)).await.unwrap_err();
+    assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
+    let missing = with(true, Some(folder.path().join("none.pem")));
+    let error = RedisState::open(&missing).await.unwrap_err();
+    assert!(error.to_string().contains("none.pem"), "{error}");
+}

@@ -11,6 +11,7 @@ mod tasks;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Lifecycle(Arc<Inner>);
 struct Inner {
     soft: CancellationToken,
     hard: CancellationToken,
+    /// Whether a signal asked for the stop.
+    told: AtomicBool,
     tasks: Tasks,
     stops: Mutex<Vec<(&'static str, StopFn)>>,
 }
@@ -46,6 +49,7 @@ impl Default for Lifecycle {
         let inner = Inner {
             soft: CancellationToken::new(),
             hard: CancellationToken::new(),
+            told: AtomicBool::new(false),
             tasks: Tasks::default(),
             stops: Mutex::default(),
         };
@@ -106,27 +110,33 @@ impl Lifecycle {
         self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).push((name, stop));
     }
 
-    /// Waits for a signal, then drains and stops. `drained` ends when the last request has; it is waited for no longer
-    /// than `drain_timeout`. Returns whether the daemon was told to stop (and did not fail).
-    pub async fn run(&self, drained: impl Future<Output = ()>, drain_timeout: Duration) -> std::io::Result<bool> {
+    /// Takes signals from now on: the first SIGTERM or SIGINT is the soft stop, the second the hard stop.
+    pub fn watch_signals(&self) -> std::io::Result<()> {
         let mut signals = Signals::new()?;
-        let told = tokio::select! {
-            name = signals.next() => {
-                tracing::info!(signal = name, "stopping");
-                true
-            }
-            () = self.0.soft.cancelled() => false,
-        };
-        self.0.soft.cancel();
+        let inner = Arc::clone(&self.0);
+        // not one of the tasks: it lives as long as the process
+        tokio::spawn(async move {
+            let name = signals.next().await;
+            tracing::info!(signal = name, "stopping");
+            inner.told.store(true, Ordering::Relaxed);
+            inner.soft.cancel();
+            let name = signals.next().await;
+            tracing::warn!(signal = name, "second signal, cutting requests");
+            inner.hard.cancel();
+        });
+        Ok(())
+    }
+
+    /// Waits for the soft stop, then drains and stops. `drained` ends when the last request has; it is waited for no
+    /// longer than `drain_timeout`. Returns whether a signal asked for it; otherwise something failed.
+    pub async fn run(&self, drained: impl Future<Output = ()>, drain_timeout: Duration) -> bool {
+        self.0.soft.cancelled().await;
         tokio::pin!(drained);
         let in_time = tokio::select! {
             () = &mut drained => true,
+            () = self.0.hard.cancelled() => false,
             () = tokio::time::sleep(drain_timeout) => {
                 tracing::warn!(seconds = drain_timeout.as_secs(), "requests are still running, cutting them");
-                false
-            }
-            name = signals.next() => {
-                tracing::warn!(signal = name, "second signal, cutting requests");
                 false
             }
         };
@@ -135,7 +145,7 @@ impl Lifecycle {
             tracing::warn!("connections did not close in time");
         }
         self.stop_components().await;
-        Ok(told)
+        self.0.told.load(Ordering::Relaxed)
     }
 
     async fn stop_components(&self) {

@@ -23,14 +23,18 @@ fn main() -> ExitCode {
     if init::is_needed() {
         return init::run().unwrap_or_else(|error| fail(&error.into()));
     }
+    if let Err(error) = init::unblock_signals() {
+        return fail(&error.into());
+    }
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == command::WORKER_STAGE) {
         let error = stage::run(arguments);
         fail(&error.into());
         return ExitCode::from(WORKER_STAGE_FAILED);
     }
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let done = match Command::parse(arguments.iter().map(String::as_str)) {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    let done = match Command::parse(arguments.iter().map(AsRef::as_ref)) {
         Ok(Command::Serve) => serve(),
         Ok(Command::Print(page)) => command::print(page).map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Ok(Command::Health) => health(),
@@ -69,16 +73,20 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     tracing::info!(version = VERSION, address = %listener.local_addr()?, "plugin daemon is listening");
     let base = Base::new(config);
     let lifecycle = base.lifecycle.clone();
-    log.switch_on_signals(&lifecycle)?;
+    lifecycle.watch_signals()?;
+    log.watch_signals(&lifecycle)?;
     let front = Front::new(base.clone());
     let max_connections = base.config.server.max_connections;
     let server = tokio::spawn(server::serve(listener, front.clone(), max_connections, lifecycle.clone()));
 
+    let mut booted = Ok(());
     match boot::start(&base).await {
         Ok(app) => front.open(app),
-        // the signal is waited for below
         Err(BootError::Stopped) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            booted = Err(error.into());
+            lifecycle.soft().cancel(); // what has been started is stopped in order
+        }
     }
 
     let drained = async {
@@ -86,7 +94,7 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
             tracing::error!(%error, "the HTTP server failed");
         }
     };
-    let told = lifecycle.run(drained, base.config.server.drain_timeout).await?;
+    let told = lifecycle.run(drained, base.config.server.drain_timeout).await;
     tracing::info!("stopped");
-    Ok(if told { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    booted.map(|()| if told { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

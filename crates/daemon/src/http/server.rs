@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,12 @@ use crate::lifecycle::Lifecycle;
 
 /// How long a connection may take for the head of a request, or rest between two.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Silence of a connection after which, and how often, the peer is probed.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a peer may leave what was sent, or probes, without an answer.
+const DEAD_AFTER_MILLIS: u32 = 300_000;
 
 /// How long answers that were cut may take to leave.
 const CUT_GRACE: Duration = Duration::from_secs(1);
@@ -89,8 +96,8 @@ async fn connection(
     front: Arc<Front>,
     lifecycle: Lifecycle,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    if let Err(error) = tune(&stream) {
+        tracing::debug!(%error, "failed to set options of a connection");
     }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let front = Arc::clone(&front);
@@ -110,6 +117,16 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "connection ended early");
     }
+}
+
+/// Pieces leave at once, and a peer that vanished or stopped reading is noticed: its calls end.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_AFTER)?;
+    sockopt::set_tcp_user_timeout(stream, DEAD_AFTER_MILLIS)?;
+    Ok(())
 }
 
 async fn cut(hard: &CancellationToken) {

@@ -74,15 +74,18 @@ impl LogHandle {
         }
     }
 
-    /// Switches to `DEBUG` on SIGUSR1 and back on SIGUSR2, while the daemon lives.
-    pub fn switch_on_signals(&self, lifecycle: &Lifecycle) -> io::Result<()> {
+    /// While the daemon lives: switches to `DEBUG` on SIGUSR1 and back on SIGUSR2, and opens the file anew on SIGHUP, for
+    /// whoever has moved it away.
+    pub fn watch_signals(&self, lifecycle: &Lifecycle) -> io::Result<()> {
         let (mut debug, mut back) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
+        let mut moved = signal(SignalKind::hangup())?;
         let (log, soft) = (self.clone(), lifecycle.soft().clone());
-        lifecycle.spawn("log level", OnEnd::Ignore, async move {
+        lifecycle.spawn("log signals", OnEnd::Ignore, async move {
             loop {
                 tokio::select! {
                     _ = debug.recv() => log.set_level(LogLevel::Debug),
                     _ = back.recv() => log.reset_level(),
+                    _ = moved.recv() => log.writer.reopen(),
                     () = soft.cancelled() => return,
                 }
             }

@@ -67,7 +67,8 @@ group! {
     level: LogLevel = "LOG_LEVEL" => "INFO";
     /// `json` for JSON lines; anything else for text.
     format: LogFormat = "LOG_OUTPUT_FORMAT" => "text";
-    /// File to which lines are appended as well. Its folder is made with mode 0700, the file with 0600.
+    /// File to which lines are appended as well. Its folder is made with mode 0700, the file with 0600. SIGHUP has it
+    /// opened anew, for those who move it away.
     file: Path = "LOG_FILE";
     /// Logs requests to `/health/check`.
     health_checks: Bool = "HEALTH_API_LOG_ENABLED" => "true";

@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -13,9 +13,13 @@ use super::LogError;
 /// Lines that may wait; further ones are counted and dropped.
 const QUEUE: usize = 8192;
 
+/// Lines are collected up to about this many bytes before they are written.
+const BATCH: usize = 64 * 1024;
+
 enum Message {
     Line(Vec<u8>),
     Flush(SyncSender<()>),
+    Reopen,
 }
 
 /// Handle on the thread.
@@ -28,19 +32,18 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread, which writes to standard output and to `file`.
     pub(super) fn start(file: Option<&Path>) -> Result<Self, LogError> {
-        let file = file.map(|path| open(path).map_err(|source| LogError::File { path: path.to_owned(), source }));
-        let mut outputs: Vec<Box<dyn Write + Send>> = vec![Box::new(io::stdout())];
-        if let Some(file) = file.transpose()? {
-            outputs.push(Box::new(file));
-        }
-        Self::over(outputs).map_err(LogError::Thread)
+        let file = file.map(|path| match open(path) {
+            Ok(file) => Ok((path.to_owned(), file)),
+            Err(source) => Err(LogError::File { path: path.to_owned(), source }),
+        });
+        Self::over(Outputs { standard: Box::new(io::stdout()), file: file.transpose()? }).map_err(LogError::Thread)
     }
 
-    fn over(outputs: Vec<Box<dyn Write + Send>>) -> io::Result<Self> {
+    fn over(outputs: Outputs) -> io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
-        std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || write(outputs, &messages, &counter))?;
+        std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || outputs.write(&messages, &counter))?;
         Ok(Self { queue, dropped })
     }
 
@@ -59,6 +62,13 @@ impl Writer {
             let _ = written.recv();
         }
     }
+
+    /// Opens the file anew; a queue that is full loses the wish.
+    pub(super) fn reopen(&self) {
+        if self.queue.try_send(Message::Reopen).is_err() {
+            tracing::warn!("too much is to be written for opening LOG_FILE anew");
+        }
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -68,34 +78,54 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-fn write(mut outputs: Vec<Box<dyn Write + Send>>, messages: &Receiver<Message>, dropped: &AtomicU64) {
-    let mut batch = Vec::new();
-    // there is no one to tell that the log cannot be written; the next line is tried again
-    let mut put = |batch: &mut Vec<u8>| {
-        for output in &mut outputs {
-            let _ = output.write_all(batch).and_then(|()| output.flush());
+struct Outputs {
+    standard: Box<dyn Write + Send>,
+    file: Option<(PathBuf, File)>,
+}
+
+impl Outputs {
+    fn write(mut self, messages: &Receiver<Message>, dropped: &AtomicU64) {
+        let mut batch = Vec::new();
+        while let Ok(message) = messages.recv() {
+            let mut next = Some(message);
+            while let Some(message) = next {
+                match message {
+                    Message::Line(line) => batch.extend_from_slice(&line),
+                    Message::Flush(done) => {
+                        self.put(&mut batch);
+                        let _ = done.send(()); // whoever waited may have gone
+                    }
+                    Message::Reopen => {
+                        self.put(&mut batch);
+                        self.reopen();
+                    }
+                }
+                next = if batch.len() < BATCH { messages.try_recv().ok() } else { None };
+            }
+            let lost = dropped.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                let note = format!("({lost} log lines lost, they came faster than they can be written)\n");
+                batch.extend_from_slice(note.as_bytes());
+            }
+            self.put(&mut batch);
+        }
+    }
+
+    /// Writes to every output. There is no one to tell that the log cannot be written; the next batch is tried again.
+    fn put(&mut self, batch: &mut Vec<u8>) {
+        let _ = self.standard.write_all(batch).and_then(|()| self.standard.flush());
+        if let Some((_, file)) = &mut self.file {
+            let _ = file.write_all(batch);
         }
         batch.clear();
-    };
-    while let Ok(message) = messages.recv() {
-        let mut next = Some(message);
-        while let Some(message) = next {
-            match message {
-                Message::Line(line) => batch.extend_from_slice(&line),
-                Message::Flush(done) => {
-                    put(&mut batch);
-                    let _ = done.send(());
-                }
-            }
-            next = if batch.len() < 64 * 1024 { messages.try_recv().ok() } else { None };
+    }
+
+    fn reopen(&mut self) {
+        let Some((path, file)) = &mut self.file else { return };
+        match open(path) {
+            Ok(new) => *file = new,
+            Err(error) => tracing::error!(%error, file = %path.display(), "LOG_FILE cannot be opened anew"),
         }
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            batch.extend_from_slice(
-                format!("({lost} log lines lost, they came faster than they can be written)\n").as_bytes(),
-            );
-        }
-        put(&mut batch);
     }
 }
 
@@ -109,8 +139,8 @@ mod tests {
     fn lines_reach_the_file_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logs/daemon.log");
-        let file = open(&path).unwrap();
-        let writer = Writer::over(vec![Box::new(file)]).unwrap();
+        let file = Some((path.clone(), open(&path).unwrap()));
+        let writer = Writer::over(Outputs { standard: Box::new(io::sink()), file }).unwrap();
         for number in 0..1000 {
             writer.write(format!("{number}\n").into_bytes());
         }
@@ -119,6 +149,22 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected.join("\n") + "\n");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("daemon.log"), folder.path().join("daemon.log.1"));
+        let file = Some((path.clone(), open(&path).unwrap()));
+        let writer = Writer::over(Outputs { standard: Box::new(io::sink()), file }).unwrap();
+        writer.write(b"before\n".to_vec());
+        writer.flush();
+        std::fs::rename(&path, &moved).unwrap();
+        writer.reopen();
+        writer.write(b"after\n".to_vec());
+        writer.flush();
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        assert_eq!((read(&moved).as_str(), read(&path).as_str()), ("before\n", "after\n"));
     }
 
     /// Takes nothing until it is told to.
@@ -140,7 +186,8 @@ mod tests {
     fn a_stuck_output_costs_lines_not_time() {
         let (go, wait) = sync_channel(0);
         let written = Arc::default();
-        let writer = Writer::over(vec![Box::new(Stuck(wait, Arc::clone(&written)))]).unwrap();
+        let writer =
+            Writer::over(Outputs { standard: Box::new(Stuck(wait, Arc::clone(&written))), file: None }).unwrap();
         for _ in 0..3 * QUEUE {
             writer.write(format!("{:100}\n", "x").into_bytes());
         }

@@ -59,6 +59,10 @@ pub struct InstallSettings {
     pub bundle_limits: plugin_package::Limits,
     /// How long a successful task is shown (lifecycle-and-storage 2.6: 120 s).
     pub success_shown: Duration,
+    /// How long a job stays with a node that gives no sign of life.
+    pub lease: Duration,
+    /// Pause before a job is begun again that something was out of reach for.
+    pub retry_delay: Duration,
 }
 
 /// Installs, upgrades and removes plugins; see the module.

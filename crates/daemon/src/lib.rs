@@ -23,3 +23,6 @@ pub mod readme;
 pub mod services;
 pub mod telemetry;
 pub mod webhook;
+
+#[cfg(test)]
+mod testing;

@@ -21,6 +21,11 @@ use crate::telemetry::Metrics;
 /// How long a successful install task is shown (lifecycle-and-storage 2.6).
 const SUCCESS_SHOWN: Duration = Duration::from_mins(2);
 
+/// How long an install job stays with a node that gives no sign of life.
+const LEASE: Duration = Duration::from_secs(8);
+/// Pause before an install job is begun again that something was out of reach for.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
+
 /// Largest uploads in bytes, as they are.
 #[derive(Debug, Clone, Copy)]
 pub struct UploadLimits {
@@ -79,16 +84,21 @@ impl Services {
         platform: Arc<dyn Platform>,
         metrics: Metrics,
     ) -> Self {
+        Self::with_settings(config, stores, lookups, platform, metrics, install_settings(config))
+    }
+
+    pub(crate) fn with_settings(
+        config: &Config,
+        stores: Stores,
+        lookups: Lookups,
+        platform: Arc<dyn Platform>,
+        metrics: Metrics,
+        settings: InstallSettings,
+    ) -> Self {
         let Lookups { catalog, packages } = lookups;
         let Stores { database, shared, .. } = stores;
-        let installer = Installer::new(
-            database.clone(),
-            Arc::clone(&catalog),
-            Arc::clone(&packages),
-            platform,
-            install_settings(config),
-            metrics,
-        );
+        let installer =
+            Installer::new(database.clone(), Arc::clone(&catalog), Arc::clone(&packages), platform, settings, metrics);
         let plugins = &config.plugins;
         let assets =
             Assets::new(Arc::clone(&packages), plugins.media_cache_size.into(), plugins.asset_cache_size.into());
@@ -108,7 +118,7 @@ impl Services {
 /// A bundle may unpack to this many times its largest size. Its packages are compressed already.
 const BUNDLE_RATIO: u64 = 2;
 
-fn install_settings(config: &Config) -> InstallSettings {
+pub(crate) fn install_settings(config: &Config) -> InstallSettings {
     let signatures = &config.signatures;
     let package_policy =
         Policy { require: signatures.force, protect_langgenius: signatures.enforce_langgenius_uploads };
@@ -121,6 +131,8 @@ fn install_settings(config: &Config) -> InstallSettings {
             ..Default::default()
         },
         success_shown: SUCCESS_SHOWN,
+        lease: LEASE,
+        retry_delay: RETRY_DELAY,
     }
 }
 

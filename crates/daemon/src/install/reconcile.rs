@@ -44,11 +44,11 @@ pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
 
 /// Packages in use without a row, and since when they are known.
 #[derive(Debug, Default)]
-struct Strays(HashMap<UniqueIdentifier, Instant>);
+pub(super) struct Strays(HashMap<UniqueIdentifier, Instant>);
 
 impl Strays {
     /// Replaces the set by what is there now; gives those that have been there for `grace`.
-    fn update(&mut self, now: HashSet<UniqueIdentifier>, grace: Duration) -> Vec<UniqueIdentifier> {
+    pub(super) fn update(&mut self, now: HashSet<UniqueIdentifier>, grace: Duration) -> Vec<UniqueIdentifier> {
         self.0.retain(|identifier, _| now.contains(identifier));
         for identifier in now {
             self.0.entry(identifier).or_insert_with(Instant::now);
@@ -58,7 +58,7 @@ impl Strays {
 }
 
 impl Installer {
-    async fn reconcile(&self, with_packages: bool, strays: &mut Strays) -> Result<(), InstallError> {
+    pub(super) async fn reconcile(&self, with_packages: bool, strays: &mut Strays) -> Result<(), InstallError> {
         let installed = self.local_versions().await?;
         if self.platform.runtime_type() != RuntimeType::Local {
             return Ok(());

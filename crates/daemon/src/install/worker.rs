@@ -15,18 +15,12 @@ use crate::telemetry::metrics::Success;
 
 /// Jobs that one node works on at a time. The platform bounds what is heavy in them.
 const AT_ONCE: usize = 64;
-/// How long a job stays ours without a sign of life: the time that a job of a node that died waits.
-const LEASE: Duration = Duration::from_secs(8);
 /// How often the client is told news, at most.
 const TELL: Duration = Duration::from_secs(1);
-/// Every how many of those the lease is renewed.
-const RENEW_EVERY: u32 = 2;
-/// How often jobs of others that nobody works on any more are looked for.
-const POLL: Duration = Duration::from_secs(2);
+/// Signs of life within a lease; as often, jobs of others that nobody works on any more are looked for.
+const SIGNS: u32 = 4;
 /// How often a job is begun. Beyond it the daemon suspects that the job is what ends the daemon.
 const ATTEMPTS: i64 = 5;
-/// Pause before a job is begun again.
-const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// How long a cancelled job may take to end.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
@@ -47,7 +41,7 @@ enum Ending {
 /// Works on jobs until `stop`, then hands back those it has.
 pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
     let mut jobs = JoinSet::new();
-    let mut poll = interval(POLL);
+    let mut poll = interval(installer.settings.lease / SIGNS);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -71,7 +65,7 @@ async fn claim(installer: &Arc<Installer>, jobs: &mut JoinSet<()>, stop: &Cancel
     if free == 0 {
         return;
     }
-    let claimed = match installer.database.jobs.claim(&installer.owner, LEASE, free).await {
+    let claimed = match installer.database.jobs.claim(&installer.owner, installer.settings.lease, free).await {
         Ok(claimed) => claimed,
         Err(error) => return tracing::warn!(%error, "failed to look for install jobs"),
     };
@@ -130,28 +124,34 @@ impl Installer {
 
     /// Tells the client news and keeps the lease, until there is a reason to end the work.
     async fn watch(&self, job: &InstallJob, progress: &Progress) -> Ending {
-        let mut tick = interval(TELL);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for count in 0_u32.. {
-            tick.tick().await;
-            if let Some(message) = progress.news()
-                && !self.tell(job, &message).await
-            {
-                return Ending::Unwanted;
-            }
-            if count.is_multiple_of(RENEW_EVERY) {
-                match self.database.jobs.renew(job.id, &self.owner, LEASE).await {
-                    Ok(true) => {}
-                    Ok(false) => return Ending::Lost,
-                    // the work goes on: whoever else begins it meanwhile comes to the same result
-                    Err(error) => tracing::warn!(plugin = job.unique_identifier, %error, "failed to renew a lease"),
+        let every = |period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let (mut tell, mut renew) = (every(TELL), every(self.settings.lease / SIGNS));
+        loop {
+            tokio::select! {
+                _ = tell.tick() => {
+                    if let Some(message) = progress.news()
+                        && !self.tell(job, &message).await
+                    {
+                        return Ending::Unwanted;
+                    }
                 }
-                if self.is_unwanted(job).await {
-                    return Ending::Unwanted;
+                _ = renew.tick() => {
+                    match self.database.jobs.renew(job.id, &self.owner, self.settings.lease).await {
+                        Ok(true) => {}
+                        Ok(false) => return Ending::Lost,
+                        // the work goes on: whoever else begins it meanwhile comes to the same result
+                        Err(error) => tracing::warn!(plugin = job.unique_identifier, %error, "failed to renew a lease"),
+                    }
+                    if self.is_unwanted(job).await {
+                        return Ending::Unwanted;
+                    }
                 }
             }
         }
-        Ending::Lost
     }
 
     /// Sets the item's message; false if the client has deleted it.
@@ -184,9 +184,10 @@ impl Installer {
             }
             Ending::Error(JobError::Retry(cause)) if !self.is_overdue(job) => {
                 tracing::warn!(plugin, seconds, cause, "an install job is put off");
-                let message = format!("{cause}; it is tried again in {} s", RETRY_DELAY.as_secs());
+                let delay = self.settings.retry_delay;
+                let message = format!("{cause}; it is tried again in {} s", delay.as_secs());
                 self.tell(job, &message).await;
-                self.release(job, RETRY_DELAY).await;
+                self.release(job, delay).await;
             }
             Ending::Error(error) => {
                 tracing::warn!(plugin, seconds, %error, "an install job failed");

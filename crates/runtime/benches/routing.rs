@@ -3,6 +3,8 @@
 //! The worker is a pair of pipes, so that only the daemon's side is measured; the thread that fills the pipe copies
 //! prepared blocks and nothing else.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark ends at the first thing that fails")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
@@ -29,7 +31,7 @@ impl Process for Endless {
     }
 
     async fn exited(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn reap(&mut self) -> Exit {
@@ -88,6 +90,10 @@ async fn open(runtime: &LocalRuntime, id: &str) -> Session {
     runtime.open(call).await.unwrap()
 }
 
+fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
 fn line(id: &str, kind: &str, size: usize) -> String {
     let payload = "x".repeat(size);
     format!(
@@ -100,20 +106,19 @@ fn routing(criterion: &mut Criterion) {
     let launcher = Arc::new(Pipes::default());
     let runtime =
         tokio.block_on(async { LocalRuntime::new(LocalSettings::default(), Arc::new(Nothing), launcher.clone()) });
-    let id = "0b7c3f6e-4c8e-4f0e-9d43-6a4a1f2f8a11";
-    drop(tokio.block_on(open(&runtime, id)));
+    drop(tokio.block_on(open(&runtime, &new_id())));
     let (input, mut output) = launcher.0.lock().unwrap().take().unwrap();
 
     let mut group = criterion.benchmark_group("chunk");
     for size in [200, 4096] {
-        let line = line(id, "stream", size);
-        let per_block = (64 * 1024) / line.len();
-        let block = line.repeat(per_block);
+        let per_block = (64 * 1024) / line(&new_id(), "stream", size).len();
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
             bencher.iter_custom(|chunks| {
                 let blocks = chunks.div_ceil(per_block as u64);
-                let mut session = tokio.block_on(open(&runtime, id));
+                let id = new_id();
+                let block = line(&id, "stream", size).repeat(per_block);
+                let mut session = tokio.block_on(open(&runtime, &id));
                 let began = Instant::now();
                 std::thread::scope(|scope| {
                     scope.spawn(|| (0..blocks).for_each(|_| output.write_all(block.as_bytes()).unwrap()));
@@ -123,22 +128,25 @@ fn routing(criterion: &mut Criterion) {
                         }
                     });
                 });
-                began.elapsed().mul_f64(chunks as f64 / (blocks * per_block as u64) as f64)
+                // the last block may hold more than was asked for
+                let routed = u128::from(blocks) * per_block as u128;
+                Duration::from_nanos_u128(began.elapsed().as_nanos() * u128::from(chunks) / routed)
             });
         });
     }
     group.finish();
 
-    let end = line(id, "end", 0);
     // a plugin that answers every request at once
     std::thread::spawn(move || {
-        for _ in BufReader::new(input).lines() {
-            output.write_all(end.as_bytes()).unwrap();
+        for request in BufReader::new(input).lines() {
+            let request = request.unwrap();
+            let id = request.split('"').nth(3).unwrap();
+            output.write_all(line(id, "end", 0).as_bytes()).unwrap();
         }
     });
     criterion.bench_function("session", |bencher| {
         bencher.to_async(&tokio).iter(|| async {
-            let mut session = open(&runtime, id).await;
+            let mut session = open(&runtime, &new_id()).await;
             while session.recv().await.is_some() {}
         });
     });

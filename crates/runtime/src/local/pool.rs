@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::status::WorkerStatus;
 use super::worker::Worker;
+use crate::session::Failure;
 
 /// A worker that has said nothing for longer gets new sessions only when there is no other; heartbeats come every 10 s.
 const DOUBTFUL: Duration = Duration::from_secs(30);
@@ -102,6 +103,13 @@ impl Pool {
 
     pub(super) fn retire_all(&self) {
         self.lock().active.iter().for_each(|worker| worker.retire());
+    }
+
+    /// Ends the workers that were to finish their sessions.
+    pub(super) fn stop_draining(&self, why: &str) {
+        for worker in &self.lock().draining {
+            worker.stop(Failure::Stopped(why.to_owned()));
+        }
     }
 
     /// Forgets the workers that have finished.

@@ -15,6 +15,8 @@ pub struct LocalSettings {
     pub process: ProcessSettings,
     /// `PLUGIN_LOCAL_LAUNCHING_CONCURRENT`: how many processes may be busy coming up at a time.
     pub launching_concurrent: usize,
+    /// A start that takes longer does not keep others from starting any more.
+    pub launching_patience: Duration,
     /// Bytes of plugin output that may wait for slow callers on the whole node. Above it, sessions that hold more than
     /// their share fail first.
     pub node_buffer_bytes: usize,
@@ -42,6 +44,8 @@ pub struct PoolSettings {
 pub struct WorkerSettings {
     /// From spawn to the first heartbeat (lifecycle-and-storage 1.6).
     pub start_timeout: Duration,
+    /// How often silence and memory are looked at.
+    pub check_interval: Duration,
     /// Silence after which the log warns.
     pub silence_warning: Duration,
     /// Silence after which the worker counts as dead.
@@ -89,6 +93,7 @@ impl Default for LocalSettings {
             worker: WorkerSettings::default(),
             process: ProcessSettings::default(),
             launching_concurrent: 2,
+            launching_patience: Duration::from_secs(10),
             node_buffer_bytes: 512 * 1024 * 1024,
         }
     }
@@ -111,6 +116,7 @@ impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
             start_timeout: Duration::from_mins(2),
+            check_interval: Duration::from_secs(5),
             silence_warning: Duration::from_mins(1),
             silence_limit: Duration::from_mins(2),
             write_timeout: Duration::from_secs(30),

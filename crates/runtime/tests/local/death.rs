@@ -7,7 +7,7 @@ use plugin_runtime::local::{State, StartError};
 use plugin_runtime::{Event, Failure, OpenError};
 use serde_json::json;
 
-use crate::support::{Host, all, eventually, kill, runs, state, within};
+use crate::support::{Host, all, chunks, eventually, kill, runs, state, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_death_of_a_process_ends_all_of_its_sessions_at_once() {
@@ -85,8 +85,8 @@ async fn a_process_that_never_says_it_is_ready_is_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_process_fails_its_sessions_after_the_limit_of_silence() {
     let host = Host::with("main", |settings| {
-        settings.worker.silence_warning = Duration::from_secs(1);
-        settings.worker.silence_limit = Duration::from_secs(2);
+        settings.worker.silence_warning = Duration::from_millis(200);
+        settings.worker.silence_limit = Duration::from_millis(500);
         settings.worker.stop_grace = Duration::from_millis(100);
     });
     let waiting = host.open(json!({"do": "hang"})).await.unwrap();
@@ -128,7 +128,7 @@ async fn descendants_go_with_their_worker() {
     for graceful in [true, false] {
         let host = Host::new("main");
         let events = host.call(json!({"do": "fork"})).await;
-        let pids: Vec<u32> = crate::support::chunks(&events).iter().map(|pid| pid.as_u64().unwrap() as u32).collect();
+        let pids: Vec<u32> = serde_json::from_value(chunks(&events).into()).unwrap();
         assert!(pids.len() == 2 && pids.iter().all(|pid| runs(*pid)));
         if graceful {
             host.runtime.remove(&host.plugin, true).await;
@@ -181,7 +181,7 @@ async fn memory_limits_replace_or_stop_a_worker() {
     assert!(matches!(&events[..], [Event::Failed(Failure::Stopped(why))] if why.contains("memory")), "{events:?}");
 
     let host = Host::with("main", |settings| settings.worker.memory_soft_limit = Some(1));
-    let session = host.open(json!({"do": "stream", "count": 80, "size": 1, "every_us": 100_000})).await.unwrap();
+    let session = host.open(json!({"do": "stream", "count": 10, "size": 1, "every_us": 50_000})).await.unwrap();
     let events = all(session).await;
     assert_eq!(events.last(), Some(&Event::End), "what was open when the limit was passed goes on");
     assert!(host.log().contains("the soft limit is 1"), "{}", host.log());

@@ -1,8 +1,14 @@
 //! The local runtime against real processes that misbehave: `stdio_worker` of the testkit stands in for Python.
 
+#[cfg(test)]
 mod death;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
 mod parent;
+#[cfg(test)]
 mod pressure;
+#[cfg(test)]
 mod sessions;
+#[cfg(test)]
 mod support;

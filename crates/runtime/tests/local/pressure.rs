@@ -43,13 +43,13 @@ async fn a_caller_who_never_reads_is_let_go_and_the_others_go_on() {
 async fn a_caller_who_is_alone_is_waited_for() {
     let host = Host::with("main", |settings| {
         settings.worker.session_buffer_bytes = 4 * 1024 * 1024;
-        settings.worker.silence_warning = Duration::from_secs(1);
-        settings.worker.silence_limit = Duration::from_secs(2);
+        settings.worker.silence_warning = Duration::from_millis(200);
+        settings.worker.silence_limit = Duration::from_millis(500);
     });
     let count = 100_000;
     let mut session = host.open(json!({"do": "flood", "size": 200, "count": count})).await.unwrap();
     // longer than a worker may be silent: it is not, it is not listened to
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let mut chunks = 0;
     while let Some(event) = within(Duration::from_secs(20), session.recv()).await {
         match event {

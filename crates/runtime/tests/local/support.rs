@@ -72,6 +72,7 @@ impl Host {
         // not while somebody waits for it
         worker_binary();
         let mut settings = LocalSettings::default();
+        settings.worker.check_interval = Duration::from_millis(100);
         settings.process.inherited = std::env::vars_os().collect();
         change(&mut settings);
         let preparer = Arc::new(FakePreparer {
@@ -104,7 +105,7 @@ impl Host {
             origin: Arc::new(Origin::default()),
             request: request.into(),
             start_by: now + wait,
-            deadline: now + Duration::from_secs(600),
+            deadline: now + Duration::from_mins(10),
             traceparent: String::new(),
         };
         self.runtime.open(call).await
@@ -135,7 +136,8 @@ impl Host {
     /// Everything in the plugin's log, a line an entry.
     pub(crate) fn log(&self) -> String {
         let entries = self.runtime.log(&self.plugin).unwrap().after(0);
-        entries.into_iter().map(|entry| format!("{:?} {}\n", entry.source, entry.text)).collect()
+        let lines: Vec<_> = entries.into_iter().map(|entry| format!("{:?} {}", entry.source, entry.text)).collect();
+        lines.join("\n")
     }
 }
 

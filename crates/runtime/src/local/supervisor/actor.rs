@@ -262,7 +262,12 @@ impl Actor {
         }
         self.plugin.pool.retire_all();
         self.drain_retired(deadline, why);
-        while self.draining.join_next().await.is_some() {}
+        let drained = async { while self.draining.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline, drained).await.is_err() {
+            // also those that had been given more time before
+            self.plugin.pool.stop_draining(why);
+            while self.draining.join_next().await.is_some() {}
+        }
         self.plugin.pool.forget_drained();
     }
 }

@@ -19,9 +19,6 @@ use crate::local::variables;
 use crate::local::worker::budget::NodeBudget;
 use crate::local::worker::{Surroundings, Worker};
 
-/// A start that takes longer does not keep others from starting.
-const SLOT: Duration = Duration::from_secs(10);
-
 /// What all plugins of this node share.
 pub(in crate::local) struct Node {
     pub(in crate::local) settings: LocalSettings,
@@ -71,18 +68,19 @@ pub(super) async fn bring_up(
     let spec = LaunchSpec { plugin: plugin.id.clone(), prepared, variables: node.variables.clone() };
     let start = async {
         let slot = node.slots.clone().acquire_owned().await.ok();
+        let patience = node.settings.launching_patience;
         let start = Worker::start(&*node.launcher, spec, around);
         tokio::pin!(start);
         tokio::select! {
             biased;
             worker = &mut start => worker,
-            () = hold(slot) => start.await,
+            () = hold(slot, patience) => start.await,
         }
     };
     cancel.run_until_cancelled(start).await.unwrap_or(Err(StartError::Cancelled))
 }
 
-async fn hold(slot: Option<OwnedSemaphorePermit>) {
-    tokio::time::sleep(SLOT).await;
+async fn hold(slot: Option<OwnedSemaphorePermit>, patience: Duration) {
+    tokio::time::sleep(patience).await;
     drop(slot);
 }

@@ -19,9 +19,6 @@ use crate::local::process::{Process, resident_memory, signal_group};
 use crate::local::settings::WorkerSettings;
 use crate::session::Failure;
 
-/// How often a worker is looked at.
-const TICK: Duration = Duration::from_secs(5);
-
 pub(super) struct Keeper {
     pub(super) process: Box<dyn Process>,
     pub(super) mark: Mark,
@@ -81,7 +78,8 @@ impl Keeper {
     /// memory shortly before.
     async fn watch(&mut self) -> Option<u64> {
         let mut oom_kills = memory::oom_kills();
-        let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
+        let every = self.settings.check_interval.max(Duration::from_millis(10));
+        let mut tick = tokio::time::interval_at(Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut warned = false;
         loop {

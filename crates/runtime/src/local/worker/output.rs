@@ -191,7 +191,7 @@ impl Router {
         }
         if last {
             self.to.sessions.end(id);
-        } else {
+        } else if staged != Staged::Closed {
             self.last = Some(entry);
         }
     }

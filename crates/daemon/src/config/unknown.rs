@@ -39,8 +39,11 @@ pub struct Unknown {
 pub fn unknown(environment: &BTreeMap<String, String>) -> Vec<Unknown> {
     let known: Vec<&'static str> = GROUPS.iter().flat_map(|group| group.variables).flat_map(names).collect();
     let nearest = |name: &str| {
-        let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
-        known.iter().min_by_key(distance).filter(|known| strsim::damerau_levenshtein(known, name) <= EDITS).copied()
+        let near = |known: &&'static str| {
+            let distance = known.len().abs_diff(name.len()); // at least
+            if distance > EDITS { None } else { Some((strsim::damerau_levenshtein(known, name), *known)) }
+        };
+        known.iter().filter_map(near).filter(|(distance, _)| *distance <= EDITS).min().map(|(_, known)| known)
     };
     environment
         .keys()

@@ -65,7 +65,8 @@ impl Front {
         self.open_with(super::routes::all(&app), app);
     }
 
-    fn open_with<S: Clone + Send + Sync + 'static>(&self, table: Table<S>, state: S) {
+    /// The same with any table of routes.
+    pub(super) fn open_with<S: Clone + Send + Sync + 'static>(&self, table: Table<S>, state: S) {
         let (router, patterns) = table.into_parts();
         let patterns = Arc::new(patterns);
         let fallback = move |request: Request| {
@@ -81,14 +82,6 @@ impl Front {
         if self.all.set(router).is_ok() {
             self.opened.notify_waiters();
         }
-    }
-
-    /// A door that serves the routes without services, for tests of the listener.
-    #[cfg(test)]
-    pub(super) fn without_services(base: &Arc<Base>) -> Arc<Self> {
-        let front = Self::new(Arc::clone(base));
-        front.open_with(super::routes::early(base), Arc::clone(base));
-        front
     }
 
     /// Answers a request.

@@ -1,11 +1,15 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use axum::extract::State;
+use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::base::Base;
 use crate::config::Config;
+use crate::error::ApiError;
+use crate::http::sse;
 use crate::lifecycle::OnEnd;
 
 struct Running {
@@ -22,7 +26,12 @@ async fn start(max_connections: u32) -> Running {
     let listener = bind(&config.server).await.unwrap();
     let address = listener.local_addr().unwrap();
     let base = Base::new(config);
-    let front = Front::without_services(&base);
+    let front = Front::new(Arc::clone(&base));
+    let routes = crate::http::routes::early(&base).get("/stream", async |State(base): State<Arc<Base>>| {
+        let one = stream::iter([Ok::<_, ApiError>("1")]);
+        sse::respond(one.chain(stream::pending()), base.lifecycle.hard().clone()).await
+    });
+    front.open_with(routes, Arc::clone(&base));
     let done = tokio::spawn(serve(listener, front, max_connections, base.lifecycle.clone()));
     Running { address, base, done }
 }
@@ -90,6 +99,26 @@ async fn a_request_that_never_ends_is_cut_by_the_hard_stop() {
     let started = Instant::now();
     running.done.await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_soft_stop_and_is_told_of_the_hard_one() {
+    let running = start(10).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\"data\":1}\n\n\r\n") {
+        stream.read_buf(&mut answer).await.unwrap();
+    }
+    running.base.lifecycle.soft().cancel();
+    let more = tokio::time::timeout(Duration::from_millis(100), stream.read_buf(&mut answer)).await;
+    assert!(more.is_err());
+    running.base.lifecycle.hard().cancel();
+    answer.clear();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let rest = String::from_utf8(answer).unwrap();
+    assert!(rest.contains("the plugin daemon is shutting down") && rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+    running.done.await.unwrap();
 }
 
 #[tokio::test]

@@ -95,14 +95,12 @@ impl PluginLog {
     }
 
     pub(super) fn add(&self, pid: u32, source: Source, level: Level, text: &str) {
-        let mut text = text.trim_end().to_owned();
+        let text = text.trim_end();
         if text.is_empty() {
             return;
         }
-        if text.len() > LONGEST {
-            text.truncate(text.floor_char_boundary(LONGEST));
-            text.push_str("...");
-        }
+        let kept = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default();
+        let text = if kept.len() < text.len() { format!("{kept}...") } else { kept.to_owned() };
         if let Some(suppressed) = self.lock().may_tell(source) {
             self.tell(pid, source, level, &text, suppressed);
         }

@@ -282,3 +282,26 @@ impl ReplySink for StdioReplies {
         self.input.send(envelope).await.map_err(|error| ReplyError(error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_comes_at_once_waits_a_moment() {
+        let (sender, _receiver) = tokio::net::unix::pipe::pipe().unwrap();
+        let (input, writing) = Input::new(sender, &WorkerSettings::default());
+        tokio::spawn(writing);
+        let sessions = Sessions::new(NodeBudget::new(1000));
+        let mut called_back = None;
+        let replies = |invoked: Arc<Invoked>| -> Replies {
+            called_back = Some(invoked.clone());
+            Arc::new(StdioReplies { input, invoked })
+        };
+        let session = sessions.open(&"s".into(), replies).unwrap();
+        called_back.unwrap().now();
+        let began = std::time::Instant::now();
+        session.replies().reply("{}".into()).await.unwrap();
+        assert!(began.elapsed() >= SETTLE / 2, "{:?}", began.elapsed());
+    }
+}

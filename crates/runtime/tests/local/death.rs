@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use plugin_runtime::local::{State, StartError};
+use plugin_runtime::local::{StartError, State};
 use plugin_runtime::{Event, Failure, OpenError};
 use serde_json::json;
 

@@ -204,7 +204,8 @@ async fn the_end_of_the_daemon_drains_all_plugins_at_once() {
     let stuck = host.open(json!({"do": "hang"})).await.unwrap();
     let began = Instant::now();
     let runtime = host.runtime.clone();
-    let stop = tokio::spawn(async move { runtime.stop_all(tokio::time::Instant::now() + Duration::from_secs(1)).await });
+    let stop =
+        tokio::spawn(async move { runtime.stop_all(tokio::time::Instant::now() + Duration::from_secs(1)).await });
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(matches!(host.open(json!({"do": "echo"})).await, Err(OpenError::Stopping)));
     for session in sessions {

@@ -33,10 +33,15 @@ async fn a_caller_who_never_reads_is_let_go_and_the_others_go_on() {
         assert!(began.elapsed() < Duration::from_secs(20));
     }
     assert!(longest < Duration::from_millis(500), "a call took {longest:?}");
-    let Some(Event::Failed(Failure::ReaderTooSlow { waiting, limit })) = lazy.recv().await else { panic!("not failed") };
+    let Some(Event::Failed(Failure::ReaderTooSlow { waiting, limit })) = lazy.recv().await else {
+        panic!("not failed")
+    };
     assert!(waiting > limit && limit == 8 * 1024 * 1024);
     assert_eq!(lazy.recv().await, None);
     assert!(calls(&host, Duration::from_millis(500)).await > 10, "although the plugin goes on writing");
+    eventually("it is replaced", || host.log().contains("goes on with a call that was cancelled")).await;
+    host.echo().await;
+    eventually("the old one is gone", || host.status().workers.len() == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +94,8 @@ async fn the_node_bounds_what_all_slow_callers_hold() {
     let mut failed = 0;
     for mut session in lazy {
         let held = std::iter::from_fn(|| session.try_recv());
-        failed += usize::from(held.into_iter().any(|event| matches!(event, Event::Failed(Failure::ReaderTooSlow { .. }))));
+        failed +=
+            usize::from(held.into_iter().any(|event| matches!(event, Event::Failed(Failure::ReaderTooSlow { .. }))));
     }
     assert!(failed > 0);
 }

@@ -79,7 +79,9 @@ impl Session {
     /// Keys in the order in which the SDK writes them.
     fn line(&self, kind: &str, data: &Value) -> String {
         let id = &self.id;
-        format!("{{\"event\":\"session\",\"session_id\":\"{id}\",\"data\":{{\"type\":\"{kind}\",\"data\":{data}}}}}\n\n")
+        format!(
+            "{{\"event\":\"session\",\"session_id\":\"{id}\",\"data\":{{\"type\":\"{kind}\",\"data\":{data}}}}}\n\n"
+        )
     }
 
     fn chunk(&self, data: &Value) -> Result<()> {

@@ -78,17 +78,16 @@ impl Actor {
             let wake = self.next_wake();
             let plugin = self.plugin.clone();
             tokio::select! {
-                command = self.commands.recv() => match command {
-                    Some(Command::Ensure(done)) => self.ensures.push(done),
-                    Some(Command::Restart(done)) => self.restarts.push(done),
-                    Some(Command::Prewarm) => self.keep = true,
-                    Some(Command::Shutdown { deadline, why, done }) => {
+                Some(command) = self.commands.recv() => match command {
+                    Command::Ensure(done) => self.ensures.push(done),
+                    Command::Restart(done) => self.restarts.push(done),
+                    Command::Prewarm => self.keep = true,
+                    Command::Shutdown { deadline, why, done } => {
                         self.shut_down(deadline, why).await;
                         // whoever asked may have stopped waiting
                         let _ = done.send(());
                         return;
                     }
-                    None => return,
                 },
                 result = end_of(&mut self.attempt) => {
                     self.attempt = None;

@@ -19,6 +19,11 @@ use crate::local::process::{Process, resident_memory, signal_group};
 use crate::local::settings::WorkerSettings;
 use crate::session::Failure;
 
+/// A plugin that writes so many bytes a second into sessions that nobody reads any more, for several checks in a row, is
+/// busy with a call that was cancelled, at the cost of all others.
+const RUNAWAY_BYTES_PER_SECOND: u64 = 1024 * 1024;
+const RUNAWAY_CHECKS: u32 = 3;
+
 pub(super) struct Keeper {
     pub(super) process: Box<dyn Process>,
     pub(super) mark: Mark,
@@ -82,6 +87,7 @@ impl Keeper {
         let mut tick = tokio::time::interval_at(Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut warned = false;
+        let mut runaway = 0;
         loop {
             tokio::select! {
                 biased;
@@ -100,6 +106,7 @@ impl Keeper {
                     oom_kills = memory::oom_kills();
                     self.check_silence(&mut warned);
                     self.check_memory();
+                    self.check_waste(every, &mut runaway);
                 }
             }
         }
@@ -156,6 +163,23 @@ impl Keeper {
             self.note(
                 Level::Warn,
                 &format!("plugin uses {used} bytes of memory and is replaced; the soft limit is {limit}"),
+            );
+            self.sessions.refuse();
+            self.changed.notify_one();
+        }
+    }
+
+    fn check_waste(&self, every: Duration, runaway: &mut u32) {
+        let wasted = u128::from(self.vitals.take_wasted()) * 1000;
+        if wasted <= u128::from(RUNAWAY_BYTES_PER_SECOND) * every.as_millis() {
+            *runaway = 0;
+            return;
+        }
+        *runaway += 1;
+        if *runaway == RUNAWAY_CHECKS && !self.sessions.refuses() {
+            self.note(
+                Level::Warn,
+                "plugin goes on with a call that was cancelled, at the cost of others, and is replaced",
             );
             self.sessions.refuse();
             self.changed.notify_one();

@@ -31,6 +31,8 @@ const BLOCK: usize = 64 * 1024;
 /// From this size on a payload keeps the memory it was read into; a shorter one is copied, so that it does not keep a
 /// whole block.
 const SHARED: usize = 64 * 1024;
+/// After so many bytes other tasks get a turn, about every millisecond.
+const TURN: usize = 512 * 1024;
 /// Lines from this size on are read apart from other tasks, which would have to wait meanwhile.
 const LARGE: usize = 1024 * 1024;
 
@@ -59,6 +61,7 @@ impl Output {
     pub(super) async fn run(self, mut stdout: pipe::Receiver, exited: CancellationToken) -> OutputEnd {
         let mut splitter = LineSplitter::new(self.settings.max_line_bytes);
         let mut router = Router::new(self);
+        let mut in_a_row = 0;
         loop {
             splitter.buffer().reserve(BLOCK);
             let read = tokio::select! {
@@ -71,7 +74,7 @@ impl Output {
             };
             match read {
                 Ok(0) => break,
-                Ok(_) => {}
+                Ok(read) => in_a_row += read,
                 Err(error) => {
                     router.to.note(Level::Error, &format!("failed to read the plugin's output: {error}"));
                     break;
@@ -79,6 +82,10 @@ impl Output {
             }
             router.block(&mut splitter);
             router.relieve(&exited).await;
+            if in_a_row >= TURN {
+                in_a_row = 0;
+                tokio::task::yield_now().await;
+            }
         }
         router.rest(&mut splitter);
         OutputEnd::Closed
@@ -165,6 +172,7 @@ impl Router {
     fn message(&mut self, id: &str, message: &Message<'_>, line: &Bytes) {
         let known = self.last.take().filter(|last| last.id.as_str() == id).or_else(|| self.to.sessions.get(id));
         let Some(entry) = known else {
+            self.to.vitals.waste(message.data.get().len());
             if message.kind == MessageKind::Invoke {
                 self.to.refuse_invoke(id, message.data);
             }
@@ -215,7 +223,8 @@ impl Router {
     /// Wakes every caller who has got something.
     fn announce(&mut self) {
         for entry in self.staged.drain(..) {
-            if entry.sender.announce() > HIGH_WATER {
+            let waiting = entry.sender.announce();
+            if waiting > HIGH_WATER || self.to.sessions.over_node_share(waiting).is_some() {
                 self.slow.push(entry);
             }
         }

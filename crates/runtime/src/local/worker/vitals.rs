@@ -14,6 +14,8 @@ pub(super) struct Vitals {
     last_sign: AtomicU64,
     /// The reader waits for a caller, so that the worker cannot be heard.
     unheard: AtomicBool,
+    /// Bytes it has written for sessions that are over.
+    wasted: AtomicU64,
     /// How long it took to the first heartbeat.
     ready: watch::Sender<Option<Duration>>,
 }
@@ -24,6 +26,7 @@ impl Vitals {
             started: Instant::now(),
             last_sign: AtomicU64::new(0),
             unheard: AtomicBool::new(false),
+            wasted: AtomicU64::new(0),
             ready: watch::Sender::new(None),
         }
     }
@@ -47,6 +50,15 @@ impl Vitals {
     pub(super) fn set_unheard(&self, unheard: bool) {
         self.sign();
         self.unheard.store(unheard, Ordering::Relaxed);
+    }
+
+    pub(super) fn waste(&self, bytes: usize) {
+        self.wasted.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The bytes written for sessions that are over, since the last call.
+    pub(super) fn take_wasted(&self) -> u64 {
+        self.wasted.swap(0, Ordering::Relaxed)
     }
 
     pub(super) fn silent_for(&self) -> Duration {

@@ -14,6 +14,7 @@ mod resolve;
 mod tests;
 mod text;
 mod tree;
+mod write;
 
 pub use error::{Error, ErrorKind, Problem};
 pub(crate) use json::deserialize;
@@ -23,6 +24,7 @@ pub use read::{Mapping, Pair, Read, Reader};
 pub use resolve::Resolved;
 pub use text::text;
 pub use tree::{Dialect, Kind, Limits, Mark, Node, Scalar, Style, Tree, parse, parse_with};
+pub use write::scalar;
 
 /// Reads the first document of a YAML file as a value of type `T`, reporting all typing errors together.
 ///

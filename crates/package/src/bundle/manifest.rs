@@ -1,9 +1,7 @@
 //! The manifest of a bundle (package-format 19).
 
 use plugin_manifest::I18n;
-use plugin_manifest::yaml::{Node, Read, Reader};
-
-use super::edit::scalar;
+use plugin_manifest::yaml::{Node, Read, Reader, scalar};
 
 /// What a bundle says of itself. Rules that the format gives for the texts are not checked on reading.
 #[derive(Debug, Clone, Default, PartialEq)]

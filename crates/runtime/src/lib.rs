@@ -8,7 +8,9 @@
 
 #![forbid(unsafe_code)]
 
+mod channel;
 pub mod local;
+mod log;
 pub mod session;
 
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_protocol::{Action, Origin, SessionId};
 use tokio::time::Instant;
 
+pub use channel::NodeBudget;
+pub use log::{Level, LogEntry, PluginLog, Source};
 pub use session::{Event, Failure, Replies, Session};
 
 /// The call for which a session is opened.

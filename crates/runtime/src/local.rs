@@ -11,7 +11,6 @@ mod code;
 pub mod environment;
 mod error;
 mod launch;
-mod log;
 mod orphans;
 mod pool;
 mod preparer;
@@ -36,12 +35,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::StartError;
 pub use self::launch::{LaunchSpec, Launched, Launcher, SpawnLauncher, stage};
-pub use self::log::{Level, LogEntry, PluginLog, Source};
 pub use self::orphans::kill_orphans;
 pub use self::preparer::{EnvironmentPreparer, Packages, Preparer};
 pub use self::process::{ChildProcess, Exit, Process, signal_group};
 pub use self::settings::{LocalSettings, PoolSettings, ProcessSettings, WorkerSettings};
 pub use self::status::{FailedState, PluginStatus, State, WorkerStatus};
+pub use crate::log::{Level, LogEntry, PluginLog, Source};
 
 use self::environment::Progress;
 use self::supervisor::{Node, Plugin};

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::environment::Proxies;
+use crate::channel::ChannelLimits;
 
 /// All settings of [`super::LocalRuntime`] (lifecycle-and-storage 1.5-1.8, 7.3).
 #[derive(Clone, Debug)]
@@ -84,6 +85,18 @@ pub struct ProcessSettings {
     pub max_open_files: Option<u64>,
     /// Bytes of address space.
     pub max_address_space: Option<u64>,
+}
+
+impl WorkerSettings {
+    /// What of them concerns messages.
+    pub(crate) fn channel(&self) -> ChannelLimits {
+        ChannelLimits {
+            line_bytes: self.max_line_bytes,
+            session_buffer_bytes: self.session_buffer_bytes,
+            input_buffer_bytes: self.input_buffer_bytes,
+            write_timeout: self.write_timeout,
+        }
+    }
 }
 
 impl Default for LocalSettings {

@@ -21,10 +21,10 @@ use self::actor::Actor;
 pub(super) use self::bring_up::Node;
 use super::environment::{Progress, Step};
 use super::error::StartError;
-use super::log::PluginLog;
 use super::pool::Pool;
 use super::status::{PluginStatus, State};
-use super::worker::Refused;
+use crate::channel::Refused;
+use crate::log::PluginLog;
 use crate::session::Session;
 use crate::{Call, OpenError};
 

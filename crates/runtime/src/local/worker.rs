@@ -1,49 +1,33 @@
 //! One worker: a process that runs a plugin and carries many sessions.
 //!
-//! Around it run four tasks: [`input`] writes to it, [`output`] and [`stderr`] read from it, [`keeper`] sees it end, or
-//! makes it end. The end of the process fails every open session at once, after everything it had written is delivered.
+//! Around it run four tasks: one writes to it, [`output`] and [`stderr`] read from it, [`keeper`] sees it end, or makes it
+//! end. The end of the process fails every open session at once, after everything it had written is delivered.
 
-pub(crate) mod budget;
-mod input;
 mod keeper;
 mod leftovers;
 mod memory;
 mod output;
-mod pressure;
-mod sessions;
 mod stderr;
-mod vitals;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::budget::NodeBudget;
-use self::input::{Input, InputError};
 use self::keeper::Keeper;
-use self::output::Output;
-use self::sessions::{Invoked, Sessions};
 use self::stderr::Stderr;
-use self::vitals::Vitals;
 use super::error::StartError;
 use super::launch::{LaunchSpec, Launcher};
-use super::log::{Level, PluginLog, Source, Tail};
 use super::orphans::Mark;
 use super::process::{self, Exit};
 use super::settings::WorkerSettings;
 use super::status::WorkerStatus;
 use crate::Call;
-use crate::session::{Failure, Replies, ReplyError, ReplySink, Session};
-
-/// An answer to a call back that comes sooner than this waits so long. The SDK registers the reader of the answers only
-/// after it has written the call (plugin-protocol 9, stdio); an answer that finds no reader is lost, and the plugin waits
-/// for minutes.
-const SETTLE: Duration = Duration::from_micros(300);
+use crate::channel::{Channel, Input, NodeBudget, Refused, Sessions, Vitals};
+use crate::log::{Level, PluginLog, Tail};
+use crate::session::{Failure, Session};
 
 /// What a worker shares with its surroundings.
 #[derive(Clone, Debug)]
@@ -60,9 +44,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct Worker {
     id: String,
     pid: u32,
-    sessions: Arc<Sessions>,
-    input: Input,
-    vitals: Arc<Vitals>,
+    channel: Channel,
     control: Arc<Control>,
     ended: watch::Receiver<Option<Ended>>,
 }
@@ -76,9 +58,9 @@ struct Control {
 
 impl Control {
     /// The first reason counts.
-    fn stop(&self, sessions: &Sessions, why: Failure) {
+    fn stop(&self, channel: &Channel, why: Failure) {
         let why = self.why.get_or_init(|| why);
-        sessions.fail_all(why);
+        channel.fail(why);
         self.stop.cancel();
     }
 }
@@ -91,15 +73,6 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
     /// What its sessions were told: why it was stopped, or that it ended by itself.
     pub(crate) failure: Failure,
-}
-
-/// The request has not reached the worker.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    /// It is stopping or gone; another one may take the call.
-    Gone,
-    /// It does not read its input.
-    Stalled(String),
 }
 
 impl Worker {
@@ -115,52 +88,49 @@ impl Worker {
         let start_timeout = around.settings.start_timeout;
         let launched = launcher.launch(spec).await.map_err(|error| StartError::Spawn { message: error.to_string() })?;
         let pid = launched.process.pid();
-        around.log.add(pid, Source::Lifecycle, Level::Info, "plugin process started");
 
-        let (input, writing) = Input::new(launched.stdin, &around.settings);
-        let sessions = Sessions::new(around.budget);
-        let vitals = Arc::new(Vitals::new());
+        let limits = around.settings.channel();
+        let (input, writing) = Input::new(launched.stdin, &limits);
+        let channel = Channel {
+            pid: Some(pid),
+            sessions: Sessions::new(around.budget),
+            input,
+            vitals: Arc::new(Vitals::new()),
+            log: around.log,
+            limits,
+        };
+        channel.note(Level::Info, "plugin process started");
         let tail = Arc::new(Tail::default());
         let control = Arc::new(Control::default());
         let exited = CancellationToken::new();
         let (tell_end, ended) = watch::channel(None);
 
-        let output = Output {
-            pid,
-            sessions: sessions.clone(),
-            input: input.clone(),
-            vitals: vitals.clone(),
-            log: around.log.clone(),
-            settings: around.settings.clone(),
-        };
-        let stderr = Stderr { pid, vitals: vitals.clone(), log: around.log.clone(), tail: tail.clone() };
+        let stderr = Stderr { channel: channel.clone(), tail: tail.clone() };
         let keeper = Keeper {
             process: launched.process,
             mark,
-            sessions: sessions.clone(),
-            vitals: vitals.clone(),
+            channel: channel.clone(),
             control: control.clone(),
             tail: tail.clone(),
             exited: exited.clone(),
-            output: Some(tokio::spawn(output.run(launched.stdout, exited.clone()))),
+            output: Some(tokio::spawn(output::read(channel.clone(), launched.stdout, exited.clone()))),
             stderr: tokio::spawn(stderr.run(launched.stderr, exited)),
             writer: tokio::spawn(writing),
             settings: around.settings,
-            log: around.log,
             changed: around.changed,
             tell_end,
         };
         tokio::spawn(keeper.run());
 
-        let worker = Arc::new(Self { id, pid, sessions, input, vitals, control, ended });
+        let worker = Arc::new(Self { id, pid, channel, control, ended });
         tokio::select! {
             biased;
-            () = worker.vitals.ready() => Ok(worker),
+            () = worker.channel.vitals.ready() => Ok(worker),
             Ended { exit, out_of_memory, stderr, .. } = worker.ended() => {
                 Err(StartError::Exited { exit, out_of_memory, stderr })
             }
             () = tokio::time::sleep(start_timeout) => {
-                let waited = worker.vitals.uptime();
+                let waited = worker.channel.vitals.uptime();
                 Err(StartError::NoHeartbeat { waited, stderr: tail.text() })
             }
         }
@@ -168,51 +138,45 @@ impl Worker {
 
     /// Opens a session and hands the request over.
     pub(crate) async fn open(&self, call: &Call) -> Result<Session, Refused> {
-        let replies = |invoked| -> Replies { Arc::new(StdioReplies { input: self.input.clone(), invoked }) };
-        let session = self.sessions.open(&call.session_id, replies).map_err(|_| Refused::Gone)?;
-        match self.input.send(call.request.clone()).await {
-            Ok(()) => Ok(session),
-            Err(InputError::Closed) => Err(Refused::Gone),
-            Err(full @ InputError::Full(_)) => Err(Refused::Stalled(full.to_string())),
-        }
+        self.channel.open(call).await
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.sessions.len()
+        self.channel.sessions.len()
     }
 
     /// How long it has had no session.
     pub(crate) fn idle(&self) -> Option<Duration> {
-        self.sessions.idle()
+        self.channel.sessions.idle()
     }
 
     /// Whether a new session is better opened elsewhere, if there is an elsewhere.
     pub(crate) fn is_doubtful(&self, silent: Duration) -> bool {
-        self.input.is_stalled() || self.vitals.silent_for() > silent
+        self.channel.input.is_stalled() || self.channel.vitals.silent_for() > silent
     }
 
     /// Takes no new sessions from now on.
     pub(crate) fn retire(&self) {
-        self.sessions.refuse();
+        self.channel.sessions.refuse();
     }
 
     /// Takes no new sessions from now on if it has had none for so long.
     pub(crate) fn retire_if_idle(&self, for_long: Duration) -> bool {
-        self.sessions.refuse_if_idle(for_long)
+        self.channel.sessions.refuse_if_idle(for_long)
     }
 
     pub(crate) fn is_retired(&self) -> bool {
-        self.sessions.refuses()
+        self.channel.sessions.refuses()
     }
 
     /// Resolves when no session is open.
     pub(crate) async fn drained(&self) {
-        self.sessions.drained().await;
+        self.channel.sessions.drained().await;
     }
 
     /// Ends the sessions and the process; see [`Worker::ended`] for when it is done.
     pub(crate) fn stop(&self, why: Failure) {
-        self.control.stop(&self.sessions, why);
+        self.control.stop(&self.channel, why);
     }
 
     /// Takes no new sessions, waits for the open ones until the deadline, then ends the process.
@@ -248,9 +212,9 @@ impl Worker {
             id: self.id.clone(),
             pid: self.pid,
             in_flight: self.in_flight(),
-            uptime: self.vitals.uptime(),
-            start_time: self.vitals.start_time().unwrap_or_default(),
-            silent_for: self.vitals.silent_for(),
+            uptime: self.channel.vitals.uptime(),
+            start_time: self.channel.vitals.start_time().unwrap_or_default(),
+            silent_for: self.channel.vitals.silent_for(),
             rss: process::resident_memory(self.pid),
             draining: self.is_retired(),
         }
@@ -260,48 +224,5 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.stop(Failure::Stopped("nobody needs the worker any more".into()));
-    }
-}
-
-/// The way back into a plugin for the answers to its calls.
-#[derive(Debug)]
-struct StdioReplies {
-    input: Input,
-    invoked: Arc<Invoked>,
-}
-
-#[async_trait]
-impl ReplySink for StdioReplies {
-    async fn reply(&self, envelope: Bytes) -> Result<(), ReplyError> {
-        let early = self.invoked.at().and_then(|at| SETTLE.checked_sub(at.elapsed()));
-        if let Some(early) = early.filter(|early| !early.is_zero()) {
-            // a timer would make a millisecond of it
-            let waited = tokio::task::spawn_blocking(move || std::thread::sleep(early)).await;
-            waited.map_err(|error| ReplyError(error.to_string()))?;
-        }
-        self.input.send(envelope).await.map_err(|error| ReplyError(error.to_string()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_answer_that_comes_at_once_waits_a_moment() {
-        let (sender, _receiver) = tokio::net::unix::pipe::pipe().unwrap();
-        let (input, writing) = Input::new(sender, &WorkerSettings::default());
-        tokio::spawn(writing);
-        let sessions = Sessions::new(NodeBudget::new(1000));
-        let mut called_back = None;
-        let replies = |invoked: Arc<Invoked>| -> Replies {
-            called_back = Some(invoked.clone());
-            Arc::new(StdioReplies { input, invoked })
-        };
-        let session = sessions.open(&"s".into(), replies).unwrap();
-        called_back.unwrap().now();
-        let began = std::time::Instant::now();
-        session.replies().reply("{}".into()).await.unwrap();
-        assert!(began.elapsed() >= SETTLE / 2, "{:?}", began.elapsed());
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Plugin;
+use crate::channel::NodeBudget;
 use crate::local::environment::{Cause, EnvironmentError};
 use crate::local::error::StartError;
 use crate::local::launch::{LaunchSpec, Launcher};
@@ -16,7 +17,6 @@ use crate::local::preparer::Preparer;
 use crate::local::settings::{LocalSettings, WorkerSettings};
 use crate::local::status::State;
 use crate::local::variables;
-use crate::local::worker::budget::NodeBudget;
 use crate::local::worker::{Surroundings, Worker};
 
 /// What all plugins of this node share.

@@ -10,13 +10,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::output::OutputEnd;
-use super::sessions::Sessions;
-use super::vitals::Vitals;
 use super::{Control, Ended, memory};
-use crate::local::log::{Level, PluginLog, Source, Tail};
+use crate::channel::Channel;
 use crate::local::orphans::Mark;
 use crate::local::process::{Process, resident_memory, signal_group};
 use crate::local::settings::WorkerSettings;
+use crate::log::{Level, Tail};
 use crate::session::Failure;
 
 /// A plugin that writes so many bytes a second into sessions that nobody reads any more, for several checks in a row, is
@@ -27,8 +26,7 @@ const RUNAWAY_CHECKS: u32 = 3;
 pub(super) struct Keeper {
     pub(super) process: Box<dyn Process>,
     pub(super) mark: Mark,
-    pub(super) sessions: Arc<Sessions>,
-    pub(super) vitals: Arc<Vitals>,
+    pub(super) channel: Channel,
     pub(super) control: Arc<Control>,
     pub(super) tail: Arc<Tail>,
     /// Set when the process is gone, so that its readers take what is left and end.
@@ -38,7 +36,6 @@ pub(super) struct Keeper {
     pub(super) stderr: JoinHandle<()>,
     pub(super) writer: JoinHandle<()>,
     pub(super) settings: Arc<WorkerSettings>,
-    pub(super) log: Arc<PluginLog>,
     pub(super) changed: Arc<Notify>,
     pub(super) tell_end: watch::Sender<Option<Ended>>,
 }
@@ -68,7 +65,7 @@ impl Keeper {
             None if out_of_memory => self.note(Level::Error, "plugin process was killed for lack of memory"),
             None => self.note(Level::Error, &format!("plugin process ended unexpectedly: {exit}")),
         }
-        self.sessions.fail_all(&failure);
+        self.channel.fail(&failure);
         self.tell_end.send_replace(Some(Ended { exit, out_of_memory, stderr, failure }));
         self.changed.notify_one();
 
@@ -127,20 +124,20 @@ impl Keeper {
     async fn closed_output(&mut self) {
         const MOMENT: Duration = Duration::from_millis(50);
         if tokio::time::timeout(MOMENT, self.process.exited()).await.is_err() {
-            self.control.stop(&self.sessions, Failure::Stopped("it has closed its standard output".into()));
+            self.control.stop(&self.channel, Failure::Stopped("it has closed its standard output".into()));
             self.end().await;
         }
     }
 
     fn check_silence(&self, warned: &mut bool) {
-        if self.vitals.start_time().is_none() {
+        if self.channel.vitals.start_time().is_none() {
             return;
         }
-        let silent = self.vitals.silent_for();
+        let silent = self.channel.vitals.silent_for();
         if silent > self.settings.silence_limit {
             let failure = Failure::WorkerSilent { seconds: silent.as_secs(), stderr: self.tail.text() };
             self.note(Level::Error, &failure.to_string());
-            self.control.stop(&self.sessions, failure);
+            self.control.stop(&self.channel, failure);
         } else if silent > self.settings.silence_warning {
             if !std::mem::replace(warned, true) {
                 self.note(Level::Warn, &format!("plugin has been silent for {} s, it may be dead", silent.as_secs()));
@@ -158,30 +155,30 @@ impl Keeper {
         let Some(used) = resident_memory(self.process.pid()) else { return };
         if let Some(limit) = hard.filter(|limit| used > *limit) {
             let why = format!("it uses {used} bytes of memory, the limit is {limit}");
-            self.control.stop(&self.sessions, Failure::Stopped(why));
-        } else if let Some(limit) = soft.filter(|limit| used > *limit && !self.sessions.refuses()) {
+            self.control.stop(&self.channel, Failure::Stopped(why));
+        } else if let Some(limit) = soft.filter(|limit| used > *limit && !self.channel.sessions.refuses()) {
             self.note(
                 Level::Warn,
                 &format!("plugin uses {used} bytes of memory and is replaced; the soft limit is {limit}"),
             );
-            self.sessions.refuse();
+            self.channel.sessions.refuse();
             self.changed.notify_one();
         }
     }
 
     fn check_waste(&self, every: Duration, runaway: &mut u32) {
-        let wasted = u128::from(self.vitals.take_wasted()) * 1000;
+        let wasted = u128::from(self.channel.vitals.take_wasted()) * 1000;
         if wasted <= u128::from(RUNAWAY_BYTES_PER_SECOND) * every.as_millis() {
             *runaway = 0;
             return;
         }
         *runaway += 1;
-        if *runaway == RUNAWAY_CHECKS && !self.sessions.refuses() {
+        if *runaway == RUNAWAY_CHECKS && !self.channel.sessions.refuses() {
             self.note(
                 Level::Warn,
                 "plugin goes on with a call that was cancelled, at the cost of others, and is replaced",
             );
-            self.sessions.refuse();
+            self.channel.sessions.refuse();
             self.changed.notify_one();
         }
     }
@@ -194,7 +191,7 @@ impl Keeper {
     }
 
     fn note(&self, level: Level, text: &str) {
-        self.log.add(self.process.pid(), Source::Lifecycle, level, text);
+        self.channel.note(level, text);
     }
 }
 

@@ -8,8 +8,8 @@ use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
 use super::leftovers;
-use super::vitals::Vitals;
-use crate::local::log::{Level, PluginLog, Source, Tail};
+use crate::channel::Channel;
+use crate::log::{Level, Source, Tail};
 
 const BLOCK: usize = 8 * 1024;
 /// Longer lines are cut; reading goes on.
@@ -18,9 +18,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// Reads one worker's standard error.
 #[derive(Debug)]
 pub(super) struct Stderr {
-    pub(super) pid: u32,
-    pub(super) vitals: Arc<Vitals>,
-    pub(super) log: Arc<PluginLog>,
+    pub(super) channel: Channel,
     pub(super) tail: Arc<Tail>,
 }
 
@@ -44,7 +42,7 @@ impl Stderr {
             if !matches!(read, Ok(1..)) {
                 break;
             }
-            self.vitals.sign();
+            self.channel.vitals.sign();
             self.lines(&mut splitter);
         }
         if let Some(line) = splitter.finish() {
@@ -61,6 +59,6 @@ impl Stderr {
     fn line(&self, line: &Line) {
         let (Line::Whole(bytes) | Line::TooLong { head: bytes, .. }) = line;
         self.tail.add(bytes);
-        self.log.add(self.pid, Source::Stderr, Level::Warn, &String::from_utf8_lossy(bytes));
+        self.channel.log(Source::Stderr, Level::Warn, &String::from_utf8_lossy(bytes));
     }
 }

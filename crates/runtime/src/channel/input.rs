@@ -1,18 +1,17 @@
-//! The way into a worker: one queue, bounded in bytes, and the task that writes it to standard input.
+//! The way into a plugin: one queue, bounded in bytes, and the task that writes it to a pipe or a connection.
 //!
-//! A message is one line; lines of different sessions never mix. Standard input is never closed while the process
-//! lives: the SDK spins on its end (plugin-protocol 2.1).
+//! A message is one line; lines of different sessions never mix. The other end sees no end of input before the last
+//! sender is gone: the SDK spins on it (plugin-protocol 2.1).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncWriteExt;
-use tokio::net::unix::pipe;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::super::settings::WorkerSettings;
+use super::ChannelLimits;
 
 /// Messages that may wait, however short they are.
 const MESSAGES: usize = 4096;
@@ -21,9 +20,9 @@ const OVERHEAD: usize = 64;
 /// Short messages are put together up to this size before they are written.
 const BLOCK: usize = 64 * 1024;
 
-/// Takes messages for a worker. Cheap to clone.
+/// Takes messages for a plugin. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Input {
+pub(crate) struct Input {
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
     /// All of the room, in bytes.
@@ -40,8 +39,8 @@ struct Message {
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum InputError {
-    #[error("the plugin process is gone")]
+pub(crate) enum InputError {
+    #[error("the plugin is gone")]
     Closed,
     #[error("the plugin has not read its input for {} s", .0.as_secs())]
     Full(Duration),
@@ -49,17 +48,20 @@ pub(super) enum InputError {
 
 impl Input {
     /// The queue, and the future that empties it into the pipe until nobody can send any more.
-    pub(super) fn new(pipe: pipe::Sender, settings: &WorkerSettings) -> (Self, impl Future<Output = ()> + use<>) {
-        let limit = u32::try_from(settings.input_buffer_bytes).unwrap_or(u32::MAX).max(1);
+    pub(crate) fn new<W>(pipe: W, limits: &ChannelLimits) -> (Self, impl Future<Output = ()> + use<W>)
+    where
+        W: AsyncWrite + Unpin,
+    {
+        let limit = u32::try_from(limits.input_buffer_bytes).unwrap_or(u32::MAX).max(1);
         let (queue, messages) = mpsc::channel(MESSAGES);
         let room = Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)));
         let stalled = Arc::new(AtomicBool::new(false));
-        let writer = Writer { pipe, timeout: settings.write_timeout, stalled: stalled.clone() };
-        (Self { queue, room, limit, timeout: settings.write_timeout, stalled }, writer.run(messages))
+        let writer = Writer { pipe, timeout: limits.write_timeout, stalled: stalled.clone() };
+        (Self { queue, room, limit, timeout: limits.write_timeout, stalled }, writer.run(messages))
     }
 
     /// Waits for room, then queues the line; the line end is added.
-    pub(super) async fn send(&self, line: Bytes) -> Result<(), InputError> {
+    pub(crate) async fn send(&self, line: Bytes) -> Result<(), InputError> {
         let queued = async {
             let room =
                 self.room.clone().acquire_many_owned(self.weight(&line)).await.map_err(|_| InputError::Closed)?;
@@ -69,7 +71,7 @@ impl Input {
     }
 
     /// Queues the line if there is room.
-    pub(super) fn try_send(&self, line: Bytes) -> Result<(), InputError> {
+    pub(crate) fn try_send(&self, line: Bytes) -> Result<(), InputError> {
         let full = InputError::Full(Duration::ZERO);
         let room = self.room.clone().try_acquire_many_owned(self.weight(&line)).map_err(|_| full)?;
         self.queue.try_send(Message { line, _room: room }).map_err(|error| match error {
@@ -78,8 +80,8 @@ impl Input {
         })
     }
 
-    /// The worker has not taken anything for so long that another one is the better choice.
-    pub(super) fn is_stalled(&self) -> bool {
+    /// The plugin has not taken anything for so long that another one is the better choice.
+    pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::Relaxed)
     }
 
@@ -89,13 +91,13 @@ impl Input {
     }
 }
 
-struct Writer {
-    pipe: pipe::Sender,
+struct Writer<W> {
+    pipe: W,
     timeout: Duration,
     stalled: Arc<AtomicBool>,
 }
 
-impl Writer {
+impl<W: AsyncWrite + Unpin> Writer<W> {
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let mut batch = Vec::new();
         let mut block = BytesMut::new();
@@ -144,15 +146,16 @@ impl Writer {
 mod tests {
     use super::*;
     use tokio::io::AsyncReadExt;
+    use tokio::net::unix::pipe;
 
-    fn settings(bytes: usize) -> WorkerSettings {
-        WorkerSettings { input_buffer_bytes: bytes, ..WorkerSettings::default() }
+    fn limits(bytes: usize) -> ChannelLimits {
+        ChannelLimits { input_buffer_bytes: bytes, ..crate::local::WorkerSettings::default().channel() }
     }
 
     #[tokio::test]
     async fn messages_become_lines_in_order_whatever_their_size() {
         let (sender, mut receiver) = pipe::pipe().unwrap();
-        let (input, writer) = Input::new(sender, &settings(1 << 20));
+        let (input, writer) = Input::new(sender, &limits(1 << 20));
         let writer = tokio::spawn(writer);
         let lines: Vec<Bytes> = [1, 10, BLOCK - 1, BLOCK, 3 * BLOCK, 0, 5, 2 << 20, 7]
             .iter()
@@ -172,9 +175,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_that_does_not_read_costs_a_bounded_wait() {
+    async fn a_plugin_that_does_not_read_costs_a_bounded_wait() {
         let (sender, receiver) = pipe::pipe().unwrap();
-        let (input, writer) = Input::new(sender, &settings(1000));
+        let (input, writer) = Input::new(sender, &limits(1000));
         tokio::spawn(writer);
         // fills the pipe and the queue
         input.send(vec![b'x'; 1 << 20].into()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The open sessions of one worker.
+//! The open sessions of one plugin process or connection.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use super::budget::NodeBudget;
 use crate::session::{Event, Failure, Replies, Sender, Session};
 
-/// All sessions of a worker, from its first to its last.
+/// All sessions of a channel, from its first to its last.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(crate) struct Sessions {
     table: Mutex<Table>,
     /// A session was opened: whoever waits for another session's caller looks again.
     opened: Notify,
@@ -31,46 +31,46 @@ struct Table {
     idle_since: Instant,
 }
 
-/// One open session, as its worker sees it.
+/// One open session, as the reader of the plugin sees it.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) id: SessionId,
-    pub(super) sender: Sender,
-    pub(super) invoked: Arc<Invoked>,
+pub(crate) struct Entry {
+    pub(crate) id: SessionId,
+    pub(crate) sender: Sender,
+    pub(crate) invoked: Arc<Invoked>,
 }
 
 /// When a plugin last called back in a session.
 #[derive(Debug)]
-pub(super) struct Invoked {
+pub(crate) struct Invoked {
     base: Instant,
     /// Microseconds since the base; 0 for never.
     at: AtomicU64,
 }
 
 impl Invoked {
-    pub(super) fn now(&self) {
+    pub(crate) fn now(&self) {
         let at = u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.at.store(at.max(1), Ordering::Relaxed);
     }
 
-    pub(super) fn at(&self) -> Option<Instant> {
+    pub(crate) fn at(&self) -> Option<Instant> {
         let at = self.at.load(Ordering::Relaxed);
         (at > 0).then(|| self.base + Duration::from_micros(at))
     }
 }
 
-/// The worker takes no new sessions: it is to stop, or gone.
+/// The plugin takes no new sessions: it is to stop, or gone.
 #[derive(Debug)]
-pub(super) struct Refused;
+pub(crate) struct Refused;
 
 impl Sessions {
-    pub(super) fn new(budget: NodeBudget) -> Arc<Self> {
+    pub(crate) fn new(budget: NodeBudget) -> Arc<Self> {
         let table = Table { open: HashMap::new(), refuses: false, idle_since: Instant::now() };
         Arc::new(Self { table: Mutex::new(table), opened: Notify::new(), drained: Notify::new(), budget })
     }
 
     /// Opens a session; `replies` makes the way back for its calls.
-    pub(super) fn open(
+    pub(crate) fn open(
         self: &Arc<Self>,
         id: &SessionId,
         replies: impl FnOnce(Arc<Invoked>) -> Replies,
@@ -95,12 +95,12 @@ impl Sessions {
         Ok(session)
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<Arc<Entry>> {
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Entry>> {
         self.lock().open.get(id).cloned()
     }
 
     /// The session is over: what the plugin says in it from now on is for nobody.
-    pub(super) fn end(&self, id: &str) {
+    pub(crate) fn end(&self, id: &str) {
         let mut table = self.lock();
         let ended = table.open.remove(id);
         if ended.is_none() {
@@ -120,35 +120,35 @@ impl Sessions {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().open.len()
     }
 
     /// How long there has been no session; `None` while there is one.
-    pub(super) fn idle(&self) -> Option<Duration> {
+    pub(crate) fn idle(&self) -> Option<Duration> {
         let table = self.lock();
         table.open.is_empty().then(|| table.idle_since.elapsed())
     }
 
     /// Takes no new sessions from now on.
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.lock().refuses = true;
     }
 
     /// Takes no new sessions from now on if there has been none for so long.
-    pub(super) fn refuse_if_idle(&self, for_long: Duration) -> bool {
+    pub(crate) fn refuse_if_idle(&self, for_long: Duration) -> bool {
         let mut table = self.lock();
         let idle = table.open.is_empty() && table.idle_since.elapsed() >= for_long;
         table.refuses |= idle;
         idle
     }
 
-    pub(super) fn refuses(&self) -> bool {
+    pub(crate) fn refuses(&self) -> bool {
         self.lock().refuses
     }
 
     /// Ends every session with the failure, and takes no new ones.
-    pub(super) fn fail_all(&self, failure: &Failure) {
+    pub(crate) fn fail_all(&self, failure: &Failure) {
         let mut table = self.lock();
         table.refuses = true;
         table.idle_since = Instant::now();
@@ -162,28 +162,28 @@ impl Sessions {
     }
 
     /// Fails one session whose caller does not read, dropping what waits for it.
-    pub(super) fn drop_slow(&self, entry: &Entry, failure: Failure) {
+    pub(crate) fn drop_slow(&self, entry: &Entry, failure: Failure) {
         entry.sender.fail_now(failure);
         self.end(entry.id.as_str());
     }
 
     /// The limit of the node that this session breaks.
-    pub(super) fn over_node_share(&self, waiting: usize) -> Option<usize> {
+    pub(crate) fn over_node_share(&self, waiting: usize) -> Option<usize> {
         self.budget.exceeded_by(waiting)
     }
 
     /// Whether the caller of another session has read everything and may be waiting for more.
-    pub(super) fn others_may_wait(&self, entry: &Entry) -> bool {
+    pub(crate) fn others_may_wait(&self, entry: &Entry) -> bool {
         self.lock().open.values().any(|other| other.id != entry.id && other.sender.waiting() == 0)
     }
 
     /// Resolves when a session was opened since the last call.
-    pub(super) async fn opened(&self) {
+    pub(crate) async fn opened(&self) {
         self.opened.notified().await;
     }
 
     /// Resolves when there is no session.
-    pub(super) async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Waiting bytes of one session from which on its caller counts as slow.
-pub(super) const HIGH_WATER: usize = 1024 * 1024;
+pub(crate) const HIGH_WATER: usize = 1024 * 1024;
 /// How long to wait before looking again whether waiting is still free.
 const SLICE: Duration = Duration::from_millis(10);
 /// Waits shorter than a timer can measure are not worth a switch.
@@ -21,18 +21,18 @@ const SHARE: f64 = 0.05;
 
 /// The time that slow callers of a worker may cost its other callers.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     left: Duration,
     refilled: Instant,
 }
 
 impl Allowance {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { left: BURST, refilled: Instant::now() }
     }
 
     /// How long to wait now; `None` when nothing is left.
-    pub(super) fn slice(&mut self, free: bool) -> Option<Duration> {
+    pub(crate) fn slice(&mut self, free: bool) -> Option<Duration> {
         if free {
             return Some(SLICE);
         }
@@ -42,7 +42,7 @@ impl Allowance {
         (self.left >= LEAST).then(|| self.left.min(SLICE))
     }
 
-    pub(super) fn spend(&mut self, waited: Duration) {
+    pub(crate) fn spend(&mut self, waited: Duration) {
         self.left = self.left.saturating_sub(waited);
     }
 }

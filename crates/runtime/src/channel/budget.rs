@@ -10,31 +10,32 @@ const LEAST_SHARE: usize = 64 * 1024;
 
 /// The node's memory for queues, shared by all sessions on it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct NodeBudget {
+pub struct NodeBudget {
     gauge: Gauge,
     limit: usize,
     sessions: Arc<AtomicUsize>,
 }
 
 impl NodeBudget {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// For so many bytes in all. Above it, sessions that hold more than their share fail first.
+    pub fn new(limit: usize) -> Self {
         Self { gauge: Gauge::default(), limit, sessions: Arc::default() }
     }
 
-    pub(super) fn gauge(&self) -> Gauge {
+    pub(crate) fn gauge(&self) -> Gauge {
         self.gauge.clone()
     }
 
-    pub(super) fn opened(&self) {
+    pub(crate) fn opened(&self) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn ended(&self, sessions: usize) {
+    pub(crate) fn ended(&self, sessions: usize) {
         self.sessions.fetch_sub(sessions, Ordering::Relaxed);
     }
 
     /// The limit that a session with so many waiting bytes breaks, if it has to give way to others.
-    pub(super) fn exceeded_by(&self, waiting: usize) -> Option<usize> {
+    pub(crate) fn exceeded_by(&self, waiting: usize) -> Option<usize> {
         if self.gauge.bytes() <= self.limit {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The signs of life of a worker.
+//! The signs of life of a plugin.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What is known of a worker's life. Shared by the tasks around it.
+/// What is known of a plugin's life. Shared by the tasks around it.
 #[derive(Debug)]
-pub(super) struct Vitals {
+pub(crate) struct Vitals {
     started: Instant,
     /// Milliseconds after `started`.
     last_sign: AtomicU64,
-    /// The reader waits for a caller, so that the worker cannot be heard.
+    /// The reader waits for a caller, so that the plugin cannot be heard.
     unheard: AtomicBool,
     /// Bytes it has written for sessions that are over.
     wasted: AtomicU64,
@@ -21,7 +21,7 @@ pub(super) struct Vitals {
 }
 
 impl Vitals {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
             last_sign: AtomicU64::new(0),
@@ -32,12 +32,12 @@ impl Vitals {
     }
 
     /// It said something, whatever it was.
-    pub(super) fn sign(&self) {
+    pub(crate) fn sign(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_sign.store(now, Ordering::Relaxed);
     }
 
-    pub(super) fn heartbeat(&self) {
+    pub(crate) fn heartbeat(&self) {
         self.ready.send_if_modified(|ready| {
             let first = ready.is_none();
             if first {
@@ -47,38 +47,38 @@ impl Vitals {
         });
     }
 
-    pub(super) fn set_unheard(&self, unheard: bool) {
+    pub(crate) fn set_unheard(&self, unheard: bool) {
         self.sign();
         self.unheard.store(unheard, Ordering::Relaxed);
     }
 
-    pub(super) fn waste(&self, bytes: usize) {
+    pub(crate) fn waste(&self, bytes: usize) {
         self.wasted.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The bytes written for sessions that are over, since the last call.
-    pub(super) fn take_wasted(&self) -> u64 {
+    pub(crate) fn take_wasted(&self) -> u64 {
         self.wasted.swap(0, Ordering::Relaxed)
     }
 
-    pub(super) fn silent_for(&self) -> Duration {
+    pub(crate) fn silent_for(&self) -> Duration {
         if self.unheard.load(Ordering::Relaxed) {
             return Duration::ZERO;
         }
         self.started.elapsed().saturating_sub(Duration::from_millis(self.last_sign.load(Ordering::Relaxed)))
     }
 
-    pub(super) fn uptime(&self) -> Duration {
+    pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// How long it took to the first heartbeat, if there was one.
-    pub(super) fn start_time(&self) -> Option<Duration> {
+    pub(crate) fn start_time(&self) -> Option<Duration> {
         *self.ready.borrow()
     }
 
     /// Resolves at the first heartbeat.
-    pub(super) async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         // the sender is in `self`, so that this cannot fail
         drop(self.ready.subscribe().wait_for(Option::is_some).await);
     }

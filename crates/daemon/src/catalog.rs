@@ -154,3 +154,6 @@ impl Catalog {
         self.versions_changed.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

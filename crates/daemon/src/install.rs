@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_package::signature::Policy;
+use plugin_runtime::Owner;
 use plugin_store::Database;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +99,7 @@ impl Installer {
             platform,
             settings,
             metrics,
-            owner: Uuid::new_v4().to_string(),
+            owner: format!("{}/{}", Owner::this_process(), Uuid::new_v4()),
             locks: VersionLocks::new(),
             running: Running::default(),
             wake: Notify::new(),

@@ -35,7 +35,7 @@ pub struct Opened {
     pub package: Arc<Package>,
     pub identifier: UniqueIdentifier,
     /// Its icons are names of files below `_assets`.
-    pub manifest: Declaration,
+    pub manifest: Box<Declaration>,
     /// What a good signature says; `None` without one.
     pub verification: Option<Verification>,
 }
@@ -100,7 +100,7 @@ impl Packages {
     pub(crate) async fn declare_again(
         &self,
         identifier: &UniqueIdentifier,
-    ) -> Result<Option<Declaration>, PackagesError> {
+    ) -> Result<Option<Box<Declaration>>, PackagesError> {
         match self.load_checked(identifier).await? {
             Some(opened) => self.store_icons(&opened).await.map(Some),
             None => Ok(None),
@@ -165,7 +165,7 @@ fn open(bytes: Bytes, limits: &Limits, keys: &TrustedKeys) -> Result<Opened, Pac
         tracing::info!(plugin = %identifier, %error, "the package has a signature that does not count");
         None
     });
-    let mut manifest = package.declaration(keys)?;
+    let mut manifest = Box::new(package.declaration(keys)?);
     manifest.verified = verification.is_some();
     Ok(Opened { package: Arc::new(package), identifier, manifest, verification })
 }

@@ -1,6 +1,7 @@
 //! A daemon's services in a temporary folder, on a platform that does what the test tells it, for unit tests.
 
 mod crash;
+mod door;
 mod platform;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(crate) use crash::Crash;
+pub(crate) use door::{Door, Sent, masked};
 pub(crate) use platform::{Behaviour, FakePlatform};
 
 use crate::config::Config;

@@ -11,14 +11,15 @@ const PARSE_ASIDE: usize = 32 * 1024;
 /// A plugin version's declaration: icons are media ids, defaults are filled in (http-api 10.1).
 #[derive(Debug)]
 pub struct Declared {
-    pub manifest: Declaration,
+    pub manifest: Box<Declaration>,
     /// The same as JSON, as every route gives it.
     pub json: RawJson,
 }
 
 impl Declared {
     /// From a declaration in memory.
-    pub fn new(manifest: Declaration) -> Result<Self, CatalogError> {
+    pub fn new(manifest: impl Into<Box<Declaration>>) -> Result<Self, CatalogError> {
+        let manifest = manifest.into();
         let json = RawJson::of(&manifest)?;
         Ok(Self { manifest, json })
     }
@@ -26,7 +27,7 @@ impl Declared {
     /// From the text in the database, which an older daemon may have written.
     pub(super) async fn parse(unique_identifier: &str, stored: RawJson) -> Result<Self, CatalogError> {
         let is_large = stored.as_str().len() > PARSE_ASIDE;
-        let parse = move || stored.parse::<Declaration>().map_err(CatalogError::from).and_then(Self::new);
+        let parse = move || stored.parse::<Box<Declaration>>().map_err(CatalogError::from).and_then(Self::new);
         let parsed = if is_large {
             tokio::task::spawn_blocking(parse).await.unwrap_or_else(|error| Err(CatalogError::internal(&error)))
         } else {

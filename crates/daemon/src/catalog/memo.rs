@@ -135,7 +135,7 @@ mod tests {
     type Loaded = Result<Option<usize>, &'static str>;
 
     fn memo() -> Memo<&'static str, usize> {
-        Memo::new(1000, Duration::from_secs(60), |_, value| *value)
+        Memo::new(1000, Duration::from_mins(1), |_, value| *value)
     }
 
     #[tokio::test]

@@ -38,3 +38,6 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
             .post("/admin/installs/cancel", installs::cancel)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,3 +66,6 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
             .get("/plugin/:tenant_id/extract-asset/", assets::packed)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ fn items(bundle: &Bundle, kept: Vec<Kept>) -> Result<Vec<BundleItem>, BundleErro
             }
             Dependency::Package { .. } => items.extend(kept.next().map(|package| BundleItem::Package {
                 unique_identifier: package.uploaded.unique_identifier,
-                manifest: Box::new(package.uploaded.manifest),
+                manifest: package.uploaded.manifest,
             })),
             Dependency::Unknown => {}
         }

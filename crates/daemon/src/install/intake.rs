@@ -15,7 +15,7 @@ use crate::packages::{Opened, PackagesError};
 pub struct Uploaded {
     pub unique_identifier: UniqueIdentifier,
     /// Icons are media ids.
-    pub manifest: Declaration,
+    pub manifest: Box<Declaration>,
     /// `None` without a good signature.
     pub verification: Option<Verification>,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plugin_runtime::Owner;
 use plugin_store::{InstallJob, TaskStatus};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -40,6 +41,9 @@ enum Ending {
 
 /// Works on jobs until `stop`, then hands back those it has.
 pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
+    if let Err(error) = installer.forget_the_dead().await {
+        tracing::warn!(%error, "jobs of a daemon that died go on when their leases are over");
+    }
     let mut jobs = JoinSet::new();
     let mut poll = interval(installer.settings.lease / SIGNS);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -76,6 +80,18 @@ async fn claim(installer: &Arc<Installer>, jobs: &mut JoinSet<()>, stop: &Cancel
 }
 
 impl Installer {
+    /// Frees the jobs of daemons of this machine that have ended, so that a restart need not wait for their leases.
+    async fn forget_the_dead(&self) -> plugin_store::Result<()> {
+        for owner in self.database.jobs.owners().await? {
+            let process = owner.split_once('/').and_then(|(process, _)| process.parse::<Owner>().ok());
+            if process.is_some_and(|process| process.is_gone()) {
+                let jobs = self.database.jobs.forget(&owner).await?;
+                tracing::info!(jobs, "taking up the install jobs of a daemon that has ended");
+            }
+        }
+        Ok(())
+    }
+
     /// Works on a claimed job and records how it ends.
     async fn attend(&self, job: &InstallJob, stop: &CancellationToken) {
         let begun = Instant::now();

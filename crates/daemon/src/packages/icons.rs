@@ -12,7 +12,7 @@ use super::{Opened, Packages, PackagesError};
 /// The icons of a package, and its declaration naming them by their ids.
 #[derive(Debug)]
 pub(crate) struct Icons {
-    manifest: Declaration,
+    manifest: Box<Declaration>,
     files: BTreeMap<String, Bytes>,
 }
 
@@ -45,7 +45,7 @@ impl Packages {
     }
 
     /// Stores the icons; gives the declaration as it is kept. Ids name contents, so what is there already is the same.
-    pub(crate) async fn store_icons(&self, opened: &Opened) -> Result<Declaration, PackagesError> {
+    pub(crate) async fn store_icons(&self, opened: &Opened) -> Result<Box<Declaration>, PackagesError> {
         let Icons { manifest, files } = self.read_icons(opened).await?;
         for (id, content) in files {
             self.blobs.put(&self.layout.media(&id)?, content).await?;

@@ -41,7 +41,7 @@ impl Crash {
             return;
         }
         self.dead.notify_one();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     pub(super) fn stores(self: &Arc<Self>, stores: &Stores) -> Stores {

@@ -1,0 +1,32 @@
+mod assets;
+mod installs;
+mod lists;
+mod packages;
+
+use serde_json::{Value, json};
+
+use crate::services::Services;
+use crate::testing::{Door, World, package};
+
+const UPLOAD: &str = "management/install/upload/package";
+
+/// Uploads a package through the door; its identifier.
+async fn upload(door: &Door, name: &str, version: &str) -> String {
+    let uploaded = door.upload(UPLOAD, "dify_pkg", &package(name, version, &[])).await.data();
+    uploaded["unique_identifier"].as_str().unwrap().to_owned()
+}
+
+/// Uploads and installs, and waits for the end.
+async fn install(door: &Door, services: &Services, name: &str, version: &str) -> String {
+    let identifier = upload(door, name, version).await;
+    let body = json!({"plugin_unique_identifiers": [identifier], "source": "package", "metas": [{"n": 1.50}]});
+    let started = door.post("management/install/identifiers", &body).await.data();
+    let task = World::ended(services, door.tenant, started["task_id"].as_str().unwrap()).await;
+    assert_eq!(task.status, plugin_store::TaskStatus::Success);
+    identifier
+}
+
+/// The texts under a key of all items.
+fn texts(items: &Value, key: &str) -> Vec<String> {
+    items.as_array().unwrap().iter().map(|item| item[key].as_str().unwrap().to_owned()).collect()
+}

@@ -1,8 +1,11 @@
 //! Objects by key: packages, media and plugin storage.
 
+mod config;
 mod faulty;
 mod key;
 mod local;
+#[cfg(feature = "objects")]
+mod objects;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +14,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::config::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig, open};
 pub use self::faulty::Faulty;
 pub use self::key::{BlobKey, Layout};
 pub use self::local::LocalBlobs;

@@ -12,6 +12,9 @@
 //! checked, JSON is [`RawJson`] that callers understand.
 #![forbid(unsafe_code)]
 
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+compile_error!("plugin-store needs one of the features sqlite, postgres and mysql");
+
 pub mod blob;
 mod database;
 mod declarations;
@@ -28,7 +31,7 @@ pub mod shared;
 mod sql;
 mod storage_usage;
 mod tasks;
-#[cfg(all(test, any(feature = "postgres", feature = "mysql", feature = "redis")))]
+#[cfg(all(test, any(feature = "postgres", feature = "mysql", feature = "redis", feature = "objects")))]
 mod testing;
 
 pub use blob::{BlobEntry, BlobKey, BlobStore, Layout};

@@ -190,6 +190,12 @@ pub trait InstallJobs: Send + Sync {
     /// Takes up to `limit` due jobs that nobody holds, oldest first, for `lease`; raises `attempts`.
     async fn claim(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<InstallJob>>;
 
+    /// Who holds leases now.
+    async fn owners(&self) -> Result<Vec<String>>;
+
+    /// Ends all leases of an owner that is known to have ended. The number of them.
+    async fn forget(&self, owner: &str) -> Result<u64>;
+
     /// Prolongs the lease to `lease` from now; false if it is no longer ours and the work must stop.
     async fn renew(&self, id: Uuid, owner: &str, lease: Duration) -> Result<bool>;
 

@@ -1,7 +1,6 @@
 //! Private servers for tests: each starts from a shell script, and goes with the test process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot start its server fails")]
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
@@ -29,13 +28,21 @@ impl Running {
     }
 
     /// Ends the script's input and waits for it.
+    #[cfg(feature = "redis")]
     pub(crate) fn stop(mut self) {
         self.script.wait().unwrap();
     }
 
     /// Gives the script a line to read.
+    #[cfg(feature = "redis")]
     pub(crate) fn poke(&mut self) {
-        self.script.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        std::io::Write::write_all(self.script.stdin.as_mut().unwrap(), b"\n").unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
     }
 }
 
@@ -45,6 +52,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Whether a program is installed.
+#[cfg(any(feature = "mysql", feature = "redis", feature = "objects"))]
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).exists())

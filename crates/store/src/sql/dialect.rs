@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "without its driver"))]
     Sqlite,
     Postgres,
     MySql,

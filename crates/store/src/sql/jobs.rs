@@ -36,6 +36,16 @@ impl InstallJobs for Sql {
         Ok(claimed)
     }
 
+    async fn owners(&self) -> Result<Vec<String>> {
+        let query = sql("SELECT DISTINCT lease_owner FROM install_jobs WHERE lease_owner IS NOT NULL");
+        self.rows(query).await?.iter().map(|row| row.text("lease_owner")).collect()
+    }
+
+    async fn forget(&self, owner: &str) -> Result<u64> {
+        let update = sql("UPDATE install_jobs SET lease_owner = NULL, lease_ends_at = NULL WHERE lease_owner = ?");
+        self.execute(update.bind(owner)).await
+    }
+
     async fn renew(&self, id: Uuid, owner: &str, lease: Duration) -> Result<bool> {
         let update = sql(format!(
             "UPDATE install_jobs SET lease_ends_at = {} WHERE id = ? AND lease_owner = ?",

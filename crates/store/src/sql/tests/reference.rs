@@ -29,8 +29,11 @@ async fn left_by(script: &str) -> Option<DatabaseConfig> {
 }
 
 async fn run(database: &Database, script: &str) {
-    let Pool::Postgres(server) = &database.sql.pool else { panic!("not PostgreSQL") };
-    sqlx::raw_sql(AssertSqlSafe(script)).execute(&server.pool).await.unwrap();
+    match &database.sql.pool {
+        Pool::Postgres(server) => drop(sqlx::raw_sql(AssertSqlSafe(script)).execute(&server.pool).await.unwrap()),
+        #[cfg(any(feature = "sqlite", feature = "mysql"))]
+        other => panic!("not PostgreSQL: {other:?}"),
+    }
 }
 
 /// Columns, indexes and constraints, a line each.

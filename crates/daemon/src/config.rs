@@ -154,8 +154,8 @@ fn compute_defaults(reader: &mut Reader) {
     reader.compute("DB_PORT", port);
     reader.compute("DB_TYPE", kind);
 
-    let redis = reader.text("REDIS_HOST").is_some()
-        || reader.text("REDIS_USE_SENTINEL").and_then(parse_bool).unwrap_or_default();
+    let on = |name| reader.text(name).and_then(parse_bool).unwrap_or_default();
+    let redis = reader.text("REDIS_HOST").is_some() || on("REDIS_USE_SENTINEL") || on("REDIS_USE_CLUSTERS");
     reader.compute("CACHE_TYPE", if redis { "redis" } else { "memory" });
 
     let debugging = ["PLUGIN_REMOTE_INSTALLING_HOST", "PLUGIN_REMOTE_INSTALLING_PORT"];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments, MirrorDetection, Proxies};
 use plugin_runtime::local::{
     EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, SpawnLauncher, State,
-    WorkerSettings,
+    WorkerSettings, kill_orphans,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,13 @@ pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPla
     let stopped = Arc::clone(&runtime);
     lifecycle.on_stop("local plugins", move || async move { stopped.stop_all(Instant::now() + drain).await });
     let warm = Arc::clone(&environments);
-    lifecycle.spawn("search for uv and mirrors", OnEnd::Ignore, async move { warm.warm_up().await });
+    lifecycle.spawn("preparations for local plugins", OnEnd::Ignore, async move {
+        // before anything in the working path is tidied up: they may still write there
+        if let Err(error) = tokio::task::spawn_blocking(kill_orphans).await {
+            tracing::error!(%error, "failed to look for what a daemon that died has left running");
+        }
+        warm.warm_up().await;
+    });
     let keep_running = config.workers.start_all_at_boot;
     let platform = Arc::new(LocalPlatform::new(runtime, environments, lifecycle.clone(), keep_running));
     let measured = measure(Arc::clone(&platform), base.metrics.clone(), lifecycle.soft().clone());
@@ -80,6 +86,7 @@ fn environment_settings(config: &Config, inherited: BTreeMap<OsString, OsString>
     EnvironmentSettings {
         package_limits: plugin_package::Limits { uncompressed: config.plugins.max_package_bytes, ..Default::default() },
         python_interpreter: python.interpreter.clone(),
+        python: python.version.clone(),
         uv: python.uv_path.clone(),
         mirror_url: python.mirror_url.clone(),
         mirror_detection: python
@@ -104,32 +111,44 @@ fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> R
     let pool = PoolSettings {
         min_workers: count(workers.min),
         max_workers: count(workers.max),
+        target_in_flight: count(workers.target_calls),
+        max_in_flight: count(workers.max_calls),
         idle_timeout: workers.idle_timeout,
         drain_timeout: config.plugins.max_execution_timeout,
-        ..PoolSettings::default()
     };
     let worker = WorkerSettings {
         start_timeout: config.python.init_timeout,
+        silence_warning: workers.silence_limit / 2,
+        silence_limit: workers.silence_limit,
         stop_grace: workers.stop_grace,
         max_line_bytes: bytes(workers.max_line_bytes),
         session_buffer_bytes: bytes(workers.session_buffer_bytes),
-        memory_hard_limit: Some(workers.memory_limit_bytes).filter(|limit| *limit > 0),
+        memory_soft_limit: limit(workers.memory_soft_limit_bytes),
+        memory_hard_limit: limit(workers.memory_limit_bytes),
         ..WorkerSettings::default()
     };
     let process = ProcessSettings {
         inherited,
+        extra_variables: workers.pass_variables.iter().map(|name| name.trim().to_owned()).collect(),
+        max_open_files: limit(workers.max_open_files.into()),
         proxies: proxies(config),
         stage: vec![own.into_os_string(), WORKER_STAGE.into()],
         ..ProcessSettings::default()
     };
     let launching_concurrent = count(config.plugins.launching_concurrency);
-    Ok(LocalSettings { pool, worker, process, launching_concurrent, ..LocalSettings::default() })
+    let node_buffer_bytes = bytes(workers.node_buffer_bytes);
+    Ok(LocalSettings { pool, worker, process, launching_concurrent, node_buffer_bytes, ..LocalSettings::default() })
 }
 
 fn proxies(config: &Config) -> Proxies {
     let proxy = &config.proxy;
     let given = |proxy: &Option<String>| proxy.clone().unwrap_or_default();
     Proxies { http: given(&proxy.http), https: given(&proxy.https), no_proxy: given(&proxy.none) }
+}
+
+/// Zero stands for no limit.
+fn limit(number: u64) -> Option<u64> {
+    Some(number).filter(|number| *number > 0)
 }
 
 fn count(number: u32) -> usize {

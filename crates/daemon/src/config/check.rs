@@ -99,8 +99,15 @@ fn redis(config: &Config, refuse: &mut impl FnMut(String)) {
     if redis.cache_type == CacheType::Memory {
         return;
     }
-    if redis.use_sentinel {
-        if redis.sentinels.iter().all(|address| address.trim().is_empty()) {
+    let no_address = |list: &[String]| list.iter().all(|address| address.trim().is_empty());
+    if redis.use_sentinel && redis.use_cluster {
+        refuse("REDIS_USE_SENTINEL, REDIS_USE_CLUSTERS: only one of them can be true".to_owned());
+    } else if redis.use_cluster {
+        if no_address(&redis.cluster_nodes) {
+            refuse("REDIS_CLUSTERS: must be set when REDIS_USE_CLUSTERS is true".to_owned());
+        }
+    } else if redis.use_sentinel {
+        if no_address(&redis.sentinels) {
             refuse("REDIS_SENTINELS: must be set when REDIS_USE_SENTINEL is true".to_owned());
         }
         if redis.sentinel_service.is_none() {

@@ -137,6 +137,19 @@ fn checks_between_variables() {
     );
     refused(&[("CACHE_TYPE", "redis")], 1, &["REDIS_HOST: must be set when CACHE_TYPE is redis"]);
     refused(
+        &[("REDIS_USE_CLUSTERS", "true"), ("REDIS_CLUSTERS", " ,")],
+        1,
+        &["REDIS_CLUSTERS: must be set when REDIS_USE_CLUSTERS is true"],
+    );
+    refused(
+        &[("REDIS_USE_SENTINEL", "true")],
+        1,
+        &[
+            "REDIS_SENTINELS: must be set when REDIS_USE_SENTINEL is true",
+            "REDIS_SENTINEL_SERVICE_NAME: must be set when REDIS_USE_SENTINEL is true",
+        ],
+    );
+    refused(
         &[("REDIS_HOST", "r"), ("REDIS_USE_AZURE_MANAGED_IDENTITY", "true"), ("REDIS_DB", "1")],
         1,
         &["REDIS_DB: Azure Managed Redis has database 0 only, this is 1; set it to 0 when \

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_variable_is_found() {
-        let names = ["SERVER_PROT", "PLUGIN_WORKER_MAX", "REDIS_USE_CLUSTERS", "SERVER_COLOUR", "PATH", "SERVER_PORT"];
+        let names =
+            ["SERVER_PROT", "PLUGIN_WORKER_MAX", "REDIS_MAX_CONNECTIONS", "SERVER_COLOUR", "PATH", "SERVER_PORT"];
         let environment = names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect();
         let found = unknown(&environment);
         let found: Vec<_> = found.iter().map(|unknown| (unknown.name.as_str(), unknown.meant)).collect();

@@ -20,9 +20,9 @@ group! {
     /// Assets of packages kept in memory.
     asset_cache_size: Count = "PLUGIN_ASSET_CACHE_SIZE" => "256" [Late];
     /// Caches the list of installed model plugins of a tenant.
-    model_cache_enabled: Bool = "PLUGIN_MODEL_INSTALLATIONS_CACHE_ENABLED" => "false";
+    model_cache_enabled: Bool = "PLUGIN_MODEL_INSTALLATIONS_CACHE_ENABLED" => "false" [NotYet];
     /// How long that list is cached.
-    model_cache_ttl: Minutes = "PLUGIN_MODEL_INSTALLATIONS_CACHE_TTL" => "1440" [Late];
+    model_cache_ttl: Minutes = "PLUGIN_MODEL_INSTALLATIONS_CACHE_TTL" => "1440" [Late NotYet];
     /// Longest time of one call.
     max_execution_timeout: Seconds = "PLUGIN_MAX_EXECUTION_TIMEOUT" => "600" [Late];
     /// Longest time of one installation.
@@ -114,7 +114,7 @@ group! {
     /// Most connections.
     max_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_CONN" => "256" [Late];
     /// Most connections of one tenant.
-    max_tenant_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_SINGLE_TENANT_CONN" => "5" [Late];
+    max_tenant_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_SINGLE_TENANT_CONN" => "5" [Late NotYet];
     /// Event loops of the reference.
     event_loops: Count = "PLUGIN_REMOTE_INSTALL_SERVER_EVENT_LOOP_NUMS" => "8" [Unused];
 }
@@ -165,15 +165,15 @@ group! {
     /// Plugins that run as functions.
     Serverless, "Serverless";
     /// URL of the connector that turns packages into functions. Required when serverless.
-    connector_url: Text = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL";
+    connector_url: Text = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL" [NotYet];
     /// Key sent to the connector. Required when serverless.
-    connector_key: Hidden = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY" [Secret];
+    connector_key: Hidden = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY" [Secret NotYet];
     /// Time for making a function.
-    launch_timeout: Seconds = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_LAUNCH_TIMEOUT" => "240" [Late];
+    launch_timeout: Seconds = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_LAUNCH_TIMEOUT" => "240" [Late NotYet];
     /// How often a call is tried again.
-    max_retries: Count = "MAX_SERVERLESS_RETRY_TIMES" => "3";
+    max_retries: Count = "MAX_SERVERLESS_RETRY_TIMES" => "3" [NotYet];
     /// Largest request to a function.
     max_request_bytes: Bytes = "MAX_SERVERLESS_REQUEST_BYTES" => "5242880" [Late];
     /// Longest time of one call back into Dify.
-    transaction_timeout: Seconds = "MAX_SERVERLESS_TRANSACTION_TIMEOUT" => "300" [Late];
+    transaction_timeout: Seconds = "MAX_SERVERLESS_TRANSACTION_TIMEOUT" => "300" [Late NotYet];
 }

@@ -53,7 +53,7 @@ group! {
     /// Key sent to Dify. When it is not set, one is generated at the first start and kept in the data folder.
     key: Hidden = "DIFY_INNER_API_KEY" [Secret];
     /// Time for sending a request to Dify.
-    write_timeout: Millis = "DIFY_BACKWARDS_INVOCATION_WRITE_TIMEOUT" => "5000";
+    write_timeout: Millis = "DIFY_BACKWARDS_INVOCATION_WRITE_TIMEOUT" => "5000" [NotYet];
     /// Time for reading Dify's answer.
     read_timeout: Millis = "DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT" => "240000";
     /// Longest line of a streamed answer of Dify's.
@@ -73,5 +73,5 @@ group! {
     /// Logs requests to `/health/check`.
     health_checks: Bool = "HEALTH_API_LOG_ENABLED" => "true";
     /// Logs what nodes tell each other.
-    cluster: Bool = "DISPLAY_CLUSTER_LOG" => "false";
+    cluster: Bool = "DISPLAY_CLUSTER_LOG" => "false" [NotYet];
 }

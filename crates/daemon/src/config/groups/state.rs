@@ -28,6 +28,12 @@ group! {
     ca_certs: Path = "REDIS_SSL_CA_CERTS";
     /// Signs in with a managed identity of Azure's.
     azure_managed_identity: Bool = "REDIS_USE_AZURE_MANAGED_IDENTITY" => "false";
+    /// The servers are a Redis Cluster (Dify's name for the variable).
+    use_cluster: Bool = "REDIS_USE_CLUSTERS" => "false";
+    /// Addresses of nodes of the cluster, `host:port` separated by commas.
+    cluster_nodes: List = "REDIS_CLUSTERS" => "";
+    /// Password of the cluster.
+    cluster_password: Hidden = "REDIS_CLUSTERS_PASSWORD" [Secret];
     /// Finds the server through Sentinel.
     use_sentinel: Bool = "REDIS_USE_SENTINEL" => "false";
     /// Addresses of sentinels, `host:port` separated by commas.
@@ -63,7 +69,7 @@ group! {
     /// Protection of the connection: `disable`, `require`, `verify-ca`, `verify-full`.
     ssl_mode: SslMode = "DB_SSL_MODE" => "disable";
     /// Connections that are kept while unused.
-    max_idle: Count = "DB_MAX_IDLE_CONNS" => "10";
+    max_idle: Count = "DB_MAX_IDLE_CONNS" => "10" [Unused];
     /// Most connections.
     max_open: Count = "DB_MAX_OPEN_CONNS" => "30" [Late];
     /// Age at which a connection is replaced.
@@ -71,15 +77,15 @@ group! {
     /// More options of the connection, as in a PostgreSQL connection string.
     extras: Text = "DB_EXTRAS";
     /// Client encoding (PostgreSQL).
-    charset: Text = "DB_CHARSET";
+    charset: Text = "DB_CHARSET" [Unused];
     /// Log level of the reference's database library: `silent`, `error`, `warn`, `info`.
     gorm_log_level: Text = "DB_GORM_LOG_LEVEL" [Unused];
     /// Time for connecting.
     connect_timeout: GoDuration = "DB_CONNECT_TIMEOUT" => "5s";
     /// Time for an answer (MySQL).
-    read_timeout: GoDuration = "DB_READ_TIMEOUT" => "30s";
+    read_timeout: GoDuration = "DB_READ_TIMEOUT" => "30s" [Unused];
     /// Time for sending (MySQL).
-    write_timeout: GoDuration = "DB_WRITE_TIMEOUT" => "30s";
+    write_timeout: GoDuration = "DB_WRITE_TIMEOUT" => "30s" [Unused];
 }
 
 group! {

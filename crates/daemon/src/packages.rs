@@ -13,7 +13,7 @@ use plugin_package::signature::{TrustedKeys, Verification};
 use plugin_package::{Limits, Package};
 use plugin_store::{BlobKey, BlobStore, Layout};
 use tempfile::NamedTempFile;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use error::PackagesError;
 
@@ -48,14 +48,23 @@ impl Packages {
 
     /// Reads a package through: its whole declaration, checksum and signature.
     pub async fn open(&self, bytes: Bytes) -> Result<Opened, PackagesError> {
-        let _slot = self.opening.acquire().await.map_err(|_| PackagesError::Stopped)?;
+        let _slot = self.slot().await?;
+        self.read_through(bytes).await
+    }
+
+    /// The right to have one more package in memory.
+    async fn slot(&self) -> Result<SemaphorePermit<'_>, PackagesError> {
+        self.opening.acquire().await.map_err(|_| PackagesError::Stopped)
+    }
+
+    async fn read_through(&self, bytes: Bytes) -> Result<Opened, PackagesError> {
         let (keys, limits) = (Arc::clone(&self.keys), self.limits);
         tokio::task::spawn_blocking(move || open(bytes, &limits, &keys)).await.map_err(PackagesError::task)?
     }
 
     /// The same of a package that has just been uploaded to a file.
     pub async fn open_file(&self, file: NamedTempFile) -> Result<Opened, PackagesError> {
-        let _slot = self.opening.acquire().await.map_err(|_| PackagesError::Stopped)?;
+        let _slot = self.slot().await?;
         let (keys, limits) = (Arc::clone(&self.keys), self.limits);
         let work = move || open(std::fs::read(file.path())?.into(), &limits, &keys);
         tokio::task::spawn_blocking(work).await.map_err(PackagesError::task)?
@@ -72,8 +81,8 @@ impl Packages {
 
     /// An uploaded package, opened without reading it through.
     pub async fn package(&self, identifier: &UniqueIdentifier) -> Result<Option<Package>, PackagesError> {
+        let _slot = self.slot().await?;
         let Some(bytes) = self.bytes(identifier).await? else { return Ok(None) };
-        let _slot = self.opening.acquire().await.map_err(|_| PackagesError::Stopped)?;
         let limits = self.limits;
         let opened = tokio::task::spawn_blocking(move || Package::open(bytes, &limits)).await;
         Ok(Some(opened.map_err(PackagesError::task)??))
@@ -81,8 +90,9 @@ impl Packages {
 
     /// An uploaded package, read through.
     pub async fn load(&self, identifier: &UniqueIdentifier) -> Result<Option<Opened>, PackagesError> {
+        let _slot = self.slot().await?;
         match self.bytes(identifier).await? {
-            Some(bytes) => self.open(bytes).await.map(Some),
+            Some(bytes) => self.read_through(bytes).await.map(Some),
             None => Ok(None),
         }
     }

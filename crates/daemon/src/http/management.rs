@@ -15,10 +15,14 @@ mod upload;
 
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler as _;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use super::auth::Key;
 use super::table::Table;
 use crate::app::App;
+use crate::error::ApiError;
 
 /// Adds the routes.
 pub(super) fn routes(table: Table<App>) -> Table<App> {
@@ -43,20 +47,20 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
             .post("/plugin/:tenant_id/management/install/tasks/:id/delete/*identifier", tasks::delete_item)
             .post("/plugin/:tenant_id/management/uninstall", install::uninstall)
             .get("/plugin/:tenant_id/management/decode/from_identifier", info::decode)
-            .get("/plugin/:tenant_id/management/fetch/manifest", info::manifest)
+            .get("/plugin/:tenant_id/management/fetch/manifest", info::manifest.layer(gzip()))
             .get("/plugin/:tenant_id/management/fetch/identifier", info::exists)
             .get("/plugin/:tenant_id/management/fetch/readme", info::readme)
-            .get("/plugin/:tenant_id/management/list", lists::list)
-            .get("/plugin/:tenant_id/management/:category/list", lists::of_category)
+            .get("/plugin/:tenant_id/management/list", lists::list.layer(gzip()))
+            .get("/plugin/:tenant_id/management/:category/list", lists::of_category.layer(gzip()))
             .get("/plugin/:tenant_id/management/installation/ids", lists::ids)
-            .post("/plugin/:tenant_id/management/installation/fetch/batch", lists::batch)
+            .post("/plugin/:tenant_id/management/installation/fetch/batch", lists::batch.layer(gzip()))
             .post("/plugin/:tenant_id/management/installation/missing", lists::missing)
-            .get("/plugin/:tenant_id/management/models", providers::models)
+            .get("/plugin/:tenant_id/management/models", providers::models.layer(gzip()))
             .get("/plugin/:tenant_id/management/models/bindings", providers::bindings)
-            .get("/plugin/:tenant_id/management/tools", providers::tools)
-            .get("/plugin/:tenant_id/management/agent_strategies", providers::agent_strategies)
-            .get("/plugin/:tenant_id/management/datasources", providers::datasources)
-            .get("/plugin/:tenant_id/management/triggers", providers::triggers)
+            .get("/plugin/:tenant_id/management/tools", providers::tools.layer(gzip()))
+            .get("/plugin/:tenant_id/management/agent_strategies", providers::agent_strategies.layer(gzip()))
+            .get("/plugin/:tenant_id/management/datasources", providers::datasources.layer(gzip()))
+            .get("/plugin/:tenant_id/management/triggers", providers::triggers.layer(gzip()))
             .get("/plugin/:tenant_id/management/tool", providers::tool)
             .get("/plugin/:tenant_id/management/agent_strategy", providers::agent_strategy)
             .get("/plugin/:tenant_id/management/datasource", providers::datasource)
@@ -65,6 +69,19 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
             .get("/plugin/:tenant_id/asset/:id", assets::icon)
             .get("/plugin/:tenant_id/extract-asset/", assets::packed)
     })
+}
+
+/// Bytes from which on an answer is worth compressing.
+const WORTH_COMPRESSING: u16 = 8 * 1024;
+
+/// Compresses large answers for those who take it; declarations shrink to a tenth.
+fn gzip() -> CompressionLayer<SizeAbove> {
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(WORTH_COMPRESSING))
+}
+
+/// Does work to its end although the client may go away: half of a change would leave caches that do not know of it.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, ApiError> {
+    tokio::spawn(work).await.map_err(|error| ApiError::internal(format!("a task of the daemon failed: {error}")))
 }
 
 #[cfg(test)]

@@ -203,11 +203,13 @@ impl Installer {
         self.packages.put_installed(identifier, opened.package.bytes().clone()).await.map_err(|error| in_use(&error))
     }
 
-    /// Repairs what another node's clearing away may have done between the first step and the last.
+    /// Puts the package of an installed version back among those in use, if it is missing: another node's clearing away
+    /// may have fallen between the first step of an install and the last.
     pub(super) async fn keep_in_use(&self, identifier: &UniqueIdentifier) -> Result<(), JobError> {
         let restored = async {
             let _lock = self.locks.lock(identifier).await;
-            if self.packages.is_installed(identifier).await? {
+            let is_installed = self.database.plugins.get(identifier.as_str()).await?.is_some();
+            if !is_installed || self.packages.is_installed(identifier).await? {
                 return Ok(());
             }
             match self.packages.bytes(identifier).await? {

@@ -59,10 +59,10 @@ impl Strays {
 
 impl Installer {
     pub(super) async fn reconcile(&self, with_packages: bool, strays: &mut Strays) -> Result<(), InstallError> {
-        let installed = self.local_versions().await?;
         if self.platform.runtime_type() != RuntimeType::Local {
             return Ok(());
         }
+        let installed = self.local_versions().await?;
         if with_packages {
             self.reconcile_packages(&installed, strays).await?;
         }

@@ -93,6 +93,14 @@ impl InstallJobs for Dying<dyn InstallJobs> {
         Ok(claimed)
     }
 
+    async fn owners(&self) -> Result<Vec<String>> {
+        self.0.owners().await
+    }
+
+    async fn forget(&self, owner: &str) -> Result<u64> {
+        self.0.forget(owner).await
+    }
+
     async fn renew(&self, id: Uuid, owner: &str, lease: Duration) -> Result<bool> {
         self.0.renew(id, owner, lease).await
     }

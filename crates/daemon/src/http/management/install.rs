@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::params::check_list;
+use super::to_the_end;
 use crate::error::ApiError;
 use crate::http::{Bound, Managed, Success, Validate, Violations};
 use crate::install::{Started, Wanted};
@@ -69,7 +70,8 @@ pub(super) async fn identifiers(
     let wanted = identifiers.into_iter().zip(params.metas);
     let wanted = wanted.map(|(identifier, meta)| Ok(Wanted { identifier, meta: keep(meta)? }));
     let wanted = wanted.collect::<Result<Vec<_>, ApiError>>()?;
-    Ok(Success(services.installer.install(params.tenant_id, wanted, &params.source).await?))
+    let work = async move { services.installer.install(params.tenant_id, wanted, &params.source).await };
+    Ok(Success(to_the_end(work).await??))
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,8 +97,9 @@ impl Validate for UpgradeParams {
 /// Begins to replace a version by another one.
 pub(super) async fn upgrade(State(services): State<Services>, Bound(params): Bound<UpgradeParams>) -> Managed<Started> {
     let new = Wanted { identifier: params.new_plugin_unique_identifier, meta: keep(params.meta)? };
-    let original = &params.original_plugin_unique_identifier;
-    Ok(Success(services.installer.upgrade(params.tenant_id, original, &new, &params.source).await?))
+    let original = params.original_plugin_unique_identifier;
+    let work = async move { services.installer.upgrade(params.tenant_id, &original, &new, &params.source).await };
+    Ok(Success(to_the_end(work).await??))
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,7 +121,8 @@ pub(super) async fn uninstall(
     Bound(params): Bound<UninstallParams>,
 ) -> Managed<bool> {
     if let Ok(installation) = params.plugin_installation_id.parse() {
-        let removed = services.installer.uninstall(params.tenant_id, installation).await;
+        let removed = async move { services.installer.uninstall(params.tenant_id, installation).await };
+        let removed = to_the_end(removed).await?;
         removed.map_err(|error| ApiError::internal(format!("failed to uninstall plugin: {error}")))?;
     }
     Ok(Success(true))

@@ -108,3 +108,25 @@ async fn one_broken_declaration_hides_one_plugin() {
     let tools: Value = door.get("management/tools?page=1&page_size=10").await.data();
     assert_eq!(texts(&tools, "plugin_id"), ["testkit/whole"]);
 }
+
+#[tokio::test]
+async fn long_lists_are_compressed_for_those_who_take_it() {
+    let world = World::new().await;
+    let services = world.services();
+    let door = Door::new(&world, &services);
+    let _running = World::run(&services);
+    for index in 0..8 {
+        install(&door, &services, &format!("plugin_{index}"), "0.0.1").await;
+    }
+    let path = "management/list?page=1&page_size=10";
+    let plain = door.get(path).await;
+    assert_eq!(plain.headers.get("content-encoding"), None);
+    let request = door.request("GET", path).header("accept-encoding", "gzip, deflate, br");
+    let packed = door.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(packed.headers.get("content-encoding").unwrap(), "gzip");
+    assert!(packed.body.len() * 4 < plain.body.len(), "{} of {}", packed.body.len(), plain.body.len());
+    let empty = door.for_another();
+    let request = empty.request("GET", path).header("accept-encoding", "gzip");
+    let small = empty.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(small.headers.get("content-encoding"), None);
+}

@@ -38,6 +38,7 @@ pub struct Caller {
     pub access: AccessType,
     /// `author/name`.
     pub plugin_id: Arc<str>,
+    /// Says what the plugin may call.
     pub declared: Arc<Declared>,
     pub trace: TraceContext,
 }
@@ -50,6 +51,7 @@ pub struct Callbacks {
 }
 
 impl Callbacks {
+    /// Over Dify and the storage of plugins.
     pub fn new(dify: Dify, storage: Storage) -> Self {
         Self { dify, storage }
     }
@@ -104,7 +106,9 @@ impl Callbacks {
                 let request: StorageRequest = serde_json::from_slice(&text).map_err(|error| {
                     Stop::failed(format!("unmarshal backwards invoke request failed: error decoding map: {error}"))
                 })?;
-                let answer = self.storage.answer(caller, request).await.map_err(Stop::failed)?;
+                let answer =
+                    self.storage.answer(caller, request).await.map_err(|error| Stop::failed(error.to_string()))?;
+                answers.until_it_listens().await;
                 answers.only(&answer).await
             }
             Form::Struct => remote::single(&self.dify, caller, kind, request, answers).await,

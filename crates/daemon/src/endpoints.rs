@@ -65,6 +65,7 @@ impl fmt::Debug for Endpoints {
 }
 
 impl Endpoints {
+    /// Over the rows, the plugins that they belong to, and Dify.
     pub fn new(rows: Arc<dyn plugin_store::Endpoints>, catalog: Arc<Catalog>, callbacks: Arc<Callbacks>) -> Self {
         Self { rows, catalog, callbacks }
     }

@@ -84,6 +84,7 @@ pub struct Invocations {
 }
 
 impl Invocations {
+    /// Calls on these runtimes, within these limits.
     pub fn new(runtimes: Runtimes, callbacks: Arc<Callbacks>, metrics: Metrics, limits: Limits) -> Self {
         Self { runtimes, callbacks, metrics, limits }
     }

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Caller;
 
-/// The SDK listens for answers only once it has written its request. One that is made here, without Dify, could be
-/// there before: nothing is told earlier than this after the request.
+/// The SDK listens for answers only once it has written its request. One that Dify makes takes its time; one that is made
+/// here could be there before, and is not told earlier than this after the request.
 const NOT_BEFORE: Duration = Duration::from_millis(1);
 
 /// Why a call is over early.
@@ -23,8 +23,8 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    pub(super) fn failed(text: impl ToString) -> Self {
-        Self::Failed(text.to_string())
+    pub(super) fn failed(text: impl Into<String>) -> Self {
+        Self::Failed(text.into())
     }
 }
 
@@ -57,14 +57,19 @@ impl<'a> Answers<'a> {
     }
 
     pub(super) async fn fail(&self, text: &str) -> Result<(), Stop> {
+        self.until_it_listens().await;
         self.tell(Answer::Error(text)).await?;
         self.end().await
     }
 
-    async fn tell(&self, answer: Answer<'_>) -> Result<(), Stop> {
+    /// Waits until the plugin surely listens.
+    pub(super) async fn until_it_listens(&self) {
         if Instant::now() < self.not_before {
             sleep_until(self.not_before).await;
         }
+    }
+
+    async fn tell(&self, answer: Answer<'_>) -> Result<(), Stop> {
         let Caller { session_id, origin, .. } = self.caller;
         self.replies.reply(backwards_response(session_id, origin, self.id, answer)).await.map_err(Stop::Gone)
     }

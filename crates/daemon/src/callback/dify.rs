@@ -14,7 +14,7 @@ use crate::telemetry::TraceContext;
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Idle connections are given back after this time.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Idle connections kept.
 const MAX_IDLE: usize = 128;
 /// So much of an answer that is an error is told, in bytes.
@@ -68,8 +68,8 @@ pub enum DifyError {
 fn hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => {
-            " (Dify answers 404 also when DIFY_INNER_API_KEY is not its PLUGIN_DAEMON inner API key, or when it is too old \
-             for this call)"
+            " (Dify also answers 404 when DIFY_INNER_API_KEY is not its INNER_API_KEY_FOR_PLUGIN, or when it is too old for \
+             this call)"
         }
         _ => "",
     }
@@ -109,6 +109,7 @@ pub struct Dify {
 }
 
 impl Dify {
+    /// A client with a pool of connections of its own; nothing is asked yet.
     pub fn new(options: DifyOptions) -> Result<Self, DifyConfigError> {
         let client = reqwest::Client::builder()
             .no_proxy()

@@ -178,6 +178,6 @@ mod tests {
         check(200, r#"{"data":null,"error":null}"#, "data is nil");
         check(200, "<html>", "invalid answer: ");
         check(502, "<html>told</html>", "request failed with status code: 502 and respond with: <html>told</html>");
-        check(404, "{}", "request failed with status code: 404 and respond with: {} (Dify answers 404 also");
+        check(404, "{}", "request failed with status code: 404 and respond with: {} (Dify also answers 404");
     }
 }

@@ -100,6 +100,7 @@ struct Exists {
 }
 
 impl Storage {
+    /// Over the counters and the objects.
     pub fn new(options: StorageOptions) -> Self {
         Self(Arc::new(Inner { options, gates: Gates::default() }))
     }

@@ -29,7 +29,7 @@ use crate::telemetry::TraceContext;
 /// Longest document that the tests' Dify may send.
 pub(crate) const MAX_DOCUMENT: u32 = 1000;
 /// How long it may be silent.
-pub(crate) const SILENCE: Duration = Duration::from_secs(240);
+pub(crate) const SILENCE: Duration = Duration::from_mins(4);
 
 /// What Dify does with one request.
 pub(crate) enum Script {

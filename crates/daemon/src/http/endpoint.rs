@@ -105,21 +105,22 @@ async fn update(State(calls): State<Calls>, Extension(context): Context, Bound(a
 
 #[derive(Debug, Deserialize)]
 struct One {
-    tenant_id: Uuid,
-    #[serde(default)]
-    endpoint_id: String,
-    #[serde(default)]
-    user_id: String,
+    #[serde(rename = "tenant_id")]
+    tenant: Uuid,
+    #[serde(default, rename = "endpoint_id")]
+    endpoint: String,
+    #[serde(default, rename = "user_id")]
+    user: String,
 }
 
 impl Validate for One {
     fn validate(&self, violations: &mut Violations) {
-        violations.required("endpoint_id", &self.endpoint_id);
+        violations.required("endpoint_id", &self.endpoint);
     }
 }
 
 async fn remove(State(calls): State<Calls>, Extension(context): Context, Bound(asked): Bound<One>) -> Managed<bool> {
-    calls.endpoints.remove(&actor(asked.tenant_id, asked.user_id, context), &asked.endpoint_id).await?;
+    calls.endpoints.remove(&actor(asked.tenant, asked.user, context), &asked.endpoint).await?;
     Ok(Success(true))
 }
 
@@ -137,8 +138,8 @@ async fn set_enabled(
     Bound(asked): Bound<One>,
     enabled: bool,
 ) -> Managed<bool> {
-    let by = actor(asked.tenant_id, asked.user_id, context);
-    calls.endpoints.set_enabled(&by, &asked.endpoint_id, enabled).await?;
+    let by = actor(asked.tenant, asked.user, context);
+    calls.endpoints.set_enabled(&by, &asked.endpoint, enabled).await?;
     Ok(Success(true))
 }
 

@@ -22,6 +22,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
+    /// The chunks of a call for an action.
     pub fn new(call: Invocation, action: Action) -> Self {
         let blobs = (action == Action::InvokeAgentStrategy).then(BlobMerger::default);
         Self { call, action, shape: chunk::shape(action), checker: Checker::default(), blobs }

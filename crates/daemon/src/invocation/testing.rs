@@ -57,7 +57,7 @@ pub(crate) struct Stage {
 }
 
 pub(crate) const LIMITS: Limits =
-    Limits { total: Duration::from_secs(600), start: Duration::from_secs(300), idle: None, serverless_request: 1000 };
+    Limits { total: Duration::from_mins(10), start: Duration::from_mins(5), idle: None, serverless_request: 1000 };
 
 impl Stage {
     /// With a Dify at this address.

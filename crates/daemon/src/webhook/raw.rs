@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
@@ -61,7 +61,7 @@ pub fn raw_request(parts: &Parts, hook: Hook<'_>, body: &[u8]) -> Vec<u8> {
     }
     let mut others = passed(headers);
     others.insert(canonical(&HOOK_ID), vec![Cow::Borrowed(hook.id.as_bytes())]);
-    if headers.get(HOOK_URL).is_none_or(|url| url.is_empty()) {
+    if headers.get(HOOK_URL).is_none_or(HeaderValue::is_empty) {
         others.insert(canonical(&HOOK_URL), vec![Cow::Owned(url(headers, &host, hook))]);
     }
     for (name, values) in &others {

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::Instant;
 
 /// A recount lists everything that the plugin keeps; whoever is refused more often than this has to live with the last.
-const RECOUNT_EVERY: Duration = Duration::from_secs(60);
+const RECOUNT_EVERY: Duration = Duration::from_mins(1);
 /// Entries of those who are gone are swept away when there are so many more.
 const SWEEP: usize = 256;
 

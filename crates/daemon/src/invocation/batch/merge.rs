@@ -53,7 +53,7 @@ struct Usage {
 }
 
 #[derive(Deserialize)]
-struct Embeddings<'a> {
+struct Vectors<'a> {
     model: String,
     #[serde(borrow)]
     embeddings: Vec<&'a RawValue>,
@@ -76,8 +76,8 @@ impl Merger {
         let mismatch = |actual, reason| Mismatch { expected, actual, responses: answers.len(), reason };
         let [answer] = answers else { return Err(mismatch(0, "response_count")) };
         let (items, reason, head) = if self.action == Action::InvokeTextEmbedding {
-            let read = serde_json::from_slice::<Embeddings<'_>>(answer);
-            let Embeddings { model, embeddings, usage } = read.map_err(|_| mismatch(0, "missing_usage_field"))?;
+            let read = serde_json::from_slice::<Vectors<'_>>(answer);
+            let Vectors { model, embeddings, usage } = read.map_err(|_| mismatch(0, "missing_usage_field"))?;
             (embeddings, "embedding_count", Some(Head { model, usage }))
         } else {
             let read = serde_json::from_slice::<NumTokens<'_>>(answer);

@@ -66,7 +66,8 @@ pub trait Process: Send + Sync + fmt::Debug {
 
 /// Sends a signal to a whole process group; one that is gone already is no failure.
 pub fn signal_group(leader: u32, signal: Signal) {
-    let Ok(group) = i32::try_from(leader) else { return };
+    // the system takes 0 for the own group and 1 for every process there is
+    let Some(group) = i32::try_from(leader).ok().filter(|group| *group > 1) else { return };
     match killpg(Pid::from_raw(group), signal) {
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(error) => tracing::warn!(group, %signal, %error, "failed to signal the process group of a plugin"),
@@ -155,7 +156,7 @@ fn end(mut child: Child) {
     }
 }
 
-/// Resident memory in bytes.
+/// Resident memory in bytes. Reads a file that is made in memory, which does not block.
 pub(super) fn resident_memory(pid: u32) -> Option<u64> {
     let pages: u64 = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * u64::try_from(rustix::param::page_size()).ok()?)

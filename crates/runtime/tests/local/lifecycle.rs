@@ -233,3 +233,44 @@ async fn a_start_that_hangs_does_not_keep_others_from_starting() {
     cancel.cancel();
     assert!(matches!(start.await.unwrap(), Err(StartError::Cancelled)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_dies_again_and_again_is_left_alone_until_somebody_calls() {
+    let host = Host::new("main");
+    for crash in 1..=3 {
+        let events = host.call(json!({"do": "die", "code": 1})).await;
+        assert!(matches!(events[1], Event::Failed(Failure::WorkerExited { .. })));
+        eventually("it is counted", || host.status().crashes == crash).await;
+    }
+    let State::Failed(failed) = host.status().state else { panic!("{:?}", host.status()) };
+    assert_eq!((failed.cause, failed.attempts), ("crashed", 3));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(host.status().workers.is_empty());
+    host.echo().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interpreter_that_is_gone_is_named() {
+    let host = Host::new("main");
+    let missing = std::path::PathBuf::from("/nowhere/python");
+    *host.preparer.python.lock().unwrap() = missing;
+    let error = host.ensure().await.unwrap_err();
+    assert_eq!(error.cause(), "spawn");
+    assert!(error.to_string().contains("/nowhere/python: No such file or directory"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_of_a_frozen_plugin_cost_other_plugins_nothing() {
+    let mut host = Host::new("main");
+    let frozen = host.open(json!({"do": "freeze"})).await.unwrap();
+    let mut waiting = vec![frozen];
+    for _ in 0..1000 {
+        waiting.push(within(Duration::from_secs(1), host.open(json!({"do": "hang"}))).await.unwrap());
+    }
+    host.plugin = plugin("other");
+    host.echo().await;
+    for _ in 0..50 {
+        within(Duration::from_millis(200), host.echo()).await;
+    }
+    drop(waiting);
+}

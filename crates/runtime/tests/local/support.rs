@@ -24,6 +24,7 @@ pub(crate) fn worker_binary() -> PathBuf {
 pub(crate) struct FakePreparer {
     /// How the worker comes up, see `stdio_worker`.
     pub(crate) start: Mutex<String>,
+    pub(crate) python: Mutex<PathBuf>,
     pub(crate) fails: Mutex<Option<Cause>>,
     pub(crate) takes: Mutex<Duration>,
     pub(crate) attempts: AtomicUsize,
@@ -48,7 +49,8 @@ impl Preparer for FakePreparer {
             return Err(failed(cause));
         }
         let entrypoint = self.start.lock().unwrap().clone();
-        Ok(Prepared { working_dir: "/tmp".into(), python: worker_binary(), entrypoint, environment: None })
+        let python = self.python.lock().unwrap().clone();
+        Ok(Prepared { working_dir: "/tmp".into(), python, entrypoint, environment: None })
     }
 }
 
@@ -69,14 +71,13 @@ impl Host {
     }
 
     pub(crate) fn with(start: &str, change: impl FnOnce(&mut LocalSettings)) -> Self {
-        // not while somebody waits for it
-        worker_binary();
         let mut settings = LocalSettings::default();
         settings.worker.check_interval = Duration::from_millis(100);
         settings.process.inherited = std::env::vars_os().collect();
         change(&mut settings);
         let preparer = Arc::new(FakePreparer {
             start: Mutex::new(start.to_owned()),
+            python: Mutex::new(worker_binary()),
             fails: Mutex::default(),
             takes: Mutex::default(),
             attempts: AtomicUsize::new(0),

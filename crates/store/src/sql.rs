@@ -13,6 +13,7 @@ mod open;
 mod plugins;
 mod providers;
 mod readmes;
+mod row;
 mod schema;
 mod serverless;
 mod statement;
@@ -28,7 +29,8 @@ use tokio::time::sleep;
 
 use self::connection::{Pool, Tx};
 use self::dialect::Dialect;
-use self::statement::{Row, Statement};
+use self::row::Row;
+use self::statement::Statement;
 use crate::{DatabaseConfig, Result};
 
 /// One database behind all repositories.

@@ -4,10 +4,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{Result, SharedState};
+use crate::{Error, ErrorKind, Result, SharedState};
 
 /// Lifetime of a key after it was last asked for.
 const LIFETIME: Duration = Duration::from_hours(2);
+/// More than one only if the key runs out, or is replaced, in the moment between two commands.
+const TRIES: u32 = 8;
 
 /// The keys with which plugins under development connect: one per tenant, valid for two hours after it was last asked
 /// for (cluster-serverless-observability 3.1).
@@ -29,7 +31,7 @@ impl DebugKeys {
         let fresh = Uuid::new_v4();
         // A reader that finds the key through the tenant must be able to resolve it: so its other half comes first.
         self.state.set(&key_to_id(fresh), encode("tenant_id", tenant_id), LIFETIME).await?;
-        loop {
+        for _ in 0..TRIES {
             if self.state.set_if_absent(&by_tenant, encode("key", fresh), LIFETIME).await? {
                 return Ok(fresh);
             }
@@ -45,6 +47,7 @@ impl DebugKeys {
                 return Ok(existing);
             }
         }
+        Err(Error::new(ErrorKind::Unavailable, "the debugging key changed all the time"))
     }
 
     /// The tenant that a key belongs to, if the key is valid.

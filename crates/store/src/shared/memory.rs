@@ -21,8 +21,12 @@ struct Inner {
     keys: Expiring,
     locks: Expiring,
     sets: HashMap<String, Expiring>,
+    sweep_sets_at: usize,
     topics: HashMap<String, broadcast::Sender<Notice>>,
 }
+
+/// What is smaller is not worth sweeping.
+const SMALL: usize = 64;
 
 /// Entries with an end of life. Dead ones are swept when the map has doubled since the last sweep, so it is never more
 /// than twice as large as what lives.
@@ -38,7 +42,6 @@ impl Expiring {
     }
 
     fn set(&mut self, key: &str, value: Bytes, ttl: Duration) {
-        const SMALL: usize = 64;
         if self.entries.len() >= self.sweep_at.max(SMALL) {
             let now = Instant::now();
             self.entries.retain(|_, (_, end)| *end > now);
@@ -58,6 +61,11 @@ impl Expiring {
         }
     }
 
+    fn is_dead(&self) -> bool {
+        let now = Instant::now();
+        self.entries.values().all(|(_, end)| *end <= now)
+    }
+
     fn remove(&mut self, key: &str) -> bool {
         self.entries.remove(key).is_some_and(|(_, end)| end > Instant::now())
     }
@@ -70,7 +78,8 @@ impl MemoryState {
 
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
-        self.inner().keys.entries.len()
+        let inner = self.inner();
+        inner.keys.entries.len() + inner.sets.len()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -127,7 +136,12 @@ impl SharedState for MemoryState {
     }
 
     async fn join(&self, set: &str, member: &str, value: Bytes, ttl: Duration) -> Result<()> {
-        self.inner().sets.entry(set.to_owned()).or_default().set(member, value, ttl);
+        let mut inner = self.inner();
+        if inner.sets.len() >= inner.sweep_sets_at.max(SMALL) {
+            inner.sets.retain(|_, members| !members.is_dead());
+            inner.sweep_sets_at = inner.sets.len() * 2;
+        }
+        inner.sets.entry(set.to_owned()).or_default().set(member, value, ttl);
         Ok(())
     }
 

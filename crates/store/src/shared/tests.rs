@@ -255,7 +255,9 @@ async fn memory_is_given_back() {
     let state = MemoryState::new();
     for round in 0..100 {
         for key in 0..100 {
-            state.set(&format!("{round}:{key}"), Bytes::new(), SHORT).await.unwrap();
+            let name = format!("{round}:{key}");
+            state.set(&name, Bytes::new(), SHORT).await.unwrap();
+            state.join(&name, "member", Bytes::new(), SHORT).await.unwrap();
         }
         sleep(AFTER_SHORT).await;
     }

@@ -1,13 +1,28 @@
 //! The three drivers behind one face.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::AssertSqlSafe;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::dialect::Dialect;
-use super::error::{corrupt, failed};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::error::corrupt;
+use super::error::failed;
+use super::row::Row;
 use super::statement::{Statement, Value};
 use crate::Result;
+
+/// How long a statement may take, the wait for a connection included: a server that went away without a word must not
+/// hold its callers for ever.
+const LIMIT: Duration = Duration::from_mins(1);
+
+async fn within<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    timeout(LIMIT, work).await.unwrap_or_else(late).map_err(failed)
+}
 
 /// How a driver takes ids and times.
 trait Driver {
@@ -73,7 +88,7 @@ fn to_offset(time: Timestamp) -> time::OffsetDateTime {
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-fn from_offset(time: time::OffsetDateTime) -> Result<Timestamp> {
+pub(super) fn from_offset(time: time::OffsetDateTime) -> Result<Timestamp> {
     Timestamp::from_nanosecond(time.unix_timestamp_nanos()).map_err(|error| corrupt("time", error))
 }
 
@@ -105,13 +120,6 @@ pub(super) struct Postgres {
     pub(super) pooled_by_server: bool,
 }
 
-#[cfg(feature = "postgres")]
-impl Postgres {
-    async fn begin(&self) -> sqlx::Result<Tx> {
-        Ok(Tx::Postgres { tx: self.pool.begin().await?, pooled_by_server: self.pooled_by_server })
-    }
-}
-
 /// Connections to one database.
 #[derive(Debug)]
 pub(super) enum Pool {
@@ -136,59 +144,75 @@ impl Pool {
         }
     }
 
+    /// Whether even a single statement needs a transaction.
+    fn is_pooled_by_server(&self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(server) => server.pooled_by_server,
+            #[cfg(any(feature = "sqlite", feature = "mysql"))]
+            _ => false,
+        }
+    }
+
     pub(super) async fn rows(&self, statement: Statement) -> Result<Vec<Row>> {
-        let rows = match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite { readers, .. } => query!(sqlx::Sqlite, statement).fetch_all(readers).await.map(Row::sqlite),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(server) if server.pooled_by_server => {
-                let mut tx = server.begin().await.map_err(failed)?;
-                let rows = tx.rows(statement).await?;
-                return tx.commit().await.map(|()| rows);
+        if self.is_pooled_by_server() {
+            let mut tx = self.begin().await?;
+            let rows = tx.rows(statement).await?;
+            return tx.commit().await.map(|()| rows);
+        }
+        within(async {
+            match self {
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite { readers, .. } => {
+                    query!(sqlx::Sqlite, statement).fetch_all(readers).await.map(Row::sqlite)
+                }
+                #[cfg(feature = "postgres")]
+                Self::Postgres(server) => {
+                    query!(sqlx::Postgres, statement).fetch_all(&server.pool).await.map(Row::postgres)
+                }
+                #[cfg(feature = "mysql")]
+                Self::MySql(pool) => query!(sqlx::MySql, statement).fetch_all(pool).await.map(Row::mysql),
             }
-            #[cfg(feature = "postgres")]
-            Self::Postgres(server) => {
-                query!(sqlx::Postgres, statement).fetch_all(&server.pool).await.map(Row::postgres)
-            }
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => query!(sqlx::MySql, statement).fetch_all(pool).await.map(Row::mysql),
-        };
-        rows.map_err(failed)
+        })
+        .await
     }
 
     pub(super) async fn execute(&self, statement: Statement) -> Result<u64> {
-        let rows = match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite { writer, .. } => {
-                query!(sqlx::Sqlite, statement).execute(writer).await.map(|done| done.rows_affected())
-            }
-            #[cfg(feature = "postgres")]
-            Self::Postgres(server) if server.pooled_by_server => {
-                let mut tx = server.begin().await.map_err(failed)?;
-                let rows = tx.execute(statement).await?;
-                return tx.commit().await.map(|()| rows);
-            }
-            #[cfg(feature = "postgres")]
-            Self::Postgres(server) => {
-                query!(sqlx::Postgres, statement).execute(&server.pool).await.map(|done| done.rows_affected())
-            }
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => query!(sqlx::MySql, statement).execute(pool).await.map(|done| done.rows_affected()),
-        };
-        rows.map_err(failed)
+        if self.is_pooled_by_server() {
+            let mut tx = self.begin().await?;
+            let rows = tx.execute(statement).await?;
+            return tx.commit().await.map(|()| rows);
+        }
+        within(async {
+            Ok(match self {
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite { writer, .. } => query!(sqlx::Sqlite, statement).execute(writer).await?.rows_affected(),
+                #[cfg(feature = "postgres")]
+                Self::Postgres(server) => {
+                    query!(sqlx::Postgres, statement).execute(&server.pool).await?.rows_affected()
+                }
+                #[cfg(feature = "mysql")]
+                Self::MySql(pool) => query!(sqlx::MySql, statement).execute(pool).await?.rows_affected(),
+            })
+        })
+        .await
     }
 
     pub(super) async fn begin(&self) -> Result<Tx> {
-        let tx = match self {
-            // Taking the write lock at once: a transaction that reads first could not get it later.
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(server) => server.begin().await,
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => pool.begin().await.map(Tx::MySql),
-        };
-        tx.map_err(failed)
+        within(async {
+            match self {
+                // Taking the write lock at once: a transaction that reads first could not get it later.
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+                #[cfg(feature = "postgres")]
+                Self::Postgres(Postgres { pool, pooled_by_server }) => {
+                    Ok(Tx::Postgres { tx: pool.begin().await?, pooled_by_server: *pooled_by_server })
+                }
+                #[cfg(feature = "mysql")]
+                Self::MySql(pool) => pool.begin().await.map(Tx::MySql),
+            }
+        })
+        .await
     }
 
     pub(super) async fn close(&self) {
@@ -230,18 +254,20 @@ impl Tx {
     }
 
     pub(super) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>> {
-        let rows = match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => query!(sqlx::Sqlite, statement).fetch_all(&mut **tx).await.map(Row::sqlite),
-            #[cfg(feature = "postgres")]
-            Self::Postgres { tx, pooled_by_server } => {
-                let query = query!(sqlx::Postgres, statement).persistent(!*pooled_by_server);
-                query.fetch_all(&mut **tx).await.map(Row::postgres)
+        within(async {
+            match self {
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite(tx) => query!(sqlx::Sqlite, statement).fetch_all(&mut **tx).await.map(Row::sqlite),
+                #[cfg(feature = "postgres")]
+                Self::Postgres { tx, pooled_by_server } => {
+                    let query = query!(sqlx::Postgres, statement).persistent(!*pooled_by_server);
+                    query.fetch_all(&mut **tx).await.map(Row::postgres)
+                }
+                #[cfg(feature = "mysql")]
+                Self::MySql(tx) => query!(sqlx::MySql, statement).fetch_all(&mut **tx).await.map(Row::mysql),
             }
-            #[cfg(feature = "mysql")]
-            Self::MySql(tx) => query!(sqlx::MySql, statement).fetch_all(&mut **tx).await.map(Row::mysql),
-        };
-        rows.map_err(failed)
+        })
+        .await
     }
 
     pub(super) async fn row(&mut self, statement: Statement) -> Result<Option<Row>> {
@@ -256,126 +282,33 @@ impl Tx {
 
     /// Rows matched.
     pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64> {
-        let rows = match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => {
-                query!(sqlx::Sqlite, statement).execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
-            #[cfg(feature = "postgres")]
-            Self::Postgres { tx, pooled_by_server } => {
-                let query = query!(sqlx::Postgres, statement).persistent(!*pooled_by_server);
-                query.execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
-            #[cfg(feature = "mysql")]
-            Self::MySql(tx) => query!(sqlx::MySql, statement).execute(&mut **tx).await.map(|done| done.rows_affected()),
-        };
-        rows.map_err(failed)
+        within(async {
+            Ok(match self {
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite(tx) => query!(sqlx::Sqlite, statement).execute(&mut **tx).await?.rows_affected(),
+                #[cfg(feature = "postgres")]
+                Self::Postgres { tx, pooled_by_server } => {
+                    let query = query!(sqlx::Postgres, statement).persistent(!*pooled_by_server);
+                    query.execute(&mut **tx).await?.rows_affected()
+                }
+                #[cfg(feature = "mysql")]
+                Self::MySql(tx) => query!(sqlx::MySql, statement).execute(&mut **tx).await?.rows_affected(),
+            })
+        })
+        .await
     }
 
     pub(super) async fn commit(self) -> Result<()> {
-        let committed = match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => tx.commit().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres { tx, .. } => tx.commit().await,
-            #[cfg(feature = "mysql")]
-            Self::MySql(tx) => tx.commit().await,
-        };
-        committed.map_err(failed)
-    }
-}
-
-/// A row of an answer.
-pub(super) enum Row {
-    #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::sqlite::SqliteRow),
-    #[cfg(feature = "postgres")]
-    Postgres(sqlx::postgres::PgRow),
-    #[cfg(feature = "mysql")]
-    MySql(sqlx::mysql::MySqlRow),
-}
-
-/// A column of a row as a type that every driver decodes alike. SQLite types values, not columns, so there the check
-/// against the column's type is left out.
-macro_rules! get {
-    ($row:expr, $column:expr, $as:ty) => {
-        match $row {
-            #[cfg(feature = "sqlite")]
-            Row::Sqlite(row) => row.try_get_unchecked::<$as, _>($column),
-            #[cfg(feature = "postgres")]
-            Row::Postgres(row) => row.try_get::<$as, _>($column),
-            #[cfg(feature = "mysql")]
-            Row::MySql(row) => row.try_get::<$as, _>($column),
-        }
-        .map_err(|error| corrupt($column, error))
-    };
-}
-
-impl Row {
-    #[cfg(feature = "sqlite")]
-    fn sqlite(rows: Vec<sqlx::sqlite::SqliteRow>) -> Vec<Self> {
-        rows.into_iter().map(Self::Sqlite).collect()
-    }
-
-    #[cfg(feature = "postgres")]
-    fn postgres(rows: Vec<sqlx::postgres::PgRow>) -> Vec<Self> {
-        rows.into_iter().map(Self::Postgres).collect()
-    }
-
-    #[cfg(feature = "mysql")]
-    fn mysql(rows: Vec<sqlx::mysql::MySqlRow>) -> Vec<Self> {
-        rows.into_iter().map(Self::MySql).collect()
-    }
-
-    /// Text or NULL.
-    pub(super) fn optional_text(&self, column: &str) -> Result<Option<String>> {
-        get!(self, column, Option<String>)
-    }
-
-    /// A number; NULL is 0.
-    pub(super) fn int(&self, column: &str) -> Result<i64> {
-        Ok(get!(self, column, Option<i64>)?.unwrap_or_default())
-    }
-
-    /// A truth value; NULL is false.
-    pub(super) fn flag(&self, column: &str) -> Result<bool> {
-        Ok(get!(self, column, Option<bool>)?.unwrap_or_default())
-    }
-
-    /// An id, in a column of type [`Kind::Id`](super::schema::Kind::Id).
-    pub(super) fn id(&self, column: &str) -> Result<Uuid> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(row) => row.try_get(column).map_err(|error| corrupt(column, error)),
-            #[cfg(any(feature = "sqlite", feature = "mysql"))]
-            _ => self.id_in_text(column),
-        }
-    }
-
-    /// An id in a column of text.
-    pub(super) fn id_in_text(&self, column: &str) -> Result<Uuid> {
-        let text = get!(self, column, String)?;
-        Uuid::try_parse(&text).map_err(|error| corrupt(column, error))
-    }
-
-    /// A time; NULL is 1970.
-    pub(super) fn time(&self, column: &str) -> Result<Timestamp> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(row) => {
-                let text: Option<String> = row.try_get_unchecked(column).map_err(|error| corrupt(column, error))?;
-                text.map_or(Ok(Timestamp::UNIX_EPOCH), |text| text.parse().map_err(|error| corrupt(column, error)))
+        within(async {
+            match self {
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite(tx) => tx.commit().await,
+                #[cfg(feature = "postgres")]
+                Self::Postgres { tx, .. } => tx.commit().await,
+                #[cfg(feature = "mysql")]
+                Self::MySql(tx) => tx.commit().await,
             }
-            #[cfg(feature = "postgres")]
-            Self::Postgres(row) => {
-                let time: Option<time::OffsetDateTime> = row.try_get(column).map_err(|error| corrupt(column, error))?;
-                time.map_or(Ok(Timestamp::UNIX_EPOCH), from_offset)
-            }
-            #[cfg(feature = "mysql")]
-            Self::MySql(row) => {
-                let time: Option<time::OffsetDateTime> = row.try_get(column).map_err(|error| corrupt(column, error))?;
-                time.map_or(Ok(Timestamp::UNIX_EPOCH), from_offset)
-            }
-        }
+        })
+        .await
     }
 }

@@ -2,7 +2,8 @@ use async_trait::async_trait;
 
 use super::Sql;
 use super::error::corrupt;
-use super::statement::{Row, insert, marks, sql};
+use super::row::Row;
+use super::statement::{insert, marks, sql};
 use crate::{Declaration, Declarations, RawJson, Result, RuntimeType, new_id};
 
 #[async_trait]

@@ -2,7 +2,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::statement::{Row, Statement, insert, sql};
+use super::row::Row;
+use super::statement::{Statement, insert, sql};
 use super::{Sql, retry};
 use crate::{Endpoint, EndpointChange, Endpoints, Error, ErrorKind, NewEndpoint, Page, RawJson, Result};
 

@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::connection::Tx;
 use super::plugins::NewPlugin;
-use super::statement::{Row, Statement, insert, marks, sql};
+use super::row::Row;
+use super::statement::{Statement, insert, marks, sql};
 use super::{Sql, retry};
 use crate::{
     DebugInstall, DebugOutcome, Install, InstallOutcome, Installation, Installations, Page, ProviderName, RawJson,

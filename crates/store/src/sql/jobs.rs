@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::connection::Tx;
-use super::statement::{Row, insert, sql};
+use super::row::Row;
+use super::statement::{insert, sql};
 use super::{Sql, retry};
 use crate::{InstallJob, InstallJobs, JobKind, NewJob, Result, TaskStatus, new_id};
 

@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::connection::Tx;
 use super::dialect::Dialect;
+use super::row::Row;
 use super::schema::{Index, LEGACY_DECLARATION, TABLES, Table, Unique};
-use super::statement::{Row, sql};
+use super::statement::sql;
 use super::{Sql, retry};
 use crate::Result;
 

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use super::Sql;
 use super::connection::Tx;
 use super::error::lost_race;
-use super::statement::{Row, insert, sql};
+use super::row::Row;
+use super::statement::{insert, sql};
 use crate::{Plugin, Plugins, RawJson, Result, RuntimeType, new_id};
 
 #[async_trait]

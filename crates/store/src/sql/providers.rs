@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::Sql;
 use super::connection::Tx;
-use super::statement::{Row, Statement, insert, marks, sql};
+use super::row::Row;
+use super::statement::{Statement, insert, marks, sql};
 use crate::{Category, Page, Provider, ProviderName, Providers, Result, new_id};
 
 #[async_trait]

@@ -3,8 +3,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub(super) use super::connection::Row;
-use crate::{Error, RawJson, Result, RuntimeType};
+use crate::{RawJson, RuntimeType};
 
 /// A parameter.
 #[derive(Clone, Debug)]
@@ -118,32 +117,5 @@ impl Statement {
     pub(super) fn then(mut self, text: &str) -> Self {
         self.text.to_mut().push_str(text);
         self
-    }
-}
-
-impl Row {
-    /// Text; NULL is blank, as other writers of the tables mean it.
-    pub(super) fn text(&self, column: &str) -> Result<String> {
-        Ok(self.optional_text(column)?.unwrap_or_default())
-    }
-
-    /// JSON; NULL and blank are `None`.
-    pub(super) fn json(&self, column: &str) -> Result<Option<RawJson>> {
-        match self.optional_text(column)? {
-            Some(text) if !text.trim().is_empty() => RawJson::new(text)
-                .map(Some)
-                .map_err(|error| Error::invalid(format!("column {column} of the database")).with_source(error)),
-            _ => Ok(None),
-        }
-    }
-
-    pub(super) fn runtime_type(&self, column: &str) -> Result<RuntimeType> {
-        self.parsed(column, RuntimeType::parse)
-    }
-
-    /// A word of a closed set.
-    pub(super) fn parsed<T>(&self, column: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
-        let text = self.text(column)?;
-        parse(&text).ok_or_else(|| Error::invalid(format!("column {column} of the database has the value {text:?}")))
     }
 }

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::connection::Tx;
-use super::statement::{Row, Statement, insert, sql};
+use super::row::Row;
+use super::statement::{Statement, insert, sql};
 use super::{Sql, retry};
 use crate::{InstallTask, InstallTasks, NewTask, Page, RawJson, Result, TaskItem, TaskStatus, cut_message, new_id};
 

@@ -83,7 +83,7 @@ suite! {
         orphans_fail,
         tenants_are_apart,
     }
-    jobs { claimed_once, leases_run_out, released_jobs_wait, finishing_ends_item_and_job, jobs_survive_their_task }
+    jobs { ended_owners_are_forgotten, claimed_once, leases_run_out, released_jobs_wait, finishing_ends_item_and_job, jobs_survive_their_task }
     rows { serverless_runtimes, storage_is_limited, concurrent_reservations, readmes, providers_exist }
 }
 

@@ -106,3 +106,17 @@ pub(super) async fn jobs_survive_their_task(config: DatabaseConfig) {
     assert!(database.jobs.finish(job.id, "one", TaskStatus::Success, "installed").await.unwrap());
     assert!(database.jobs.of_version(&identifier(1)).await.unwrap().is_empty());
 }
+
+pub(super) async fn ended_owners_are_forgotten(config: DatabaseConfig) {
+    let database = open(&config).await;
+    create(&database, &[1, 2, 3], true).await;
+    assert!(database.jobs.owners().await.unwrap().is_empty());
+    database.jobs.claim("ended", LONG, 2).await.unwrap();
+    claim(&database, "alive").await;
+    let mut owners = database.jobs.owners().await.unwrap();
+    owners.sort_unstable();
+    assert_eq!(owners, ["alive", "ended"]);
+    assert_eq!(database.jobs.forget("ended").await.unwrap(), 2);
+    assert_eq!(database.jobs.owners().await.unwrap(), ["alive"]);
+    assert_eq!(claim(&database, "next").await.len(), 2);
+}

@@ -185,4 +185,7 @@ pub trait Installations: Send + Sync {
     /// Removes what [`Self::install_debug`] made, unless another connection took the installation over since (told by
     /// `updated_at`) or it is no debugging installation any more; then `None`.
     async fn remove_debug(&self, installation: &Installation) -> Result<Option<Uninstalled>>;
+
+    /// What [`Self::install_debug`] made for any tenant and nobody has removed yet.
+    async fn debugged(&self) -> Result<Vec<Installation>>;
 }

@@ -6,8 +6,6 @@ use uuid::Uuid;
 
 use crate::{Error, ErrorKind, Result, SharedState};
 
-/// Lifetime of a key after it was last asked for.
-const LIFETIME: Duration = Duration::from_hours(2);
 /// More than one only if the key runs out, or is replaced, in the moment between two commands.
 const TRIES: u32 = 8;
 
@@ -21,6 +19,9 @@ pub struct DebugKeys {
 }
 
 impl DebugKeys {
+    /// Lifetime of a key after it was last asked for.
+    pub const LIFETIME: Duration = Duration::from_hours(2);
+
     pub fn new(state: Arc<dyn SharedState>) -> Self {
         Self { state }
     }
@@ -30,9 +31,9 @@ impl DebugKeys {
         let by_tenant = id_to_key(tenant_id);
         let fresh = Uuid::new_v4();
         // A reader that finds the key through the tenant must be able to resolve it: so its other half comes first.
-        self.state.set(&key_to_id(fresh), encode("tenant_id", tenant_id), LIFETIME).await?;
+        self.state.set(&key_to_id(fresh), encode("tenant_id", tenant_id), Self::LIFETIME).await?;
         for _ in 0..TRIES {
-            if self.state.set_if_absent(&by_tenant, encode("key", fresh), LIFETIME).await? {
+            if self.state.set_if_absent(&by_tenant, encode("key", fresh), Self::LIFETIME).await? {
                 return Ok(fresh);
             }
             let Some(value) = self.state.get(&by_tenant).await? else { continue };
@@ -41,13 +42,22 @@ impl DebugKeys {
                 self.state.delete(&by_tenant).await?;
                 continue;
             };
-            self.state.set(&key_to_id(existing), encode("tenant_id", tenant_id), LIFETIME).await?;
-            if self.state.touch(&by_tenant, LIFETIME).await? {
+            self.state.set(&key_to_id(existing), encode("tenant_id", tenant_id), Self::LIFETIME).await?;
+            if self.state.touch(&by_tenant, Self::LIFETIME).await? {
                 self.state.delete(&key_to_id(fresh)).await?;
                 return Ok(existing);
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "the debugging key changed all the time"))
+    }
+
+    /// Gives a tenant the key that it had before a restart, for the rest of its lifetime; not if it has one already.
+    pub async fn restore(&self, tenant_id: Uuid, key: Uuid, lifetime: Duration) -> Result<()> {
+        let lifetime = lifetime.min(Self::LIFETIME);
+        if self.state.set_if_absent(&id_to_key(tenant_id), encode("key", key), lifetime).await? {
+            self.state.set(&key_to_id(key), encode("tenant_id", tenant_id), lifetime).await?;
+        }
+        Ok(())
     }
 
     /// The tenant that a key belongs to, if the key is valid.

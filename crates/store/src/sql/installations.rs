@@ -79,6 +79,11 @@ impl Installations for Sql {
         })
         .await
     }
+
+    async fn debugged(&self) -> Result<Vec<Installation>> {
+        let query = sql("SELECT * FROM plugin_installations WHERE runtime_type = ?").bind(RuntimeType::Remote.as_str());
+        self.rows(query).await?.iter().map(installation).collect()
+    }
 }
 
 impl Sql {

@@ -53,6 +53,19 @@ async fn s3_behaves() {
     assert!(error.contains("bucket"), "{error}");
 }
 
+/// Needs a container of one's own: its name and the account's connection string in the environment.
+#[tokio::test]
+async fn azure_behaves() {
+    let (Ok(container), Ok(connection)) =
+        (std::env::var("TEST_AZURE_CONTAINER"), std::env::var("TEST_AZURE_CONNECTION"))
+    else {
+        eprintln!("skipped: TEST_AZURE_CONTAINER and TEST_AZURE_CONNECTION are not set");
+        return;
+    };
+    let config = AzureConfig { container, connection_string: Secret(connection), account_url: String::new() };
+    behaves(&open(&BlobConfig::Azure(config)).unwrap()).await;
+}
+
 #[tokio::test]
 async fn an_unreachable_vendor_is_an_error() {
     let config = S3Config {

@@ -271,9 +271,12 @@ pub(super) async fn debugging_comes_and_goes(config: DatabaseConfig) {
     assert_eq!(database.installations.find(tenant(1), PLUGIN).await.unwrap().as_ref(), Some(&installed));
     assert_eq!(database.declarations.remote(&identifier).await.unwrap(), Some(declaration));
     assert_eq!(refers(&database, &identifier).await, Some(1));
+    install(&database, tenant(2), PLUGIN, &version(PLUGIN, "1.0.0")).await;
+    assert_eq!(database.installations.debugged().await.unwrap(), [installed.clone()]);
 
     let removed = database.installations.remove_debug(&installed).await.unwrap().unwrap();
     assert!(removed.plugin_gone);
+    assert_eq!(database.installations.debugged().await.unwrap(), []);
     assert_eq!(database.installations.find(tenant(1), PLUGIN).await.unwrap(), None);
     assert_eq!(categories(&database, 1).await, []);
     assert_eq!(database.installations.remove_debug(&installed).await.unwrap(), None);

@@ -176,8 +176,8 @@ impl Router {
 
     async fn wait_for(&mut self, entry: &Entry, exited: &CancellationToken) {
         while entry.sender.waiting() > HIGH_WATER && !exited.is_cancelled() {
-            let free = !self.to.sessions.others_may_wait(entry);
-            let Some(slice) = self.allowance.slice(free) else { return };
+            let others = self.to.sessions.others(entry);
+            let Some(slice) = self.allowance.slice(others) else { return };
             let began = Instant::now();
             self.to.vitals.set_unheard(true);
             tokio::select! {
@@ -187,9 +187,7 @@ impl Router {
                 () = tokio::time::sleep(slice) => {}
             }
             self.to.vitals.set_unheard(false);
-            if !free {
-                self.allowance.spend(began.elapsed());
-            }
+            self.allowance.spend(others, began.elapsed());
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::budget::NodeBudget;
+use super::pressure::{BUSY, Others};
 use crate::session::{Event, Failure, Replies, Sender, Session};
 
 /// All sessions of a channel, from its first to its last.
@@ -172,9 +173,18 @@ impl Sessions {
         self.budget.exceeded_by(waiting)
     }
 
-    /// Whether the caller of another session has read everything and may be waiting for more.
-    pub(crate) fn others_may_wait(&self, entry: &Entry) -> bool {
-        self.lock().open.values().any(|other| other.id != entry.id && other.sender.waiting() == 0)
+    /// What the callers of the other sessions could do with the time that is spent on this one.
+    pub(crate) fn others(&self, entry: &Entry) -> Others {
+        let table = self.lock();
+        let mut waiting =
+            table.open.values().filter(|other| other.id != entry.id).map(|other| other.sender.waiting()).peekable();
+        if waiting.peek().is_none() {
+            Others::Absent
+        } else if waiting.all(|bytes| bytes >= BUSY) {
+            Others::Busy
+        } else {
+            Others::Idle
+        }
     }
 
     /// Resolves when a session was opened since the last call.

@@ -114,3 +114,14 @@ async fn a_slow_caller_gets_everything_in_the_end() {
     assert_eq!(chunks, 5000);
     drop(all(session).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_steady_stream_beside_a_caller_who_does_not_read_stays_steady() {
+    let host = Host::new("main");
+    host.echo().await;
+    let _lazy = host.open(json!({"do": "flood", "size": 200})).await.unwrap();
+    let began = Instant::now();
+    let steady = host.call(json!({"do": "stream", "count": 300, "size": 10, "every_us": 1000})).await;
+    assert_eq!(steady.len(), 301);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}

@@ -172,4 +172,8 @@ impl Installations for Dying<dyn Installations> {
     async fn remove_debug(&self, installation: &Installation) -> Result<Option<Uninstalled>> {
         self.0.remove_debug(installation).await
     }
+
+    async fn debugged(&self) -> Result<Vec<Installation>> {
+        self.0.debugged().await
+    }
 }

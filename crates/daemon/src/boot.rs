@@ -3,6 +3,8 @@
 //! What is out of reach at the start (a database that is not up yet) is waited for; requests wait at the door meanwhile.
 
 mod local;
+mod shared;
+mod storage;
 mod stores;
 
 use std::sync::Arc;

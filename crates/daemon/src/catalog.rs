@@ -9,6 +9,7 @@ mod change;
 mod declared;
 mod error;
 mod memo;
+mod reference;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,46 +1,51 @@
 //! Database, shared state and storage.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use plugin_store::blob::LocalBlobs;
-use plugin_store::shared::MemoryState;
-use plugin_store::{BlobStore, Database, DatabaseConfig, Layout, ServerConfig, SharedState, SslMode};
+use plugin_store::{Database, DatabaseConfig, Layout, ServerConfig, SslMode, blob, shared};
 
 use super::BootError;
 use crate::base::Base;
-use crate::config::{self, CacheType, Config, DatabaseType};
+use crate::config::{self, Config, DatabaseType};
 use crate::services::Stores;
 
-/// First and longest pause before a database that is out of reach is tried again.
+/// First and longest pause before what is out of reach is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
     let config = &base.config;
-    base.readiness.not_ready("database", "connecting");
-    base.readiness.not_ready("storage", "opening");
-    let layout = layout(config).map_err(|source| BootError::Store { what: "the storage", source })?;
-    let blobs = blobs(config)?;
+    for part in ["storage", "database", "shared state"] {
+        base.readiness.not_ready(part, "opening");
+    }
+    let failed = |source| BootError::Store { what: "the storage", source };
+    let layout = layout(config).map_err(failed)?;
+    let blobs = blob::open(&super::storage::config(config)?).map_err(failed)?;
     base.readiness.ready("storage");
-    let shared = shared(config)?;
-    let database = database(base).await?;
-    base.readiness.ready("database");
+    let shared = super::shared::config(&config.redis)?;
+    let shared = patiently(base, "shared state", || shared::open(&shared)).await?;
+    let database = database_config(&config.database);
+    let database = patiently(base, "database", || Database::open(&database)).await?;
     Ok(Stores { database, shared, blobs, layout })
 }
 
-/// Waits for the database, however long it takes to come up.
-async fn database(base: &Base) -> Result<Database, BootError> {
-    let config = database_config(&base.config.database);
+/// Opens what may be out of reach for a while, however long it takes to come up.
+async fn patiently<T, F>(base: &Base, part: &'static str, open: impl Fn() -> F) -> Result<T, BootError>
+where
+    F: Future<Output = plugin_store::Result<T>>,
+{
     let mut pause = FIRST_PAUSE;
     loop {
-        match Database::open(&config).await {
-            Ok(database) => return Ok(database),
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, seconds = pause.as_secs_f32(), "the database is out of reach, trying again");
-                base.readiness.not_ready("database", error.to_string());
+        match open().await {
+            Ok(opened) => {
+                base.readiness.ready(part);
+                return Ok(opened);
             }
-            Err(source) => return Err(BootError::Store { what: "the database", source }),
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, part, seconds = pause.as_secs_f32(), "out of reach, trying again");
+                base.readiness.not_ready(part, error.to_string());
+            }
+            Err(source) => return Err(BootError::Store { what: part, source }),
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
@@ -77,25 +82,8 @@ fn database_config(config: &config::Database) -> DatabaseConfig {
     }
 }
 
-fn shared(config: &Config) -> Result<Arc<dyn SharedState>, BootError> {
-    match config.redis.cache_type {
-        CacheType::Memory => Ok(Arc::new(MemoryState::default())),
-        CacheType::Redis => Err(BootError::Unsupported("CACHE_TYPE=redis is not supported by this build".to_owned())),
-    }
-}
-
 fn layout(config: &Config) -> Result<Layout, plugin_store::Error> {
     let plugins = &config.plugins;
     let persistence = &config.persistence.path;
     Layout::new(&plugins.package_cache_path, &plugins.installed_path, &plugins.media_cache_path, persistence)
-}
-
-fn blobs(config: &Config) -> Result<Arc<dyn BlobStore>, BootError> {
-    match config.storage.kind.as_str() {
-        "local" | "local_file" => {
-            let blobs = LocalBlobs::open(&config.storage.local_root);
-            Ok(Arc::new(blobs.map_err(|source| BootError::Store { what: "the storage", source })?))
-        }
-        kind => Err(BootError::Unsupported(format!("PLUGIN_STORAGE_TYPE={kind} is not supported by this build"))),
-    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::reference::stale_keys;
 use super::{Catalog, TenantPlugin};
 
 const TOPIC: &str = "catalog";
@@ -31,9 +32,15 @@ struct Message {
 }
 
 impl Catalog {
-    /// Forgets here, then tells the others. A message that cannot be sent is logged: their entries end by age.
+    /// Forgets here, then tells the others. What cannot be told is logged: their entries end by age.
     pub(super) async fn changed(&self, change: Change) {
         self.apply(&change);
+        for key in stale_keys(&change) {
+            if let Err(error) = self.shared.delete(&key).await {
+                tracing::warn!(%error, key, "failed to delete an entry of the reference's");
+                break; // the others would fail too
+            }
+        }
         let message = Message { node: self.node, change };
         let sent = match serde_json::to_vec(&message) {
             Ok(bytes) => self.shared.publish(TOPIC, bytes.into()).await.map_err(|error| error.to_string()),

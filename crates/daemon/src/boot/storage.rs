@@ -1,0 +1,76 @@
+//! Where packages, icons and plugins' own data are kept (lifecycle-and-storage 5.1).
+
+use plugin_store::blob::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig};
+
+use super::BootError;
+use crate::config::{self, Config};
+
+/// What `PLUGIN_STORAGE_TYPE` and the variables of the vendor say.
+pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
+    let bucket = text(config.storage.bucket.as_ref());
+    let vendor =
+        |endpoint: &Option<String>, region: &Option<String>, keys: [&Option<config::Secret>; 2]| VendorConfig {
+            bucket: bucket.clone(),
+            endpoint: text(endpoint.as_ref()),
+            region: text(region.as_ref()),
+            access_key: secret(keys[0]).0,
+            secret_key: secret(keys[1]),
+        };
+    let Config { s3, azure_blob, gcs, tencent_cos, aliyun_oss, huawei_obs, volcengine_tos, baidu_bos, .. } = config;
+    Ok(match config.storage.kind.as_str() {
+        "local" | "local_file" => BlobConfig::Local { root: config.storage.local_root.clone() },
+        "s3" | "aws_s3" | "aws-s3" => BlobConfig::S3(S3Config {
+            vendor: vendor(&s3.endpoint, &s3.region, [&s3.access_key, &s3.secret_key]),
+            path_style: s3.use_path_style,
+            managed: s3.use_aws && s3.use_managed_iam,
+        }),
+        "azure" | "azure_blob" | "azure-blob" => BlobConfig::Azure(AzureConfig {
+            container: text(azure_blob.container.as_ref()),
+            connection_string: secret(&azure_blob.connection_string),
+            account_url: match azure_blob.use_managed_identity {
+                true => text(azure_blob.account_url.as_ref()),
+                false => String::new(),
+            },
+        }),
+        "aliyun" | "aliyun-oss" | "aliyun_oss" => BlobConfig::Aliyun(AliyunConfig {
+            vendor: vendor(
+                &aliyun_oss.endpoint,
+                &aliyun_oss.region,
+                [&aliyun_oss.access_key_id, &aliyun_oss.access_key_secret],
+            ),
+            auth_version: aliyun_oss.auth_version.clone(),
+            path: text(aliyun_oss.path.as_ref()),
+        }),
+        "tencent" | "tencent_cos" | "tencent-cos" => BlobConfig::Tencent(vendor(
+            &tencent_cos.endpoint,
+            &tencent_cos.region,
+            [&tencent_cos.secret_id, &tencent_cos.secret_key],
+        )),
+        "gcs" | "google-storage" | "google_storage" => {
+            BlobConfig::Gcs { bucket, credentials: secret(&gcs.credentials) }
+        }
+        "huawei" | "huawei-obs" | "huawei_obs" => BlobConfig::Huawei {
+            vendor: vendor(&huawei_obs.server, &None, [&huawei_obs.access_key, &huawei_obs.secret_key]),
+            path_style: huawei_obs.path_style,
+        },
+        "volcengine" | "volcengine_tos" | "volcengine-tos" => BlobConfig::Volcengine(vendor(
+            &volcengine_tos.endpoint,
+            &volcengine_tos.region,
+            [&volcengine_tos.access_key, &volcengine_tos.secret_key],
+        )),
+        "baidu_bos" => BlobConfig::Baidu(vendor(
+            &baidu_bos.endpoint,
+            &baidu_bos.region,
+            [&baidu_bos.access_key, &baidu_bos.secret_key],
+        )),
+        kind => return Err(BootError::Unsupported(format!("PLUGIN_STORAGE_TYPE: '{kind}' is no kind of storage"))),
+    })
+}
+
+fn text(given: Option<&String>) -> String {
+    given.cloned().unwrap_or_default()
+}
+
+fn secret(given: &Option<config::Secret>) -> Secret {
+    Secret(given.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default())
+}

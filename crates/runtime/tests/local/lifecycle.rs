@@ -242,6 +242,7 @@ async fn a_plugin_that_dies_again_and_again_is_left_alone_until_somebody_calls()
         assert!(matches!(events[1], Event::Failed(Failure::WorkerExited { .. })));
         eventually("it is counted", || host.status().crashes == crash).await;
     }
+    eventually("it is given up for now", || matches!(host.status().state, State::Failed(_))).await;
     let State::Failed(failed) = host.status().state else { panic!("{:?}", host.status()) };
     assert_eq!((failed.cause, failed.attempts), ("crashed", 3));
     tokio::time::sleep(Duration::from_secs(3)).await;

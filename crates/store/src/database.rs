@@ -26,7 +26,8 @@ pub enum SslMode {
     Disable,
     /// Encrypted, certificate not checked.
     Require,
-    /// Certificate checked against the system's roots.
+    /// Certificate checked against the authorities that browsers trust; on PostgreSQL against the file that
+    /// `PGSSLROOTCERT` names, if it is set.
     VerifyCa,
     /// Certificate and host name checked.
     VerifyFull,

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+pub mod debug;
 pub mod local;
 mod log;
 pub mod session;

@@ -39,11 +39,13 @@ pub use self::orphans::kill_orphans;
 pub use self::preparer::{EnvironmentPreparer, Packages, Preparer};
 pub use self::process::{ChildProcess, Exit, Process, signal_group};
 pub use self::settings::{LocalSettings, PoolSettings, ProcessSettings, WorkerSettings};
+pub(crate) use self::status::seconds;
 pub use self::status::{FailedState, PluginStatus, State, WorkerStatus};
 pub use crate::log::{Level, LogEntry, PluginLog, Source};
 
 use self::environment::Progress;
 use self::supervisor::{Node, Plugin};
+use crate::channel::NodeBudget;
 use crate::session::Session;
 use crate::{Call, OpenError, Runtime};
 
@@ -124,6 +126,11 @@ impl LocalRuntime {
     pub fn status_all(&self) -> Vec<PluginStatus> {
         let plugins: Vec<_> = self.read().values().cloned().collect();
         plugins.iter().map(|plugin| plugin.status()).collect()
+    }
+
+    /// The memory for output that waits, to be shared with other runtimes of this node.
+    pub fn node_budget(&self) -> NodeBudget {
+        self.node.budget.clone()
     }
 
     /// What the plugin's workers, also those that are gone, have said beside their answers.

@@ -26,7 +26,7 @@ pub(in crate::local) struct Node {
     preparer: Arc<dyn Preparer>,
     launcher: Arc<dyn Launcher>,
     slots: Arc<Semaphore>,
-    budget: NodeBudget,
+    pub(crate) budget: NodeBudget,
     variables: BTreeMap<OsString, OsString>,
 }
 

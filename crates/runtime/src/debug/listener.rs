@@ -1,0 +1,105 @@
+//! The port: opened, and every connection to it given its options.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::{Shared, connection};
+
+/// Pauses between the attempts to open the port (plugin-protocol 2.2).
+const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
+/// Connections that the kernel keeps while they wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// Silence of a connection after which, and how often, the peer is probed.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// How long a peer may leave what was sent, or probes, without an answer.
+const DEAD_AFTER_MILLIS: u32 = 30_000;
+/// How long to wait after a failed accept, which is mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "failed to listen on {host}:{port} for debugging connections (PLUGIN_REMOTE_INSTALLING_HOST, \
+     PLUGIN_REMOTE_INSTALLING_PORT): {source}"
+)]
+pub struct BindError {
+    host: String,
+    port: u16,
+    source: io::Error,
+}
+
+/// Opens the port, trying again for some seconds while somebody else still has it.
+pub async fn bind(host: &str, port: u16) -> Result<TcpListener, BindError> {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        match listen(host, port).await {
+            Ok(listener) => return Ok(listener),
+            Err(source) => {
+                let error = BindError { host: host.to_owned(), port, source };
+                let Some(pause) = pauses.next() else { return Err(error) };
+                tracing::warn!(%error, seconds = pause.as_secs(), "trying again");
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in tokio::net::lookup_host((bare, port)).await? {
+        match open(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // connections of the process before may still be in their last state
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts until the soft stop.
+pub(super) async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+    let soft = shared.soft.clone();
+    let accepting = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    if let Err(error) = tune(&stream) {
+                        tracing::debug!(%peer, %error, "failed to set options of a debugging connection");
+                    }
+                    let pass = shared.door.enter();
+                    shared.tasks.spawn(connection::serve(Arc::clone(shared), stream, peer, pass));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a debugging connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    soft.run_until_cancelled(accepting).await;
+}
+
+/// Messages leave at once, and a peer that vanished is noticed.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_EVERY)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(stream, DEAD_AFTER_MILLIS)?;
+    Ok(())
+}

@@ -272,7 +272,7 @@ pub(super) async fn debugging_comes_and_goes(config: DatabaseConfig) {
     assert_eq!(database.declarations.remote(&identifier).await.unwrap(), Some(declaration));
     assert_eq!(refers(&database, &identifier).await, Some(1));
     install(&database, tenant(2), PLUGIN, &version(PLUGIN, "1.0.0")).await;
-    assert_eq!(database.installations.debugged().await.unwrap(), [installed.clone()]);
+    assert_eq!(database.installations.debugged().await.unwrap(), std::slice::from_ref(&installed));
 
     let removed = database.installations.remove_debug(&installed).await.unwrap().unwrap();
     assert!(removed.plugin_gone);

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use plugin_runtime::debug::DebugRuntime;
 
 use crate::base::Base;
 use crate::calls::Calls;
+use crate::debugging::DebuggingKeys;
 use crate::install::LocalPlatform;
 use crate::services::Services;
 
@@ -18,6 +20,10 @@ pub struct App {
     pub services: Services,
     /// Calls of plugins.
     pub calls: Calls,
+    /// Keys of plugins under development.
+    pub debugging_keys: DebuggingKeys,
+    /// Plugins under development, unless they may not connect.
+    pub debugged: Option<Arc<DebugRuntime>>,
     /// Where plugins run, unless they run elsewhere.
     pub local: Option<Arc<LocalPlatform>>,
 }

@@ -2,14 +2,17 @@
 //!
 //! What is out of reach at the start (a database that is not up yet) is waited for; requests wait at the door meanwhile.
 
+mod debugging;
 mod local;
 mod shared;
 mod storage;
 mod stores;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use plugin_package::signature::TrustedKeys;
+use plugin_runtime::debug::{BindError, SecurityError};
 use plugin_store::RuntimeType;
 
 use crate::app::App;
@@ -37,6 +40,15 @@ pub enum BootError {
     /// Dify's inner API cannot be called as it is configured.
     #[error(transparent)]
     Dify(#[from] DifyConfigError),
+    /// A configured file cannot be read.
+    #[error("{variable}: {} cannot be read: {source}", path.display())]
+    File { variable: &'static str, path: PathBuf, source: std::io::Error },
+    /// The port for debugging cannot be opened.
+    #[error(transparent)]
+    DebuggingPort(#[from] BindError),
+    /// Certificate or key of that port cannot be used.
+    #[error("PLUGIN_REMOTE_INSTALLING_TLS_CERT, PLUGIN_REMOTE_INSTALLING_TLS_KEY: {0}")]
+    DebuggingSecurity(#[from] SecurityError),
     /// It was told to stop meanwhile.
     #[error("stopped while starting")]
     Stopped,
@@ -53,11 +65,17 @@ pub async fn start(base: &Arc<Base>) -> Result<App, BootError> {
             return Err(BootError::Unsupported("PLATFORM=serverless is not supported by this build".to_owned()));
         }
     };
-    let runtimes = Runtimes::none().with(RuntimeType::Local, platform.runtime());
+    let debugging_keys = debugging::keys(config, &stores).await;
+    let budget = platform.runtime().node_budget();
+    let debugged = debugging::start(base, &stores, &lookups, &debugging_keys, budget).await?;
+    let mut runtimes = Runtimes::none().with(RuntimeType::Local, platform.runtime());
+    if let Some(debugged) = &debugged {
+        runtimes = runtimes.with(RuntimeType::Remote, Arc::clone(debugged) as _);
+    }
     let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), runtimes, base.metrics.clone())?;
     let services = Services::new(config, stores, lookups, Arc::clone(&platform) as _, base.metrics.clone());
     run(base, &services);
-    Ok(App { base: Arc::clone(base), services, calls, local: Some(platform) })
+    Ok(App { base: Arc::clone(base), services, calls, debugging_keys, debugged, local: Some(platform) })
 }
 
 /// The keys whose signatures count; one that cannot be used is logged and does not stop the others.
@@ -80,6 +98,14 @@ fn run(base: &Base, services: &Services) {
     lifecycle.spawn("changes of other nodes", OnEnd::Ignore, async move { catalog.listen(stop).await });
     let (installer, stop) = (Arc::clone(&services.installer), lifecycle.soft().clone());
     lifecycle.spawn("installer", OnEnd::StopDaemon, Installer::run(installer, stop));
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn bytes(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The stores, for tests and for tools that need no services.

@@ -6,6 +6,7 @@
 //! message.
 
 mod change;
+mod debugged;
 mod declared;
 mod error;
 mod memo;
@@ -24,6 +25,7 @@ pub use error::CatalogError;
 
 use crate::packages::Packages;
 use change::Change;
+use debugged::Debugged;
 use memo::Memo;
 
 /// How long an entry is believed at most: nodes of another make write to the same database without telling.
@@ -61,6 +63,8 @@ pub struct Catalog {
     installations: Memo<TenantPlugin, Arc<Installed>>,
     endpoints: Memo<Arc<str>, Arc<Endpoint>>,
     declarations: Memo<UniqueIdentifier, Arc<Declared>>,
+    /// Plugins under development on this node.
+    debugged: Debugged,
     versions_changed: Notify,
 }
 
@@ -78,20 +82,23 @@ impl Catalog {
             }),
             endpoints: Memo::new(ENDPOINT_BYTES, LIFETIME, |_, found| 512 + found.settings.as_str().len()),
             declarations: Memo::new(DECLARATION_BYTES, LIFETIME, |_, found| found.weight()),
+            debugged: Debugged::default(),
             versions_changed: Notify::new(),
         }
     }
 
-    /// The tenant's installation of a plugin.
+    /// The tenant's installation of a plugin; in its place the one that is under development, if it is connected.
     pub async fn installation(&self, tenant: Uuid, plugin_id: &str) -> Result<Option<Arc<Installed>>> {
         let key = TenantPlugin { tenant, plugin: plugin_id.into() };
-        self.installations
+        let found: Result<_> = self
+            .installations
             .get(&key, || async {
                 let Some(row) = self.database.installations.find(tenant, plugin_id).await? else { return Ok(None) };
                 let identifier = row.plugin_unique_identifier.parse()?;
                 Ok(Some(Arc::new(Installed { row, identifier })))
             })
-            .await
+            .await;
+        Ok(found?.map(|installed| self.debugged.over(&key, installed)))
     }
 
     /// The endpoint behind a hook id, enabled or not.
@@ -104,7 +111,10 @@ impl Catalog {
     ///
     /// A version whose row went with its last installation is read from its package, which stays (2.8).
     pub async fn declaration(&self, identifier: &UniqueIdentifier) -> Result<Option<Arc<Declared>>> {
-        self.declarations.get(identifier, || self.load_declaration(identifier)).await
+        match self.debugged.declaration(identifier) {
+            Some(declared) => Ok(Some(declared)),
+            None => self.declarations.get(identifier, || self.load_declaration(identifier)).await,
+        }
     }
 
     async fn load_declaration(&self, identifier: &UniqueIdentifier) -> Result<Option<Arc<Declared>>> {

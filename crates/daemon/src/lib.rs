@@ -11,6 +11,7 @@ pub mod calls;
 pub mod catalog;
 pub mod command;
 pub mod config;
+pub mod debugging;
 pub mod endpoints;
 pub mod error;
 pub mod http;

@@ -70,6 +70,7 @@ impl Management {
     }
 
     async fn declared_installations(&self, rows: Vec<Installation>) -> Vec<(Installation, Arc<Declared>)> {
+        let rows = rows.into_iter().map(|row| self.catalog.as_seen(row)).collect();
         self.with_declarations(rows, |row| &row.plugin_unique_identifier).await
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use plugin_package::signature::{Policy, TrustedKeys};
-use plugin_store::shared::DebugKeys;
 use plugin_store::{BlobStore, Database, Layout, SharedState};
 
 use crate::app::App;
@@ -52,7 +51,6 @@ pub struct Services {
     pub management: Management,
     pub assets: Arc<Assets>,
     pub readmes: Arc<Readmes>,
-    pub debug_keys: DebugKeys,
     pub limits: UploadLimits,
 }
 
@@ -96,7 +94,7 @@ impl Services {
         settings: InstallSettings,
     ) -> Self {
         let Lookups { catalog, packages } = lookups;
-        let Stores { database, shared, .. } = stores;
+        let Stores { database, .. } = stores;
         let installer =
             Installer::new(database.clone(), Arc::clone(&catalog), Arc::clone(&packages), platform, settings, metrics);
         let plugins = &config.plugins;
@@ -107,7 +105,6 @@ impl Services {
             installer: Arc::new(installer),
             assets: Arc::new(assets),
             readmes: Arc::new(Readmes::new(database, Arc::clone(&packages))),
-            debug_keys: DebugKeys::new(shared),
             limits: UploadLimits { package: plugins.max_package_bytes, bundle: plugins.max_bundle_bytes },
             catalog,
             packages,

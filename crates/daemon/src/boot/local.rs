@@ -13,7 +13,7 @@ use plugin_runtime::local::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::BootError;
+use super::{BootError, bytes, count};
 use crate::base::Base;
 use crate::command::WORKER_STAGE;
 use crate::config::Config;
@@ -149,12 +149,4 @@ fn proxies(config: &Config) -> Proxies {
 /// Zero stands for no limit.
 fn limit(number: u64) -> Option<u64> {
     Some(number).filter(|number| *number > 0)
-}
-
-fn count(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn bytes(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }

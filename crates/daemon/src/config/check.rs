@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader) {
     keys(config, &mut refuse);
     server(config, &mut refuse);
     plugins(config, &mut refuse);
+    debugging(config, &mut refuse);
     database(config, &mut refuse);
     redis(config, &mut refuse);
 }
@@ -73,6 +74,17 @@ fn plugins(config: &Config, refuse: &mut impl FnMut(String)) {
         if config.serverless.connector_key.is_none() {
             refuse("DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY: must be set when PLATFORM is serverless".to_owned());
         }
+    }
+}
+
+fn debugging(config: &Config, refuse: &mut impl FnMut(String)) {
+    let debugging = &config.debugging;
+    if debugging.tls_certificate.is_some() != debugging.tls_key.is_some() {
+        let missing = if debugging.tls_key.is_some() { "CERT" } else { "KEY" };
+        refuse(format!(
+            "PLUGIN_REMOTE_INSTALLING_TLS_{missing}: must be set too; PLUGIN_REMOTE_INSTALLING_TLS_CERT and \
+             PLUGIN_REMOTE_INSTALLING_TLS_KEY belong together"
+        ));
     }
 }
 

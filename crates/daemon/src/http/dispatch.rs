@@ -161,7 +161,7 @@ async fn version(calls: &Calls, headers: &HeaderMap, platform: Platform) -> Resu
         given.parse().map_err(|error: InvalidIdentifier| ApiError::unique_identifier(error.to_string()))?;
     let declared = calls.catalog.declaration(&identifier).await?.ok_or_else(ApiError::no_available_node)?;
     let runtime_type = match platform {
-        _ if identifier.is_remote_like() => RuntimeType::Remote,
+        _ if identifier.is_remote_like() || calls.catalog.is_debugged(&identifier) => RuntimeType::Remote,
         Platform::Local => RuntimeType::Local,
         Platform::Serverless => RuntimeType::Serverless,
     };

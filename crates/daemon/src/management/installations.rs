@@ -102,8 +102,11 @@ impl Management {
         let plugin_ids: Vec<String> =
             wanted.iter().map(|identifier| identifier.plugin_id().as_str().to_owned()).collect();
         let rows = self.database.installations.find_many(tenant, &plugin_ids).await?;
-        let current: BTreeMap<String, String> =
-            rows.into_iter().map(|row| (row.plugin_id, row.plugin_unique_identifier)).collect();
+        let current: BTreeMap<String, String> = rows
+            .into_iter()
+            .map(|row| self.catalog.as_seen(row))
+            .map(|row| (row.plugin_id, row.plugin_unique_identifier))
+            .collect();
         let missing = wanted.into_iter().filter_map(|identifier| {
             let current = current.get(identifier.plugin_id().as_str()).cloned().unwrap_or_default();
             let is_missing = current != identifier.as_str();
@@ -114,7 +117,7 @@ impl Management {
 
     /// Whether anybody has a version installed.
     pub async fn is_installed_anywhere(&self, identifier: &UniqueIdentifier) -> Result<bool> {
-        Ok(self.database.plugins.get(identifier.as_str()).await?.is_some())
+        Ok(self.catalog.is_debugged(identifier) || self.database.plugins.get(identifier.as_str()).await?.is_some())
     }
 }
 

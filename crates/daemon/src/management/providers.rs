@@ -59,6 +59,7 @@ impl Management {
     /// out: clients refuse the whole list for it.
     pub async fn providers(&self, category: Category, tenant: Uuid, page: Page) -> Result<Vec<ProviderItem>> {
         let rows = self.database.providers.list(category, tenant, page).await?;
+        let rows = rows.into_iter().map(|row| self.provider_as_seen(row)).collect();
         let rows = self.with_declarations(rows, |row| &row.plugin_unique_identifier).await;
         Ok(rows.into_iter().filter_map(|(row, declared)| item(category, row, declared)).collect())
     }
@@ -73,8 +74,16 @@ impl Management {
     ) -> Result<Option<ProviderItem>> {
         let row = self.database.providers.find(category, tenant, plugin_id).await?;
         let Some(row) = row.filter(|row| row.provider == provider) else { return Ok(None) };
+        let row = self.provider_as_seen(row);
         let declared = self.declaration(&row.plugin_unique_identifier).await;
         Ok(declared.and_then(|declared| item(category, row, declared)))
+    }
+
+    fn provider_as_seen(&self, row: Provider) -> Provider {
+        match self.catalog.shadow_of(row.tenant_id, &row.plugin_id) {
+            Some(version) => Provider { plugin_unique_identifier: version.as_str().to_owned(), ..row },
+            None => row,
+        }
     }
 
     /// Whether the tenant has each of the tool providers, given by plugin id and name.

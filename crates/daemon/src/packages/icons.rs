@@ -48,8 +48,13 @@ impl Packages {
     pub(crate) async fn store_icons(&self, opened: &Opened) -> Result<Box<Declaration>, PackagesError> {
         let Icons { manifest, files } = self.read_icons(opened).await?;
         for (id, content) in files {
-            self.blobs.put(&self.layout.media(&id)?, content).await?;
+            self.put_media(&id, content).await?;
         }
         Ok(manifest)
+    }
+
+    /// Stores one icon under its id.
+    pub(crate) async fn put_media(&self, id: &str, content: Bytes) -> Result<(), PackagesError> {
+        Ok(self.blobs.put(&self.layout.media(id)?, content).await?)
     }
 }

@@ -105,7 +105,7 @@ group! {
     /// Plugins that run on a developer's machine.
     Debugging, "Debugging";
     /// Lets plugins connect for debugging, and serves the route that gives out keys for it. On when host or port is set,
-    /// otherwise off: the port speaks no TLS and should not be open by accident.
+    /// otherwise off: the port should not be open by accident.
     enabled: Bool = "PLUGIN_REMOTE_INSTALLING_ENABLED" => "false" [Computed];
     /// Address to listen on.
     host: Text = "PLUGIN_REMOTE_INSTALLING_HOST" => "127.0.0.1";
@@ -113,6 +113,11 @@ group! {
     port: Port = "PLUGIN_REMOTE_INSTALLING_PORT" => "5003" [Late];
     /// Most connections.
     max_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_CONN" => "256" [Late];
+    /// File with the certificates, in PEM, that the port shows: connections are encrypted then. Without it anybody on the
+    /// way can read keys and calls.
+    tls_certificate: Path = "PLUGIN_REMOTE_INSTALLING_TLS_CERT";
+    /// File with the private key of the first certificate, in PEM.
+    tls_key: Path = "PLUGIN_REMOTE_INSTALLING_TLS_KEY";
     /// Most connections of one tenant.
     max_tenant_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_SINGLE_TENANT_CONN" => "5" [Late NotYet];
     /// Event loops of the reference.

@@ -1,0 +1,91 @@
+//! The port for plugins under development.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use plugin_runtime::NodeBudget;
+use plugin_runtime::debug::{self, DebugRuntime, DebugSettings, Security};
+use plugin_store::shared::DebugKeys;
+
+use super::{BootError, bytes, count};
+use crate::base::Base;
+use crate::config::{CacheType, Config};
+use crate::debugging::{Debugging, DebuggingKeys};
+use crate::lifecycle::OnEnd;
+use crate::services::{Lookups, Stores};
+
+/// The name in `/ready`.
+const PART: &str = "debugging port";
+
+/// Keys, wherever they outlive this process.
+pub(super) async fn keys(config: &Config, stores: &Stores) -> DebuggingKeys {
+    let keys = DebugKeys::new(Arc::clone(&stores.shared));
+    match config.redis.cache_type {
+        CacheType::Memory => {
+            DebuggingKeys::in_file(keys, config.server.data_path.join("keys").join("debugging.json")).await
+        }
+        CacheType::Redis => DebuggingKeys::shared(keys),
+    }
+}
+
+/// Tidies up after connections of daemons that are gone, opens the port and takes connections.
+pub(super) async fn start(
+    base: &Base,
+    stores: &Stores,
+    lookups: &Lookups,
+    keys: &DebuggingKeys,
+    budget: NodeBudget,
+) -> Result<Option<Arc<DebugRuntime>>, BootError> {
+    let settings = &base.config.debugging;
+    let Lookups { catalog, packages } = lookups.clone();
+    let host = Arc::new(Debugging::new(keys.clone(), stores.clone(), catalog, packages, base.metrics.clone()));
+    if let Err(error) = host.sweep().await {
+        tracing::warn!(%error, "failed to look for plugins whose connections are gone");
+    }
+    if !settings.enabled {
+        return Ok(None);
+    }
+    base.readiness.not_ready(PART, "opening");
+    let security = security(&base.config).await?;
+    let lifecycle = &base.lifecycle;
+    let bound = debug::bind(&settings.host, settings.port);
+    let bound = lifecycle.soft().run_until_cancelled(bound).await.ok_or(BootError::Stopped)?;
+    let listener = bound?;
+    tracing::info!(address = %format_args!("{}:{}", settings.host, settings.port), "waiting for plugins to debug");
+    let (soft, hard) = (lifecycle.soft().clone(), lifecycle.hard().clone());
+    let watch = Arc::clone(&host);
+    let runtime = Arc::new(DebugRuntime::new(debug_settings(&base.config), security, host, budget, soft.clone(), hard));
+    let (serving, stopping) = (Arc::clone(&runtime), Arc::clone(&runtime));
+    lifecycle.spawn("debugging port", OnEnd::StopDaemon, async move { serving.serve(listener).await });
+    lifecycle.spawn("debugged plugins", OnEnd::Ignore, async move { watch.watch(soft).await });
+    lifecycle.on_stop("debugging connections", move || async move { stopping.ended().await });
+    base.readiness.ready(PART);
+    Ok(Some(runtime))
+}
+
+fn debug_settings(config: &Config) -> DebugSettings {
+    let (debugging, workers) = (&config.debugging, &config.workers);
+    DebugSettings {
+        max_connections: count(debugging.max_connections),
+        max_tenant_connections: count(debugging.max_tenant_connections),
+        max_in_flight: count(workers.max_calls),
+        max_line_bytes: bytes(workers.max_line_bytes),
+        session_buffer_bytes: bytes(workers.session_buffer_bytes),
+        ..DebugSettings::default()
+    }
+}
+
+async fn security(config: &Config) -> Result<Security, BootError> {
+    let debugging = &config.debugging;
+    let (Some(certificate), Some(key)) = (&debugging.tls_certificate, &debugging.tls_key) else {
+        return Ok(Security::none());
+    };
+    let certificate = read("PLUGIN_REMOTE_INSTALLING_TLS_CERT", certificate).await?;
+    let key = read("PLUGIN_REMOTE_INSTALLING_TLS_KEY", key).await?;
+    Ok(Security::tls(&certificate, &key)?)
+}
+
+async fn read(variable: &'static str, path: &Path) -> Result<Vec<u8>, BootError> {
+    let read = tokio::fs::read(path).await;
+    read.map_err(|source| BootError::File { variable, path: path.to_owned(), source })
+}

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use plugin_manifest::{Files, UniqueIdentifier};
-use plugin_package::{ExtractError, Limits, Package, PackageError};
+use plugin_package::{ExtractError, Folder, Limits, Package, PackageError};
 use serde::{Deserialize, Serialize};
 
 use super::environment::error::{Cause, Context as _, EnvironmentError};
@@ -48,6 +48,13 @@ pub(crate) struct State {
     pub(crate) compiled: bool,
 }
 
+impl State {
+    /// Unpacked, and nothing else done yet.
+    fn new(plugin: &UniqueIdentifier, entrypoint: String) -> Self {
+        Self { checksum: plugin.checksum().to_owned(), entrypoint, dependencies: None, compiled: false }
+    }
+}
+
 impl CodeStore {
     pub(crate) fn new(working_path: &Path, limits: Limits) -> Self {
         Self { working_path: working_path.to_path_buf(), limits, staging: StagingArea::new(working_path) }
@@ -66,20 +73,26 @@ impl CodeStore {
         (state.checksum == plugin.checksum()).then_some(Code { directory, state })
     }
 
+    /// Takes what is there for the plugin's code. Blocks.
+    pub(crate) fn adopt(&self, plugin: &UniqueIdentifier) -> Result<(), EnvironmentError> {
+        if self.find(plugin).is_some() {
+            return Ok(());
+        }
+        let directory = self.directory(plugin);
+        let no_plugin = |error: &dyn std::error::Error| {
+            EnvironmentError::new(Cause::Plugin, format!("{} holds no plugin: {error}", directory.display()))
+        };
+        let folder = Folder::open(&directory).map_err(|error| no_plugin(&error))?;
+        let runner = plugin_manifest::decode(&folder).map_err(|error| no_plugin(&error))?.meta.runner;
+        Code { state: State::new(plugin, runner.entrypoint), directory }.save()
+    }
+
     /// Unpacks a package, or completes what is there of it. Blocks.
     pub(crate) fn unpack(&self, plugin: &UniqueIdentifier, package: bytes::Bytes) -> Result<Code, EnvironmentError> {
         let package = Package::open(package, &self.limits).map_err(|error| damaged(&error))?;
         check_identity(plugin, &package)?;
         let runner = plugin_manifest::decode(&package).map_err(|error| damaged(&error.into()))?.meta.runner;
-        let code = Code {
-            directory: self.directory(plugin),
-            state: State {
-                checksum: plugin.checksum().to_owned(),
-                entrypoint: runner.entrypoint,
-                dependencies: None,
-                compiled: false,
-            },
-        };
+        let code = Code { directory: self.directory(plugin), state: State::new(plugin, runner.entrypoint) };
         let staging = self.staging.create().context(fail)?;
         let fresh = staging.path().join("code");
         package.extract(&fresh).map_err(|error| not_unpacked(&error))?;

@@ -135,6 +135,16 @@ impl Environments {
         }
     }
 
+    /// Takes a working directory that somebody else has unpacked as it is, without comparing it with a package.
+    ///
+    /// # Errors
+    ///
+    /// When it does not hold a plugin.
+    pub async fn adopt(&self, plugin: &UniqueIdentifier) -> Result<(), EnvironmentError> {
+        let (store, plugin) = (self.code.clone(), plugin.clone());
+        blocking(move || store.adopt(&plugin)).await
+    }
+
     /// The working directory of a plugin, whether it is there or not.
     pub fn working_dir(&self, plugin: &UniqueIdentifier) -> PathBuf {
         self.code.directory(plugin)

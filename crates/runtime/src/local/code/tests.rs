@@ -46,6 +46,19 @@ fn a_package_becomes_a_working_directory() {
 }
 
 #[test]
+fn what_somebody_else_unpacked_can_be_taken_as_it_is() {
+    let place = Place::new();
+    let (identifier, package) = plugin("small", &[]);
+    assert!(place.store.adopt(&identifier).is_err(), "there is nothing yet");
+    let directory = place.store.directory(&identifier);
+    Package::open(package, &Limits::default()).unwrap().extract(&directory).unwrap();
+    std::fs::write(directory.join("main.py"), "print('mine')\n").unwrap();
+    place.store.adopt(&identifier).unwrap();
+    assert_eq!(place.store.find(&identifier).unwrap().state.entrypoint, "main");
+    assert_eq!(std::fs::read_to_string(directory.join("main.py")).unwrap(), "print('mine')\n");
+}
+
+#[test]
 fn what_the_reference_unpacked_is_accepted_and_what_it_did_not_finish_is_healed() {
     type Damage = (&'static str, fn(&Path));
     let damages: [Damage; 7] = [

@@ -19,6 +19,7 @@ mod reconcile;
 mod removal;
 mod request;
 mod running;
+mod serverless;
 mod tasks;
 mod worker;
 
@@ -40,6 +41,7 @@ pub use local::LocalPlatform;
 pub use platform::{Attempt, EnsureError, Platform};
 pub use request::{Started, Wanted};
 pub use running::RunningJob;
+pub use serverless::{ReinstallError, ServerlessParts, ServerlessPlatform};
 
 use crate::catalog::Catalog;
 use crate::packages::Packages;

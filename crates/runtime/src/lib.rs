@@ -12,7 +12,10 @@ mod channel;
 pub mod debug;
 pub mod local;
 mod log;
+mod owner;
+pub mod serverless;
 pub mod session;
+pub mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,7 @@ use tokio::time::Instant;
 
 pub use channel::NodeBudget;
 pub use log::{Level, LogEntry, PluginLog, Source};
+pub use owner::{NotAnOwner, Owner};
 pub use session::{Event, Failure, Replies, Session};
 
 /// The call for which a session is opened.

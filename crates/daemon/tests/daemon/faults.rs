@@ -11,7 +11,8 @@ use crate::{daemon, tenant};
 /// The light plugin with this in place of its answer.
 fn misbehaving(answer: &str) -> Result<bytes::Bytes> {
     let main = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/plugins/light/main.py"))?;
-    let main = main.replace("def answer(request):", &format!("def answer(request):\n    import os, signal\n    {answer}"));
+    let main =
+        main.replace("def answer(request):", &format!("def answer(request):\n    import os, signal\n    {answer}"));
     plugins::light("misbehaving", &[("main.py", &main)])
 }
 

@@ -60,11 +60,11 @@ async fn sigterm_lets_running_calls_end() -> Result<()> {
 async fn keys_are_made_at_the_first_start_and_kept() -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let running = daemon()?.without("SERVER_KEY").without("DIFY_INNER_API_KEY").start().await?;
-    let key = running.folder().join("data/server.key");
+    let key = running.folder().join("data/keys/server_key");
     let first = std::fs::read_to_string(&key)?;
     assert_eq!(std::fs::metadata(&key)?.permissions().mode() & 0o777, 0o600);
     assert!(!running.log().contains(first.trim()), "a log is no place for a key");
-    assert!(running.log().contains("server.key"), "an operator has to be told where it is");
+    assert!(running.log().contains("keys/server_key"), "an operator has to be told where it is");
     let running = running.kill().await?.start().await?;
     assert_eq!(std::fs::read_to_string(&key)?, first);
     drop(running);

@@ -6,40 +6,16 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
-use std::sync::OnceLock;
 
 use nix::sys::signal::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+
+use crate::owner::Owner;
 
 /// The variable that carries the mark.
 const VARIABLE: &str = "DIFY_PLUGIN_WORKER";
 /// Processes are looked through again while some are found, since they may fork meanwhile; at most so often.
 const ROUNDS: usize = 5;
-
-/// A daemon process, told apart from any other that has had or will have the same process id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Owner {
-    /// The namespace in which the process id counts; other containers' processes may be visible.
-    namespace: u64,
-    pid: u32,
-    /// In clock ticks since boot.
-    started: u64,
-}
-
-impl Owner {
-    fn this_daemon() -> &'static Self {
-        static OWNER: OnceLock<Owner> = OnceLock::new();
-        OWNER.get_or_init(|| {
-            let pid = std::process::id();
-            Self { namespace: namespace(), pid, started: start_time(pid).unwrap_or_default() }
-        })
-    }
-
-    fn is_alive(&self) -> bool {
-        start_time(self.pid) == Some(self.started)
-    }
-}
 
 /// Names one worker of one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +26,7 @@ pub(super) struct Mark {
 
 impl Mark {
     pub(super) fn new(worker: &str) -> Self {
-        Self { owner: Owner::this_daemon().clone(), worker: worker.to_owned() }
+        Self { owner: Owner::this_process().clone(), worker: worker.to_owned() }
     }
 
     pub(super) fn variable(&self) -> (OsString, OsString) {
@@ -63,26 +39,21 @@ impl Mark {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(4, '.');
-        let mut number = || parts.next()?.parse().ok();
-        let (namespace, pid, started) = (number()?, number()?, number()?);
-        let owner = Owner { namespace, pid: u32::try_from(pid).ok()?, started };
-        Some(Self { owner, worker: parts.next()?.to_owned() })
+        let (owner, worker) = text.split_once('/')?;
+        Some(Self { owner: owner.parse().ok()?, worker: worker.to_owned() })
     }
 }
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Owner { namespace, pid, started } = self.owner;
-        write!(f, "{namespace}.{pid}.{started}.{}", self.worker)
+        write!(f, "{}/{}", self.owner, self.worker)
     }
 }
 
 /// Kills what the plugins of daemons that are gone have left running; returns how many processes. To be called once at
 /// start. Blocking: reads through `/proc`.
 pub fn kill_orphans() -> usize {
-    let here = Owner::this_daemon().namespace;
-    kill(|mark| mark.owner.namespace == here && !mark.owner.is_alive())
+    kill(|mark| mark.owner.is_gone())
 }
 
 fn kill(wanted: impl Fn(&Mark) -> bool) -> usize {
@@ -127,23 +98,6 @@ fn mark_of(pid: u32) -> Option<Mark> {
     Mark::parse(std::str::from_utf8(value).ok()?)
 }
 
-/// The inode number of the process id namespace; 0 where there is none.
-fn namespace() -> u64 {
-    let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    number_in(&link).unwrap_or_default()
-}
-
-/// `pid:[4026531836]`
-fn number_in(link: &Path) -> Option<u64> {
-    link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
-}
-
-/// The 22nd field of `stat`, counted behind the name, which may hold anything.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,10 +127,9 @@ mod tests {
     fn marks() {
         let mark = Mark::new("a.b");
         assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
-        for bad in ["", "1.2.3", "1.x.3.w", "1.99999999999.3.w"] {
+        for bad in ["", "b.1.2.3", "b.1.x.3/w"] {
             assert_eq!(Mark::parse(bad), None, "{bad}");
         }
-        assert!(Owner::this_daemon().is_alive());
     }
 
     #[test]
@@ -191,11 +144,8 @@ mod tests {
 
     #[test]
     fn only_processes_of_daemons_that_are_gone_are_orphans() {
-        let mut dead = Mark::new("dead");
-        dead.owner.started += 1;
-        let mut elsewhere = dead.clone();
-        elsewhere.owner.namespace += 1;
-        elsewhere.worker = "elsewhere".into();
+        let dead = Mark { owner: Owner::dead(), worker: "dead".into() };
+        let elsewhere = Mark { owner: Owner::elsewhere(), worker: "elsewhere".into() };
         let alive = Mark::new("alive");
         let pids = [&dead, &elsewhere, &alive].map(|mark| pid_of(sleeper(mark)));
         kill_orphans();

@@ -5,10 +5,13 @@ import sys
 import threading
 import time
 
+one_at_a_time = threading.Lock()
+
 
 def say(event, session_id, data):
-    sys.stdout.write(json.dumps({"event": event, "session_id": session_id, "data": data}) + "\n\n")
-    sys.stdout.flush()
+    with one_at_a_time:
+        sys.stdout.write(json.dumps({"event": event, "session_id": session_id, "data": data}) + "\n\n")
+        sys.stdout.flush()
 
 
 def beat():

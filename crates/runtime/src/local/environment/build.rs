@@ -28,6 +28,15 @@ const INDEX_VARIABLES: [&str; 6] =
 
 /// What a failed installation is called.
 const INSTALL: &str = "failed to install dependencies";
+/// What will do where the wanted interpreter cannot be had: the oldest that published SDKs run on, and newer ones.
+const OTHER_PYTHON: &str = ">=3.11";
+/// How often uv tries a download again.
+const RETRIES: &str = "UV_HTTP_RETRIES";
+
+/// No other interpreter would help.
+fn is_final(cause: Cause) -> bool {
+    matches!(cause, Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory)
+}
 
 impl Builder<'_, '_> {
     /// Creates an environment in `staging` and installs the dependencies. Returns where it is.
@@ -54,12 +63,13 @@ impl Builder<'_, '_> {
     }
 
     /// Creates an empty environment: with an interpreter that is installed, else the configured one if it is of the
-    /// right version, else one that uv downloads.
+    /// right version, else one that uv downloads, else another one that most plugins can do with.
     async fn create(&mut self, environment: &Path) -> Result<(), EnvironmentError> {
         self.bench.progress.report(Step::Create, "");
         let request = self.bench.settings.python.clone();
         let missing = match self.create_with(environment, &request, false).await {
-            Err(error) if error.cause == Cause::NotFound => error,
+            // one interpreter on PATH that does not run is reported as if it were the only one
+            Err(error) if !is_final(error.cause) => error,
             result => return result,
         };
         let configured = self.bench.settings.python_interpreter.clone();
@@ -72,20 +82,25 @@ impl Builder<'_, '_> {
         if Path::new(&request).is_absolute() {
             return Err(missing);
         }
-        self.create_with(environment, &request, true).await.map_err(|error| match error.cause {
-            Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory => error,
-            _ => {
-                let has = version.map_or_else(|| "which does not run".into(), |version| format!("which is {version}"));
-                let message = format!(
-                    "failed to create virtual environment: there is no Python {request} on PATH, nor at \
-                     PYTHON_INTERPRETER_PATH ({}, {has}), and it could not be downloaded; install Python {request}, or \
-                     make a download possible (UV_PYTHON_INSTALL_MIRROR, HTTPS_PROXY)\n{}",
-                    configured.display(),
-                    error.message
-                );
-                EnvironmentError { cause: Cause::NotFound, message, log: error.log }
-            }
-        })
+        let error = match self.create_with(environment, &request, true).await {
+            Err(error) if !is_final(error.cause) => error,
+            result => return result,
+        };
+        let has = version.map_or_else(|| "which does not run".into(), |version| format!("which is {version}"));
+        let fact = format!(
+            "there is no Python {request} on PATH, nor at PYTHON_INTERPRETER_PATH ({}, {has}), and it could not be downloaded",
+            configured.display()
+        );
+        if self.create_with(environment, OTHER_PYTHON, false).await.is_ok() {
+            tracing::warn!("{fact}: another one is taken, which plugins that need Python {request} cannot do with");
+            return Ok(());
+        }
+        let message = format!(
+            "failed to create virtual environment: {fact}; install Python {request}, or make a download possible \
+             (UV_PYTHON_INSTALL_MIRROR, HTTPS_PROXY)\n{}",
+            error.message
+        );
+        Err(EnvironmentError { cause: Cause::NotFound, message, log: error.log })
     }
 
     async fn create_with(&mut self, environment: &Path, python: &str, download: bool) -> Result<(), EnvironmentError> {
@@ -93,6 +108,9 @@ impl Builder<'_, '_> {
         command.arg("venv").arg(environment).args(["--relocatable", "--clear", "--python", python]);
         if !download {
             command.env("UV_PYTHON_DOWNLOADS", "never");
+        } else if !self.bench.variables.contains_key(OsStr::new(RETRIES)) {
+            // where there is no network, another interpreter should not have to wait for five tries
+            command.env(RETRIES, "1");
         }
         self.bench.run("failed to create virtual environment", Step::Create, command).await
     }

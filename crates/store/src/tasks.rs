@@ -145,7 +145,7 @@ pub struct InstallJob {
     pub runtime_type: RuntimeType,
     pub source: String,
     pub meta: Option<RawJson>,
-    /// How often the job was claimed, this time included.
+    /// How often the job was claimed and not given back, this time included: more than one means that its holders died.
     pub attempts: i64,
 }
 
@@ -199,7 +199,7 @@ pub trait InstallJobs: Send + Sync {
     /// Prolongs the lease to `lease` from now; false if it is no longer ours and the work must stop.
     async fn renew(&self, id: Uuid, owner: &str, lease: Duration) -> Result<bool>;
 
-    /// Gives the job back, to be claimed after `delay`; false if it was no longer ours.
+    /// Gives the job back, to be claimed after `delay`, as if it had not been claimed; false if it was no longer ours.
     async fn release(&self, id: Uuid, owner: &str, delay: Duration) -> Result<bool>;
 
     /// Ends a job: its item gets the final status and message, and the row goes, in one transaction. False (and nothing

@@ -57,8 +57,8 @@ impl InstallJobs for Sql {
 
     async fn release(&self, id: Uuid, owner: &str, delay: Duration) -> Result<bool> {
         let update = sql(format!(
-            "UPDATE install_jobs SET lease_owner = NULL, lease_ends_at = NULL, due_at = {} \
-             WHERE id = ? AND lease_owner = ?",
+            "UPDATE install_jobs SET lease_owner = NULL, lease_ends_at = NULL, due_at = {}, \
+             attempts = attempts - 1 WHERE id = ? AND lease_owner = ?",
             self.dialect.clock_plus(),
         ));
         Ok(self.execute(update.bind(milliseconds(delay)).bind(id).bind(owner)).await? > 0)

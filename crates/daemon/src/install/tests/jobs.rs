@@ -179,9 +179,9 @@ async fn what_is_out_of_reach_is_tried_again() {
     let services = world.services();
     let _running = World::run(&services);
     let identifier = upload(&services, &package("light", "0.0.1", &[])).await;
-    world.platform.set(&identifier, Behaviour::Retries(2));
+    world.platform.set(&identifier, Behaviour::Retries(8));
     let task = install(&services, Uuid::new_v4(), &identifier).await;
-    assert_eq!((outcome(&task).0, world.platform.attempts()), (TaskStatus::Success, 3));
+    assert_eq!((outcome(&task).0, world.platform.attempts()), (TaskStatus::Success, 9));
 }
 
 #[tokio::test]

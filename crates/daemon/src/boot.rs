@@ -14,6 +14,7 @@ use std::sync::Arc;
 use plugin_package::signature::TrustedKeys;
 use plugin_runtime::debug::{BindError, SecurityError};
 use plugin_store::RuntimeType;
+use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::base::Base;
@@ -43,9 +44,6 @@ pub enum BootError {
     /// A configured file cannot be read.
     #[error("{variable}: {} cannot be read: {source}", path.display())]
     File { variable: &'static str, path: PathBuf, source: std::io::Error },
-    /// The port for debugging cannot be opened.
-    #[error(transparent)]
-    DebuggingPort(#[from] BindError),
     /// Certificate or key of that port cannot be used.
     #[error("PLUGIN_REMOTE_INSTALLING_TLS_CERT, PLUGIN_REMOTE_INSTALLING_TLS_KEY: {0}")]
     DebuggingSecurity(#[from] SecurityError),
@@ -54,8 +52,13 @@ pub enum BootError {
     Stopped,
 }
 
-/// Opens everything and starts what runs in the background.
-pub async fn start(base: &Arc<Base>) -> Result<App, BootError> {
+/// Opens the port for plugins under development, if they may connect.
+pub async fn bind_debugging(config: &Config) -> Result<Option<TcpListener>, BindError> {
+    debugging::bind(config).await
+}
+
+/// Opens everything and starts what runs in the background. `debugging_port` is what [`bind_debugging`] gave.
+pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<App, BootError> {
     let config = &base.config;
     let stores = stores::open(base).await?;
     let lookups = Lookups::new(config, &stores, trusted_keys(config));
@@ -67,7 +70,7 @@ pub async fn start(base: &Arc<Base>) -> Result<App, BootError> {
     };
     let debugging_keys = debugging::keys(config, &stores).await;
     let budget = platform.runtime().node_budget();
-    let debugged = debugging::start(base, &stores, &lookups, &debugging_keys, budget).await?;
+    let debugged = debugging::start(base, debugging_port, &stores, &lookups, &debugging_keys, budget).await?;
     let mut runtimes = Runtimes::none().with(RuntimeType::Local, platform.runtime());
     if let Some(debugged) = &debugged {
         runtimes = runtimes.with(RuntimeType::Remote, Arc::clone(debugged) as _);

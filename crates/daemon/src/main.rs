@@ -71,6 +71,7 @@ fn serve() -> anyhow::Result<ExitCode> {
 async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     let listener = server::bind(&config.server).await?;
     tracing::info!(version = VERSION, address = %listener.local_addr()?, "plugin daemon is listening");
+    let debugging_port = boot::bind_debugging(&config).await?;
     let base = Base::new(config);
     let lifecycle = base.lifecycle.clone();
     lifecycle.watch_signals()?;
@@ -80,7 +81,7 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     let server = tokio::spawn(server::serve(listener, front.clone(), max_connections, lifecycle.clone()));
 
     let mut booted = Ok(());
-    match boot::start(&base).await {
+    match boot::start(&base, debugging_port).await {
         Ok(app) => front.open(app),
         Err(BootError::Stopped) => {}
         Err(error) => {

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use plugin_runtime::NodeBudget;
-use plugin_runtime::debug::{self, DebugRuntime, DebugSettings, Security};
+use plugin_runtime::debug::{self, BindError, DebugRuntime, DebugSettings, Security};
 use plugin_store::shared::DebugKeys;
+use tokio::net::TcpListener;
 
 use super::{BootError, bytes, count};
 use crate::base::Base;
@@ -28,30 +29,34 @@ pub(super) async fn keys(config: &Config, stores: &Stores) -> DebuggingKeys {
     }
 }
 
-/// Tidies up after connections of daemons that are gone, opens the port and takes connections.
+/// Opens the port, before the daemon is known to live: who connects early waits.
+pub(super) async fn bind(config: &Config) -> Result<Option<TcpListener>, BindError> {
+    let settings = &config.debugging;
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let listener = debug::bind(&settings.host, settings.port).await?;
+    tracing::info!(host = settings.host, port = settings.port, "waiting for plugins under development");
+    Ok(Some(listener))
+}
+
+/// Tidies up after connections of daemons that are gone, then takes connections.
 pub(super) async fn start(
     base: &Base,
+    listener: Option<TcpListener>,
     stores: &Stores,
     lookups: &Lookups,
     keys: &DebuggingKeys,
     budget: NodeBudget,
 ) -> Result<Option<Arc<DebugRuntime>>, BootError> {
-    let settings = &base.config.debugging;
     let Lookups { catalog, packages } = lookups.clone();
     let host = Arc::new(Debugging::new(keys.clone(), stores.clone(), catalog, packages, base.metrics.clone()));
     if let Err(error) = host.sweep().await {
         tracing::warn!(%error, "failed to look for plugins whose connections are gone");
     }
-    if !settings.enabled {
-        return Ok(None);
-    }
-    base.readiness.not_ready(PART, "opening");
+    let Some(listener) = listener else { return Ok(None) };
     let security = security(&base.config).await?;
     let lifecycle = &base.lifecycle;
-    let bound = debug::bind(&settings.host, settings.port);
-    let bound = lifecycle.soft().run_until_cancelled(bound).await.ok_or(BootError::Stopped)?;
-    let listener = bound?;
-    tracing::info!(address = %format_args!("{}:{}", settings.host, settings.port), "waiting for plugins to debug");
     let (soft, hard) = (lifecycle.soft().clone(), lifecycle.hard().clone());
     let watch = Arc::clone(&host);
     let runtime = Arc::new(DebugRuntime::new(debug_settings(&base.config), security, host, budget, soft.clone(), hard));

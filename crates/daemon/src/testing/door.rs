@@ -7,6 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
+use plugin_store::shared::DebugKeys;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ use super::World;
 use crate::app::App;
 use crate::base::Base;
 use crate::calls::Calls;
+use crate::debugging::DebuggingKeys;
 use crate::http::Front;
 use crate::invocation::Runtimes;
 use crate::services::Services;
@@ -61,8 +63,9 @@ impl Door {
         let runtimes = Runtimes::none();
         let catalog = Arc::clone(&services.catalog);
         let calls = Calls::new(&world.config, &world.stores, catalog, runtimes, base.metrics.clone()).unwrap();
+        let debugging_keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&world.stores.shared)));
         let front = Front::new(Arc::clone(&base));
-        front.open(App { base, services: services.clone(), calls, local: None });
+        front.open(App { base, services: services.clone(), calls, debugging_keys, debugged: None, local: None });
         Self { front, tenant: Uuid::new_v4() }
     }
 

@@ -25,7 +25,7 @@ use crate::session::{Event, Failure, Staged};
 /// whole block.
 const SHARED: usize = 64 * 1024;
 /// Lines from this size on are read apart from other tasks, which would have to wait meanwhile.
-const LARGE: usize = 1024 * 1024;
+pub(crate) const LARGE: usize = 1024 * 1024;
 
 /// Hands events to sessions, remembering whom to wake.
 pub(crate) struct Router {
@@ -96,7 +96,8 @@ impl Router {
         let known = self.last.take().filter(|last| last.id.as_str() == id).or_else(|| self.to.sessions.get(id));
         let Some(entry) = known else {
             self.to.vitals.waste(message.data.get().len());
-            if message.kind == MessageKind::Invoke {
+            // a session that was never this plugin's is none of its business
+            if message.kind == MessageKind::Invoke && self.to.sessions.has_ended(id) {
                 self.to.refuse_invoke(id, message.data);
             }
             return;
@@ -211,14 +212,14 @@ impl Channel {
 }
 
 /// The payload of a message, so that a short one does not keep the block it was read into, and a long one is not copied.
-fn payload(data: &RawValue, line: &Bytes) -> Bytes {
+pub(crate) fn payload(data: &RawValue, line: &Bytes) -> Bytes {
     let data = data.get().as_bytes();
     let inside = line.as_ptr_range().contains(&data.as_ptr());
     if inside && data.len() >= SHARED { line.slice_ref(data) } else { Bytes::copy_from_slice(data) }
 }
 
 /// Runs something long without keeping other tasks of this thread waiting.
-fn apart<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn apart<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),

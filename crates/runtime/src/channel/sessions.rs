@@ -1,6 +1,6 @@
 //! The open sessions of one plugin process or connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use super::budget::NodeBudget;
 use super::pressure::{BUSY, Others};
 use crate::session::{Event, Failure, Replies, Sender, Session};
+
+/// So many sessions are remembered after their end.
+const REMEMBERED: usize = 1024;
 
 /// All sessions of a channel, from its first to its last.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 struct Table {
     open: HashMap<SessionId, Arc<Entry>>,
+    /// The last ones that have ended.
+    ended: VecDeque<SessionId>,
     refuses: bool,
     /// When the last session ended.
     idle_since: Instant,
@@ -66,7 +71,7 @@ pub(crate) struct Refused;
 
 impl Sessions {
     pub(crate) fn new(budget: NodeBudget) -> Arc<Self> {
-        let table = Table { open: HashMap::new(), refuses: false, idle_since: Instant::now() };
+        let table = Table { open: HashMap::new(), ended: VecDeque::new(), refuses: false, idle_since: Instant::now() };
         Arc::new(Self { table: Mutex::new(table), opened: Notify::new(), drained: Notify::new(), budget })
     }
 
@@ -103,10 +108,11 @@ impl Sessions {
     /// The session is over: what the plugin says in it from now on is for nobody.
     pub(crate) fn end(&self, id: &str) {
         let mut table = self.lock();
-        let ended = table.open.remove(id);
-        if ended.is_none() {
-            return;
+        let Some(ended) = table.open.remove(id) else { return };
+        if table.ended.len() == REMEMBERED {
+            table.ended.pop_front();
         }
+        table.ended.push_back(ended.id.clone());
         let last = table.open.is_empty();
         if last {
             table.idle_since = Instant::now();
@@ -119,6 +125,11 @@ impl Sessions {
         if last {
             self.drained.notify_waiters();
         }
+    }
+
+    /// Whether this was one of the last sessions that have ended.
+    pub(super) fn has_ended(&self, id: &str) -> bool {
+        self.lock().ended.iter().any(|ended| ended.as_str() == id)
     }
 
     pub(crate) fn len(&self) -> usize {

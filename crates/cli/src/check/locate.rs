@@ -1,0 +1,211 @@
+//! From a field of a declaration to its place in a file.
+
+use plugin_manifest::declaration::Plugins;
+use plugin_manifest::yaml::{self, Kind, Mark, Node, Tree};
+use plugin_manifest::{Declaration, Files};
+use serde::Serialize;
+
+use super::MANIFEST;
+
+/// A place in a plugin's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Place {
+    pub(crate) file: Option<String>,
+    /// Counted from 1.
+    pub(crate) line: Option<u32>,
+    /// In characters, counted from 1.
+    pub(crate) column: Option<u32>,
+}
+
+impl Place {
+    pub(super) fn new(file: impl Into<String>, mark: Option<Mark>) -> Self {
+        let mark = mark.filter(|mark| mark.line > 0);
+        Self { file: Some(file.into()), line: mark.map(|mark| mark.line), column: mark.map(|mark| mark.column) }
+    }
+
+    pub(super) fn file(file: impl Into<String>) -> Self {
+        Self::new(file, None)
+    }
+}
+
+/// A kind of provider: its key in a declaration, its files in the manifest, and the key of its children.
+pub(super) struct ProviderKind {
+    key: &'static str,
+    pub(super) files: fn(&Plugins) -> &Option<Vec<String>>,
+    pub(super) children: &'static str,
+}
+
+/// Every kind of provider.
+pub(super) const KINDS: [ProviderKind; 6] = [
+    ProviderKind { key: "tool", files: |plugins| &plugins.tools, children: "tools" },
+    ProviderKind { key: "endpoint", files: |plugins| &plugins.endpoints, children: "endpoints" },
+    ProviderKind { key: "model", files: |plugins| &plugins.models, children: "models" },
+    ProviderKind { key: "agent_strategy", files: |plugins| &plugins.agent_strategies, children: "strategies" },
+    ProviderKind { key: "datasource", files: |plugins| &plugins.datasources, children: "datasources" },
+    ProviderKind { key: "trigger", files: |plugins| &plugins.triggers, children: "events" },
+];
+
+impl ProviderKind {
+    /// The provider's file: of several, the last one counts.
+    pub(super) fn file<'d>(&self, declaration: &'d Declaration) -> Option<&'d String> {
+        (self.files)(&declaration.plugins).as_ref()?.last()
+    }
+}
+
+/// A step into a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step<'p> {
+    Key(&'p str),
+    Index(usize),
+}
+
+/// The YAML files of a plugin.
+pub(super) struct Documents<'f> {
+    files: &'f dyn Files,
+}
+
+impl<'f> Documents<'f> {
+    pub(super) fn new(files: &'f dyn Files) -> Self {
+        Self { files }
+    }
+
+    /// Runs a function on the top node of a file; nothing comes of a file that cannot be read.
+    pub(super) fn with<T>(&self, file: &str, run: impl FnOnce(Node<'_>) -> T) -> Option<T> {
+        let bytes = self.files.read(file).ok()?;
+        let text = yaml::text(&bytes).ok()?;
+        let tree: Tree<'_> = yaml::parse(&text).ok()?;
+        tree.root().map(run)
+    }
+
+    /// The place of a field of a declaration, such as `tool.tools[0].identity.name`, or of the nearest thing around it,
+    /// and the field as that file has it.
+    pub(super) fn find(&self, declaration: &Declaration, path: &str) -> (Place, String) {
+        let steps = steps(path);
+        let [Step::Key(first), rest @ ..] = &*steps else { return (Place::file(MANIFEST), path.to_owned()) };
+        let kind = KINDS.iter().find(|kind| kind.key == *first);
+        let Some((kind, provider)) = kind.and_then(|kind| Some((kind, kind.file(declaration)?))) else {
+            return (self.place(MANIFEST, &steps), shown(&steps));
+        };
+        if let [Step::Key(key), Step::Index(index), inner @ ..] = rest
+            && *key == kind.children
+            && let Some(child) = self.child(declaration, kind, provider, *index)
+        {
+            return (self.place(&child, inner), shown(inner));
+        }
+        (self.place(provider, rest), shown(rest))
+    }
+
+    /// The file of a provider's child, if it has one of its own.
+    fn child(&self, declaration: &Declaration, kind: &ProviderKind, provider: &str, index: usize) -> Option<String> {
+        if kind.key == "model" {
+            let model = declaration.model.as_ref()?.models.get(index)?;
+            return self.model_file(&model.model, &model.model_type);
+        }
+        let (inline, named) = self.children(provider, kind.children);
+        named.get(index.checked_sub(inline)?).cloned()
+    }
+
+    /// How many children of a provider are written in its file, and the files of the others.
+    pub(super) fn children(&self, provider: &str, key: &str) -> (usize, Vec<String>) {
+        let list = |root: Node<'_>| {
+            let Some((_, list)) = pair(root, key) else { return (0, Vec::new()) };
+            let items: Vec<_> = list.children().collect();
+            let inline = items.iter().filter(|item| matches!(item.kind(), Kind::Mapping)).count();
+            let named = items.iter().filter_map(|item| Some(item.scalar()?.text.clone().into_owned())).collect();
+            (inline, named)
+        };
+        self.with(provider, list).unwrap_or_default()
+    }
+
+    fn model_file(&self, model: &str, model_type: &str) -> Option<String> {
+        let is = |root: Node<'_>, key: &str, expected: &str| {
+            pair(root, key).and_then(|(_, value)| value.scalar()).is_some_and(|scalar| scalar.text == expected)
+        };
+        let files = self.files.walk().ok()?;
+        files.into_iter().filter(|file| file.ends_with(".yaml") || file.ends_with(".yml")).find(|file| {
+            self.with(file, |root| is(root, "model", model) && is(root, "model_type", model_type)).unwrap_or(false)
+        })
+    }
+
+    fn place(&self, file: &str, steps: &[Step<'_>]) -> Place {
+        Place::new(file, self.with(file, |root| descend(root, steps)))
+    }
+
+    /// Where a text stands as a value: in the manifest, or else in a provider's file.
+    pub(super) fn mention(&self, declaration: &Declaration, text: &str) -> Place {
+        let files = std::iter::once(MANIFEST)
+            .chain(KINDS.iter().filter_map(|kind| kind.file(declaration)).map(String::as_str));
+        let found = |file: &str| self.with(file, |root| mention(root, text)).flatten();
+        let place = files.into_iter().find_map(|file| Some(Place::new(file, Some(found(file)?))));
+        place.unwrap_or_else(|| Place::file(MANIFEST))
+    }
+}
+
+/// The value of a key, and the key itself.
+pub(super) fn pair<'t>(node: Node<'t>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
+    let mapping = node.resolve().filter(|node| matches!(node.kind(), Kind::Mapping))?;
+    let (key, value) =
+        mapping.pairs().find(|(found, _)| found.scalar().is_some_and(|scalar| scalar.text == key))?;
+    Some((key, value.resolve()?))
+}
+
+/// The value at the end of a path of keys.
+pub(super) fn at<'t>(node: Node<'t>, path: &[&str]) -> Option<Node<'t>> {
+    path.iter().try_fold(node, |node, key| Some(pair(node, key)?.1))
+}
+
+/// The place that the steps lead to, as far as they lead.
+fn descend(root: Node<'_>, steps: &[Step<'_>]) -> Mark {
+    /// Keys of which a file may have the second in place of the first.
+    const ALIASES: [(&str, &str); 1] = [("credentials_schema", "credentials_for_provider")];
+    let (mut node, mut mark) = (root, root.mark());
+    for step in steps {
+        let next = match step {
+            Step::Key(key) => pair(node, key).or_else(|| {
+                let (_, alias) = ALIASES.iter().find(|(name, _)| name == key)?;
+                pair(node, alias)
+            }),
+            // a list, or a mapping that stands for one
+            Step::Index(index) => match node.kind() {
+                Kind::Mapping => node.pairs().nth(*index),
+                _ => node.children().nth(*index).map(|item| (item, item)),
+            },
+        };
+        let Some((key, value)) = next else { break };
+        mark = key.mark();
+        node = value.resolve().unwrap_or(value);
+    }
+    mark
+}
+
+fn mention(node: Node<'_>, text: &str) -> Option<Mark> {
+    if let Some(scalar) = node.scalar() {
+        return (scalar.text == text).then(|| node.mark());
+    }
+    node.children().find_map(|child| mention(child, text))
+}
+
+/// Splits `tools[0].identity.name`.
+fn steps(path: &str) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    for part in path.split('.') {
+        let mut pieces = part.split('[');
+        if let Some(key) = pieces.next().filter(|key| !key.is_empty()) {
+            steps.push(Step::Key(key));
+        }
+        steps.extend(pieces.filter_map(|index| index.strip_suffix(']')?.parse().ok()).map(Step::Index));
+    }
+    steps
+}
+
+fn shown(steps: &[Step<'_>]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        match step {
+            Step::Key(key) if text.is_empty() => text.push_str(key),
+            Step::Key(key) => text.push_str(&format!(".{key}")),
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}

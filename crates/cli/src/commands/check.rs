@@ -1,0 +1,91 @@
+//! `dify plugin check`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::check::{self, Options, Severity};
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::source::Source;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each line names the file, the line and the column, and says what to do:
+  tools/search.yaml:12:11: warning[rule_oneof]: `parameters[0].type` ...
+
+An error keeps the plugin from being packed, installed or started; the exit status is then 1. A warning is something
+that you most likely do not want.
+
+Examples:
+  dify plugin check .
+  dify plugin check --marketplace --strict demo.difypkg
+  dify plugin check --format github .     # annotations in a workflow of GitHub's")]
+pub(crate) struct Arguments {
+    /// The folder of a plugin, or a package
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Also check what the marketplace demands
+    #[arg(long)]
+    marketplace: bool,
+    /// Fail on warnings, too
+    #[arg(long)]
+    strict: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: CheckFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum CheckFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// Annotations of GitHub's workflows
+    Github,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, printer: Printer) -> Result<()> {
+        let source = Source::open(&self.path)?;
+        let report = check::check(&source, Options { marketplace: self.marketplace });
+        let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
+        match self.format {
+            CheckFormat::Text => {
+                for diagnostic in &report.diagnostics {
+                    printer.line(diagnostic.show(printer, diagnostic.severity))?;
+                }
+                printer.line(summary(errors, warnings))?;
+            }
+            CheckFormat::Json => {
+                let path = self.path.display().to_string();
+                let found = &report.diagnostics;
+                printer.json(&json!({"path": path, "errors": errors, "warnings": warnings, "diagnostics": found}))?;
+            }
+            CheckFormat::Github => {
+                for diagnostic in &report.diagnostics {
+                    printer.line(diagnostic.annotation())?;
+                }
+            }
+        }
+        if errors > 0 || (self.strict && warnings > 0) {
+            return Err(Failure::reported().into());
+        }
+        Ok(())
+    }
+}
+
+fn summary(errors: usize, warnings: usize) -> String {
+    let count = |number: usize, word: &str| match number {
+        1 => format!("1 {word}"),
+        number => format!("{number} {word}s"),
+    };
+    match (errors, warnings) {
+        (0, 0) => "nothing is wrong".to_owned(),
+        (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
+    }
+}

@@ -1,0 +1,183 @@
+//! `dify plugin dev`: a plugin run from the folder in which it is written, and started anew whenever a file changes.
+
+mod local;
+mod remote;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use plugin_runtime::local::environment::{Progress, Step};
+
+use self::local::Local;
+pub(super) use self::local::follow;
+use self::remote::{Debugging, Remote};
+use self::watch::Watch;
+use super::block_on;
+use super::database::env_file;
+use super::run::{Loaded, ended, load, shared_environments};
+use crate::check::{self, Options};
+use crate::failure::Failure;
+use crate::local::Surroundings;
+use crate::printer::Printer;
+use crate::source::{Source, open_folder};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With a debugging key - from --key, or from REMOTE_INSTALL_KEY in the environment or in .env - the plugin connects to your
+Dify. Without one it runs on this machine, where `dify plugin invoke --connect` calls it; what it calls back is then
+answered with samples. Either way the plugin's output is shown here, and a file that changes starts it anew. What is
+wrong with the declarations is said before each start. Ctrl+c ends it.
+
+Examples:
+  dify plugin dev ./demo
+  dify plugin dev ./demo --url debug.dify.ai:5003 --key 01234567-89ab-cdef-0123-456789abcdef
+  dify plugin dev ./demo --local --port 5005")]
+pub(crate) struct Arguments {
+    /// The plugin's folder
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Address of the debugging server [default: REMOTE_INSTALL_URL]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "local")]
+    url: Option<String>,
+    /// Debugging key, as Dify shows it under Plugins, Debug [default: REMOTE_INSTALL_KEY]
+    #[arg(long, conflicts_with = "local")]
+    key: Option<String>,
+    /// Run on this machine, whatever .env says
+    #[arg(long)]
+    local: bool,
+    /// Port for calls on this machine; 0 for any that is free
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Do not start anew when a file changes
+    #[arg(long)]
+    no_reload: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, printer: Printer) -> Result<()> {
+        let source = open_folder(&self.path)?.root().canonicalize()?;
+        block_on(async move {
+            tokio::select! {
+                outcome = self.develop(&source, printer) => outcome,
+                () = ended() => Ok(()),
+            }
+        })
+    }
+
+    async fn develop(&self, source: &Path, printer: Printer) -> Result<()> {
+        let mut watch = Watch::start(source)?;
+        let mut local = Local::new(self.port);
+        loop {
+            let running = match self.start(source, &mut local, printer).await {
+                Ok(running) => Some(running),
+                Err(error) => {
+                    printer.failure(&error);
+                    None
+                }
+            };
+            if self.no_reload && running.is_none() {
+                return Err(Failure::reported().into());
+            }
+            let changed = tokio::select! {
+                changed = watch.changed(), if !self.no_reload => changed,
+                exit = ended_by_itself(running.as_ref()) => {
+                    printer.warn("the plugin has ended", &[("exit", &exit)]);
+                    if self.no_reload {
+                        return Err(Failure::reported().into());
+                    }
+                    printer.note("waiting for a change ...");
+                    watch.changed().await
+                }
+            };
+            printer.info("a file changed, starting anew", &[("file", &changed.display())]);
+            if let Some(Running::Remote(remote)) = running {
+                remote.stop().await;
+            }
+        }
+    }
+
+    /// Checks, prepares and starts the plugin as it is now.
+    async fn start(&self, source: &Path, local: &mut Local, printer: Printer) -> Result<Running> {
+        let folder = source.to_owned();
+        let loaded = tokio::task::spawn_blocking(move || {
+            let report = check::check(&Source::Folder(open_folder(&folder)?), Options::default());
+            for diagnostic in &report.diagnostics {
+                printer.note(diagnostic.show(printer, diagnostic.severity));
+            }
+            load(&folder)
+        });
+        let loaded: Loaded = loaded.await??;
+        let mut surroundings = Surroundings::of_process();
+        // compiled files in the source would be changes of it
+        surroundings.variables.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
+        let environments = shared_environments(&surroundings, &std::env::temp_dir());
+        let progress: Arc<dyn Progress> = Arc::new(Steps(printer));
+        match self.debugging(source)? {
+            Some(debugging) => {
+                let remote = Remote::start(&loaded, source, &environments, &surroundings, &debugging, &*progress).await?;
+                printer.info("plugin started", &[("debugging_server", &debugging.url)]);
+                Ok(Running::Remote(remote))
+            }
+            None => {
+                local.start(loaded, source, environments, &surroundings, progress, printer).await?;
+                Ok(Running::Local)
+            }
+        }
+    }
+
+    /// Where to connect to, if anywhere.
+    fn debugging(&self, source: &Path) -> Result<Option<Debugging>, Failure> {
+        if self.local {
+            return Ok(None);
+        }
+        let file = env_file(&source.join(".env"));
+        let get = |name: &str| {
+            let value = std::env::var(name).ok().or_else(|| file.get(name).cloned());
+            value.filter(|value| !value.is_empty())
+        };
+        let key = self.key.clone().or_else(|| get("REMOTE_INSTALL_KEY"));
+        let Some(key) = key.filter(|key| !key.contains('*')) else {
+            let hint = "give --key, or REMOTE_INSTALL_KEY in .env";
+            return match self.url {
+                Some(_) => Err(Failure::usage("--url needs a debugging key").hint(hint)),
+                None => Ok(None),
+            };
+        };
+        let url = self.url.clone().or_else(|| get("REMOTE_INSTALL_URL"));
+        let url = url.or_else(|| Some(format!("{}:{}", get("REMOTE_INSTALL_HOST")?, get("REMOTE_INSTALL_PORT")?)));
+        let url = url.ok_or_else(|| {
+            Failure::usage("there is a debugging key, and no address of a debugging server")
+                .hint("give --url, or REMOTE_INSTALL_URL in .env; --local runs the plugin on this machine")
+        })?;
+        Ok(Some(Debugging { url, key }))
+    }
+}
+
+/// A plugin that has been started.
+enum Running {
+    Remote(Remote),
+    /// On the stage of [`Local`], which replaces it.
+    Local,
+}
+
+/// Resolves when a plugin has ended that nobody starts again; one on this machine is started by the next call.
+async fn ended_by_itself(running: Option<&Running>) -> String {
+    match running {
+        Some(Running::Remote(remote)) => remote.ended().await,
+        Some(Running::Local) | None => std::future::pending().await,
+    }
+}
+
+/// Tells of each step of making an environment.
+struct Steps(Printer);
+
+impl Progress for Steps {
+    fn report(&self, step: Step, detail: &str) {
+        if detail.is_empty() {
+            self.0.note(format_args!("{} ...", step.as_str()));
+        }
+    }
+}

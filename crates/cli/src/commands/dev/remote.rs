@@ -1,0 +1,83 @@
+//! The plugin as a process of its own that connects to a debugging server.
+
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use plugin_runtime::local::environment::{Environments, Progress, Request};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::run::Loaded;
+use crate::local::Surroundings;
+
+/// How long it may take to end.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Where it connects to.
+pub(super) struct Debugging {
+    pub(super) url: String,
+    pub(super) key: String,
+}
+
+/// The process. Dropping it kills it.
+pub(super) struct Remote {
+    child: Mutex<Child>,
+    group: Option<Pid>,
+}
+
+impl Remote {
+    pub(super) async fn start(
+        loaded: &Loaded,
+        source: &Path,
+        environments: &Environments,
+        surroundings: &Surroundings,
+        debugging: &Debugging,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let cancel = CancellationToken::new();
+        let request =
+            Request { plugin: &loaded.plugin, package: &loaded.package, deadline: None, progress, cancel: &cancel };
+        let prepared = environments.prepare(request).await?;
+        let child = Command::new(&prepared.python)
+            .args(["-m", &prepared.entrypoint])
+            .current_dir(source)
+            .env_clear()
+            .envs(&surroundings.variables)
+            .env("INSTALL_METHOD", "remote")
+            .env("REMOTE_INSTALL_URL", &debugging.url)
+            .env("REMOTE_INSTALL_KEY", &debugging.key)
+            .env("PYTHONUNBUFFERED", "1")
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("failed to start {}", prepared.python.display()))?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        Ok(Self { child: Mutex::new(child), group })
+    }
+
+    /// Resolves when the process has ended by itself.
+    pub(super) async fn ended(&self) -> String {
+        let status = self.child.lock().await.wait().await;
+        status.map_or_else(|error| error.to_string(), |status: ExitStatus| status.to_string())
+    }
+
+    /// Ends the process and its children.
+    pub(super) async fn stop(self) {
+        let mut child = self.child.into_inner();
+        self.group.into_iter().for_each(|group| signal(group, Signal::SIGTERM));
+        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            self.group.into_iter().for_each(|group| signal(group, Signal::SIGKILL));
+            drop(child.wait().await);
+        }
+    }
+}
+
+/// A group that is gone needs no signal.
+fn signal(group: Pid, signal: Signal) {
+    let _gone = killpg(group, signal);
+}

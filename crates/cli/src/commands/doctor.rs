@@ -1,0 +1,102 @@
+//! `dify doctor`: whether this machine has what plugins need.
+
+mod checks;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::{Format, block_on};
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Looks for Python and uv, asks the package index and the marketplace for an answer, and looks at the disk, at the SDK's
+variables and, with a path, at the plugin there. The exit status is 1 when something that is needed is missing.
+
+Examples:
+  dify doctor
+  dify doctor ./demo
+  dify doctor --format json")]
+pub(crate) struct Arguments {
+    /// The folder of a plugin
+    path: Option<PathBuf>,
+    /// Ask nobody in the network
+    #[arg(long)]
+    offline: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Good,
+    /// Works, with a but.
+    Warning,
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: &'static str,
+    verdict: Verdict,
+    text: String,
+    /// What to do.
+    fix: Option<String>,
+}
+
+impl Finding {
+    fn good(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Good, text: text.into(), fix: None }
+    }
+
+    fn warning(name: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warning, fix: Some(fix.into()), ..Self::good(name, text) }
+    }
+
+    fn missing(name: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Missing, fix: Some(fix.into()), ..Self::good(name, text) }
+    }
+}
+
+impl Arguments {
+    pub(crate) fn run(self, printer: Printer) -> Result<()> {
+        let mut findings = vec![checks::python(), checks::uv(), checks::disk(), checks::debugging(self.path.as_deref())];
+        if !self.offline {
+            findings.extend(block_on(async { Ok(checks::network().await) })?);
+        }
+        findings.extend(self.path.as_deref().map(checks::plugin));
+        match self.format {
+            Format::Json => printer.json(&findings)?,
+            Format::Text => {
+                for finding in &findings {
+                    show(printer, finding)?;
+                }
+            }
+        }
+        if findings.iter().any(|finding| finding.verdict == Verdict::Missing) {
+            return Err(Failure::reported().into());
+        }
+        Ok(())
+    }
+}
+
+fn show(printer: Printer, finding: &Finding) -> Result<()> {
+    let word = match finding.verdict {
+        Verdict::Good => printer.painted("32", "ok"),
+        Verdict::Warning => printer.painted("33", "warning"),
+        Verdict::Missing => printer.painted("31", "missing"),
+    };
+    printer.line(format_args!("{:<12} {word}: {}", finding.name, finding.text))?;
+    if let Some(fix) = &finding.fix {
+        printer.line(format_args!("{:<12} fix: {fix}", ""))?;
+    }
+    Ok(())
+}

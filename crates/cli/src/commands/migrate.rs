@@ -1,0 +1,38 @@
+//! `dify migrate` (cli 9)
+
+use anyhow::Result;
+use clap::Args;
+use plugin_store::Database;
+
+use super::block_on;
+use super::database::Environment;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The database is the one that the daemon's variables name: DB_TYPE, DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD,
+DB_DATABASE, DB_SSL_MODE. Those that are not set are taken from .env in the working folder. What is missing is added,
+nothing is dropped. The daemon does the same when it starts; this is for those who want it done before.
+
+Example:
+  DB_TYPE=sqlite DB_DATABASE=daemon.db dify migrate")]
+pub(crate) struct Arguments {}
+
+impl Arguments {
+    pub(crate) fn run(self, printer: Printer) -> Result<()> {
+        let invalid = |error| Failure::new("invalid configuration").because(error);
+        let config = Environment::load()?.database().map_err(invalid)?;
+        let config = config.ok_or_else(|| {
+            Failure::new("invalid configuration: no variable names a database")
+                .hint("set DB_HOST, DB_USERNAME, DB_PASSWORD and DB_DATABASE, or DB_TYPE=sqlite")
+        })?;
+        block_on(async {
+            let database =
+                Database::open(&config).await.map_err(|error| Failure::new("failed to run migrations").because(error))?;
+            database.close().await;
+            Ok(())
+        })?;
+        Ok(printer.line("database migration completed successfully")?)
+    }
+}

@@ -1,0 +1,55 @@
+//! `dify plugin permission` (cli 5.2)
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::Value;
+
+use crate::edit;
+use crate::failure::Failure;
+use crate::files;
+use crate::interact::{edit_permissions, need_terminal};
+use crate::printer::Printer;
+use crate::scaffold::Permissions;
+use crate::source::{not_a_plugin, open_folder};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Shows the permissions of manifest.yaml, to be switched on and off. Nothing else in the file is changed, and nothing at
+all when you leave with ctrl+c.
+
+Example:
+  dify plugin permission ./demo")]
+pub(crate) struct Arguments {
+    /// The plugin's folder
+    path: PathBuf,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, printer: Printer) -> Result<()> {
+        let folder = open_folder(&self.path)?;
+        let declaration = plugin_manifest::decode(&folder).map_err(not_a_plugin)?;
+        need_terminal("change `resource.permission` in manifest.yaml")?;
+        let mut permissions = Permissions::of(declaration.permission());
+        let before = permissions.clone();
+        edit_permissions(printer, &mut permissions)?;
+        if permissions == before {
+            printer.info("permissions are as they were", &[]);
+            return Ok(());
+        }
+        let path = self.path.join("manifest.yaml");
+        let text = read_manifest(&path)?;
+        let present = edit::read(&text)?.pointer("/resource/permission").cloned().unwrap_or(Value::Null);
+        let text = edit::set(&text, &["resource", "permission"], &permissions.merged_into(&present))?;
+        files::write(&path, text.as_bytes())?;
+        printer.info("permissions changed successfully", &[("manifest", &path.display())]);
+        Ok(())
+    }
+}
+
+/// A manifest's text.
+pub(super) fn read_manifest(path: &std::path::Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("failed to read {}", path.display())).because(error))
+}

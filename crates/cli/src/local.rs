@@ -1,0 +1,155 @@
+//! Plugins run on the spot, on the runtime that the daemon has, with Dify's part played (cli 6).
+
+mod canned;
+mod conversation;
+mod prepare;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_manifest::{Declaration, UniqueIdentifier};
+use plugin_protocol::{AccessType, Action, Origin, SessionId, envelope};
+use plugin_runtime::local::environment::{EnvironmentSettings, Environments, Progress};
+use plugin_runtime::local::{
+    LocalRuntime, LocalSettings, PluginLog, Preparer, ProcessSettings, SpawnLauncher, StartError, WorkerSettings,
+};
+use plugin_runtime::{Call, OpenError, Runtime};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub(crate) use self::canned::Canned;
+pub(crate) use self::conversation::{Conversation, Counterpart, Refusing};
+pub(crate) use self::prepare::{CodeCopy, InPlace, InWorkingPath};
+
+use crate::WORKER_STAGE;
+
+/// How long a call waits for a plugin that comes up, and how long it may last: as long as the user has patience.
+const PATIENCE: Duration = Duration::from_hours(24);
+/// How long processes may take to end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a developer's own environment says about Python.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surroundings {
+    /// All variables of this process.
+    pub(crate) variables: BTreeMap<OsString, OsString>,
+}
+
+impl Surroundings {
+    pub(crate) fn of_process() -> Self {
+        Self { variables: std::env::vars_os().collect() }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.variables.get(std::ffi::OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// Environments below a working path, made with the tools that the variables name.
+    pub(crate) fn environments(&self, working_path: impl Into<PathBuf>) -> EnvironmentSettings {
+        let mut settings = EnvironmentSettings::new(working_path);
+        settings.package_limits = crate::source::LIMITS;
+        settings.python_interpreter = self.path("PYTHON_INTERPRETER_PATH").unwrap_or_else(|| "python3".into());
+        let search = self.variables.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
+        settings.uv = self.path("UV_PATH").or_else(|| crate::export::on_path("uv", &search));
+        settings.mirror_url = self.path("PIP_MIRROR_URL").map(|url| url.display().to_string());
+        settings.inherited.clone_from(&self.variables);
+        // the packages that the developer has fetched already
+        let home = || Some(self.path("HOME")?.join(".cache"));
+        if let Some(cache) = self.path("XDG_CACHE_HOME").or_else(home) {
+            settings.inherited.entry("UV_CACHE_DIR".into()).or_insert_with(|| cache.join("uv").into());
+        }
+        settings
+    }
+}
+
+/// A plugin that runs, or is brought up by the next call.
+pub(crate) struct Host {
+    runtime: Arc<LocalRuntime>,
+    plugin: UniqueIdentifier,
+    declaration: Arc<Declaration>,
+}
+
+impl Host {
+    /// Nothing is started yet.
+    pub(crate) fn new(
+        plugin: UniqueIdentifier,
+        declaration: Declaration,
+        preparer: Arc<dyn Preparer>,
+        surroundings: &Surroundings,
+        worker: WorkerSettings,
+    ) -> anyhow::Result<Self> {
+        let own = std::env::current_exe()?;
+        let process = ProcessSettings {
+            inherited: surroundings.variables.clone(),
+            // the plugin is the developer's own
+            extra_variables: vec!["*".to_owned()],
+            stage: vec![own.into_os_string(), WORKER_STAGE.into()],
+            ..ProcessSettings::default()
+        };
+        let launcher = SpawnLauncher::new(process.clone())?;
+        let mut settings = LocalSettings { worker, process, ..LocalSettings::default() };
+        settings.pool.idle_timeout = PATIENCE;
+        let runtime = Arc::new(LocalRuntime::new(settings, preparer, Arc::new(launcher)));
+        Ok(Self { runtime, plugin, declaration: Arc::new(declaration) })
+    }
+
+    /// Brings the plugin up.
+    pub(crate) async fn start(&self, progress: Arc<dyn Progress>) -> Result<(), StartError> {
+        self.runtime.ensure(&self.plugin, progress, &CancellationToken::new()).await
+    }
+
+    pub(crate) fn declaration(&self) -> &Arc<Declaration> {
+        &self.declaration
+    }
+
+    /// What the plugin says beside its answers.
+    pub(crate) fn log(&self) -> Option<Arc<PluginLog>> {
+        self.runtime.log(&self.plugin)
+    }
+
+    /// Calls the plugin. `data` is a JSON object on one line.
+    pub(crate) async fn call(
+        &self,
+        action: Action,
+        origin: Origin,
+        user_id: &str,
+        data: &str,
+        counterpart: Arc<dyn Counterpart>,
+    ) -> Result<Conversation, OpenError> {
+        let session_id = SessionId::from(&*Uuid::new_v4().to_string());
+        let origin = Arc::new(origin);
+        let call = Call {
+            plugin: self.plugin.clone(),
+            session_id: session_id.clone(),
+            action,
+            origin: Arc::clone(&origin),
+            request: envelope::request(&session_id, &origin, action, user_id, data),
+            start_by: Instant::now() + PATIENCE,
+            deadline: Instant::now() + PATIENCE,
+            traceparent: String::new(),
+        };
+        let session = self.runtime.open(call).await?;
+        let is_model = action.access_type() == AccessType::Model;
+        Ok(Conversation::new(session, session_id, origin, is_model, counterpart))
+    }
+
+    /// Ends every process; returns when they are gone.
+    pub(crate) async fn stop(&self) {
+        self.runtime.stop_all(Instant::now()).await;
+    }
+}
+
+/// Limits of a plugin that runs for one person.
+pub(crate) fn worker_settings() -> WorkerSettings {
+    WorkerSettings { stop_grace: FAREWELL, ..WorkerSettings::default() }
+}
+
+/// Environments below a path.
+pub(crate) fn environments(settings: EnvironmentSettings) -> Arc<Environments> {
+    Arc::new(Environments::new(settings))
+}

@@ -1,0 +1,278 @@
+//! A sample request for an action, made of what a plugin declares (cli 10.7).
+
+use plugin_manifest::Declaration;
+use plugin_manifest::declaration::{EventParameter, ModelProvider, ParameterOption};
+use plugin_protocol::{AccessType, Action};
+use serde_json::{Map, Value, json};
+
+/// The tenant of calls that belong to none.
+pub(crate) const NIL_TENANT: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Why there is no sample.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoSample {
+    /// The plugin has nothing that could be called so.
+    #[error("{0}")]
+    Missing(String),
+    /// Nobody knows what a request for this action would be.
+    #[error("there is no sample for action {0}")]
+    Unknown(Action),
+}
+
+fn missing(text: &str) -> NoSample {
+    NoSample::Missing(text.to_owned())
+}
+
+/// The sample that `slim extract` gives: calls of tools, models and agent strategies.
+pub(crate) fn basic(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+    match action.access_type() {
+        AccessType::Tool => tool(declaration, action),
+        AccessType::Model if !matches!(action, Action::StartPolling | Action::CheckPolling) => model(declaration, action),
+        AccessType::AgentStrategy => agent_strategy(declaration),
+        _ => Err(NoSample::Unknown(action)),
+    }
+}
+
+/// A sample for every action that one can be thought of for.
+pub(crate) fn full(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+    match action.access_type() {
+        AccessType::Endpoint => endpoint(declaration),
+        AccessType::Datasource => datasource(declaration, action),
+        AccessType::Trigger => trigger(declaration, action),
+        _ => basic(declaration, action),
+    }
+}
+
+/// What one would call first.
+pub(crate) fn first_action(declaration: &Declaration) -> Option<Action> {
+    if declaration.tool.is_some() {
+        return Some(Action::InvokeTool);
+    }
+    if let Some(model) = &declaration.model {
+        let first = model.models.first().map(|model| &*model.model_type);
+        let supported = model.supported_model_types.as_deref().and_then(|types| types.first()).map(String::as_str);
+        return Some(match first.or(supported)? {
+            "text-embedding" => Action::InvokeTextEmbedding,
+            "rerank" => Action::InvokeRerank,
+            "tts" => Action::InvokeTts,
+            "speech2text" => Action::InvokeSpeech2Text,
+            "moderation" => Action::InvokeModeration,
+            _ => Action::InvokeLlm,
+        });
+    }
+    if declaration.agent_strategy.is_some() {
+        return Some(Action::InvokeAgentStrategy);
+    }
+    if let Some(datasource) = &declaration.datasource {
+        return Some(match &*datasource.provider_type {
+            "website_crawl" => Action::GetWebsiteCrawl,
+            "online_drive" => Action::OnlineDriveBrowseFiles,
+            _ => Action::GetOnlineDocumentPages,
+        });
+    }
+    if declaration.trigger.is_some() {
+        return Some(Action::InvokeTriggerEvent);
+    }
+    declaration.endpoint.as_ref().map(|_| Action::InvokeEndpoint)
+}
+
+fn tool(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+    let provider = declaration.tool.as_ref().ok_or_else(|| missing("plugin has no tool provider"))?;
+    let name = &provider.identity.name;
+    if action == Action::ValidateToolCredentials {
+        return Ok(json!({"provider": name, "credentials": {}}));
+    }
+    let tool = provider.tools.first().ok_or_else(|| missing("tool provider has no tools"))?;
+    if action == Action::GetToolRuntimeParameters {
+        return Ok(json!({"provider": name, "tool": tool.identity.name, "credentials": {}}));
+    }
+    let parameters = tool.parameters.as_deref().unwrap_or_default().iter().map(|parameter| {
+        let value = value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind);
+        (parameter.name.clone(), value)
+    });
+    let parameters: Map<_, _> = parameters.collect();
+    Ok(json!({"provider": name, "tool": tool.identity.name, "tool_parameters": parameters, "credentials": {}}))
+}
+
+fn agent_strategy(declaration: &Declaration) -> Result<Value, NoSample> {
+    let no_strategy = || missing("plugin has no agent strategy");
+    let provider = declaration.agent_strategy.as_ref().ok_or_else(no_strategy)?;
+    let strategy = provider.strategies.first().ok_or_else(no_strategy)?;
+    let parameters = strategy.parameters.as_deref().unwrap_or_default().iter().map(|parameter| {
+        let value = value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind);
+        (parameter.name.clone(), value)
+    });
+    let parameters: Map<_, _> = parameters.collect();
+    Ok(json!({
+        "agent_strategy_provider": provider.identity.name,
+        "agent_strategy": strategy.identity.name,
+        "agent_strategy_params": parameters,
+    }))
+}
+
+fn model(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+    let provider = declaration.model.as_ref().ok_or_else(|| missing("plugin has no model provider"))?;
+    if action == Action::ValidateProviderCredentials {
+        return Ok(json!({"provider": provider.provider, "credentials": {}}));
+    }
+    let (kind, more) = model_request(action);
+    let (name, kind) = first_model(provider, kind)?;
+    let mut request = json!({"provider": provider.provider, "model": name, "model_type": kind, "credentials": {}});
+    if let (Some(request), Value::Object(more)) = (request.as_object_mut(), more) {
+        request.extend(more);
+    }
+    Ok(request)
+}
+
+/// The first model of a type, else the first of all.
+fn first_model<'d>(provider: &'d ModelProvider, kind: Option<&str>) -> Result<(&'d str, &'d str), NoSample> {
+    let of_kind = |kind: &str| provider.models.iter().find(|model| model.model_type == kind);
+    let found = match kind {
+        Some(kind) => of_kind(kind),
+        None => provider.models.first(),
+    };
+    let text = || NoSample::Missing(format!("model provider has no {} models", kind.unwrap_or("predefined")));
+    found.map(|model| (&*model.model, &*model.model_type)).ok_or_else(text)
+}
+
+/// The type of model that an action is for, and what it asks beside the model.
+fn model_request(action: Action) -> (Option<&'static str>, Value) {
+    let message = json!([{"role": "user", "content": "hello"}]);
+    let text = json!([{"content_type": "text", "content": "hello"}]);
+    match action {
+        Action::InvokeLlm => (
+            Some("llm"),
+            json!({"model_parameters": {}, "prompt_messages": message, "tools": [], "stop": [], "stream": false}),
+        ),
+        Action::GetLlmNumTokens => (Some("llm"), json!({"prompt_messages": message, "tools": []})),
+        Action::InvokeTextEmbedding => (Some("text-embedding"), json!({"texts": ["hello"], "input_type": "query"})),
+        Action::GetTextEmbeddingNumTokens => (Some("text-embedding"), json!({"texts": ["hello"]})),
+        Action::InvokeMultimodalEmbedding => (Some("text-embedding"), json!({"documents": text, "input_type": "query"})),
+        Action::InvokeRerank => (Some("rerank"), json!({"query": "hello", "docs": ["hello"]})),
+        Action::InvokeMultimodalRerank => {
+            (Some("rerank"), json!({"query": {"content_type": "text", "content": "hello"}, "docs": text}))
+        }
+        Action::InvokeTts => {
+            (Some("tts"), json!({"content_text": "hello", "voice": "alloy", "tenant_id": NIL_TENANT}))
+        }
+        Action::GetTtsModelVoices => (Some("tts"), json!({})),
+        Action::InvokeSpeech2Text => (Some("speech2text"), json!({"file": ""})),
+        Action::InvokeModeration => (Some("moderation"), json!({"text": "hello"})),
+        _ => (None, json!({})),
+    }
+}
+
+fn endpoint(declaration: &Declaration) -> Result<Value, NoSample> {
+    let no_endpoint = || missing("plugin has no endpoint");
+    let group = declaration.endpoint.as_ref().ok_or_else(no_endpoint)?;
+    let endpoint = group.endpoints.first().ok_or_else(no_endpoint)?;
+    let settings: Map<_, _> = group
+        .settings
+        .iter()
+        .map(|setting| {
+            let option = setting.options.as_ref().and_then(|options| options.first()).map(|option| &*option.value);
+            (setting.name.clone(), value(setting.default.as_ref(), option, &setting.kind))
+        })
+        .collect();
+    // a rule's placeholders stand for any word
+    let path: String = endpoint.path.split('/').map(|part| if part.starts_with('<') { "word" } else { part })
+        .collect::<Vec<_>>().join("/");
+    let request = format!("{} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", endpoint.method);
+    Ok(json!({"raw_http_request": hex(request.as_bytes()), "settings": settings}))
+}
+
+/// Bytes as plugins are sent them.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn datasource(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+    let no_datasource = || missing("plugin has no datasource");
+    let provider = declaration.datasource.as_ref().ok_or_else(no_datasource)?;
+    let name = &provider.identity.name;
+    if action == Action::ValidateDatasourceCredentials {
+        return Ok(json!({"provider": name, "credentials": {}}));
+    }
+    let datasource = provider.datasources.first().ok_or_else(no_datasource)?;
+    let parameters = datasource.parameters.as_deref().unwrap_or_default().iter().map(|parameter| {
+        let value = value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind);
+        (parameter.name.clone(), value)
+    });
+    let parameters: Map<_, _> = parameters.collect();
+    let (key, asked) = match action {
+        Action::GetOnlineDocumentPageContent => {
+            ("page", json!({"workspace_id": "workspace", "page_id": "page", "type": "page"}))
+        }
+        Action::OnlineDriveBrowseFiles => {
+            ("request", json!({"bucket": null, "prefix": "", "max_keys": 20, "next_page_parameters": null}))
+        }
+        Action::OnlineDriveDownloadFile => ("request", json!({"bucket": null, "id": "file"})),
+        _ => ("datasource_parameters", Value::Object(parameters)),
+    };
+    Ok(json!({"provider": name, "datasource": datasource.identity.name, "credentials": {}, key: asked}))
+}
+
+fn trigger(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+    let no_trigger = || missing("plugin has no trigger");
+    let provider = declaration.trigger.as_ref().ok_or_else(no_trigger)?;
+    let name = &provider.identity.name;
+    let credentials = json!({"provider": name, "credentials": {}, "credential_type": "unauthorized"});
+    let with = |more: Value| {
+        let mut request = credentials.clone();
+        if let (Some(request), Value::Object(more)) = (request.as_object_mut(), more) {
+            request.extend(more);
+        }
+        request
+    };
+    let body = "{\"message\":\"hello\"}";
+    let webhook = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let webhook = hex(webhook.as_bytes());
+    let subscription =
+        json!({"expires_at": -1, "endpoint": "https://example.com/webhook", "parameters": {}, "properties": {}});
+    let values = |parameters: &[EventParameter]| -> Map<String, Value> {
+        let optional = |parameter: &&EventParameter| parameter.required || parameter.default.is_some();
+        let value = |parameter: &EventParameter| value(parameter.default.as_ref(), None, &parameter.kind);
+        parameters.iter().filter(optional).map(|parameter| (parameter.name.clone(), value(parameter))).collect()
+    };
+    Ok(match action {
+        Action::InvokeTriggerEvent => {
+            let event = provider.events.first().ok_or_else(|| missing("trigger provider has no events"))?;
+            with(json!({
+                "event": event.identity.name, "raw_http_request": webhook, "subscription": subscription,
+                "parameters": values(event.parameters.as_deref().unwrap_or_default()), "payload": {"message": "hello"},
+            }))
+        }
+        Action::DispatchTriggerEvent => with(json!({"subscription": subscription, "raw_http_request": webhook})),
+        Action::SubscribeTrigger => {
+            let constructor = provider.subscription_constructor.as_ref();
+            let parameters = constructor.map(|constructor| values(&constructor.parameters)).unwrap_or_default();
+            with(json!({"endpoint": "https://example.com/webhook", "parameters": parameters}))
+        }
+        Action::UnsubscribeTrigger | Action::RefreshTrigger => with(json!({"subscription": subscription})),
+        _ => credentials,
+    })
+}
+
+fn first_option(options: Option<&Vec<ParameterOption>>) -> Option<&str> {
+    options?.first().map(|option| &*option.value)
+}
+
+/// The default, the first choice, or an empty value of the type.
+fn value(default: Option<&Value>, option: Option<&str>, kind: &str) -> Value {
+    if let Some(default) = default.filter(|default| !default.is_null()) {
+        return default.clone();
+    }
+    if let Some(option) = option {
+        return json!(option);
+    }
+    match kind {
+        "number" => json!(0),
+        "boolean" => json!(false),
+        "array" | "files" | "checkbox" | "array[tools]" => json!([]),
+        "object" | "model-selector" | "app-selector" => json!({}),
+        _ => json!(""),
+    }
+}

@@ -30,14 +30,14 @@ pub(super) fn config(redis: &Redis) -> Result<SharedConfig, BootError> {
             sentinels: addresses("REDIS_SENTINELS", &redis.sentinels, SENTINEL_PORT)?,
             service: text(&redis.sentinel_service),
             username: text(&redis.sentinel_username),
-            password: secret(&redis.sentinel_password),
+            password: secret(redis.sentinel_password.as_ref()),
         }
     } else {
         RedisServers::Single { host: text(&redis.host), port: redis.port }
     };
-    let password = match secret(&redis.cluster_password) {
+    let password = match secret(redis.cluster_password.as_ref()) {
         password if redis.use_cluster && !password.is_empty() => password,
-        _ => secret(&redis.password),
+        _ => secret(redis.password.as_ref()),
     };
     Ok(SharedConfig::Redis(RedisConfig {
         servers,
@@ -55,8 +55,8 @@ pub(super) fn config(redis: &Redis) -> Result<SharedConfig, BootError> {
     }))
 }
 
-fn secret(given: &Option<Secret>) -> String {
-    given.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default()
+fn secret(given: Option<&Secret>) -> String {
+    given.map(|secret| secret.expose().to_owned()).unwrap_or_default()
 }
 
 /// `host:port` items; the port may be left out.

@@ -9,10 +9,10 @@ use crate::config::{self, Config};
 pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
     let bucket = text(config.storage.bucket.as_ref());
     let vendor =
-        |endpoint: &Option<String>, region: &Option<String>, keys: [&Option<config::Secret>; 2]| VendorConfig {
+        |endpoint: Option<&String>, region: Option<&String>, keys: [Option<&config::Secret>; 2]| VendorConfig {
             bucket: bucket.clone(),
-            endpoint: text(endpoint.as_ref()),
-            region: text(region.as_ref()),
+            endpoint: text(endpoint),
+            region: text(region),
             access_key: secret(keys[0]).0,
             secret_key: secret(keys[1]),
         };
@@ -20,48 +20,49 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
     Ok(match config.storage.kind.as_str() {
         "local" | "local_file" => BlobConfig::Local { root: config.storage.local_root.clone() },
         "s3" | "aws_s3" | "aws-s3" => BlobConfig::S3(S3Config {
-            vendor: vendor(&s3.endpoint, &s3.region, [&s3.access_key, &s3.secret_key]),
+            vendor: vendor(s3.endpoint.as_ref(), s3.region.as_ref(), [s3.access_key.as_ref(), s3.secret_key.as_ref()]),
             path_style: s3.use_path_style,
             managed: s3.use_aws && s3.use_managed_iam,
         }),
         "azure" | "azure_blob" | "azure-blob" => BlobConfig::Azure(AzureConfig {
             container: text(azure_blob.container.as_ref()),
-            connection_string: secret(&azure_blob.connection_string),
-            account_url: match azure_blob.use_managed_identity {
-                true => text(azure_blob.account_url.as_ref()),
-                false => String::new(),
-            },
+            connection_string: secret(azure_blob.connection_string.as_ref()),
+            account_url: text(azure_blob.account_url.as_ref().filter(|_| azure_blob.use_managed_identity)),
         }),
         "aliyun" | "aliyun-oss" | "aliyun_oss" => BlobConfig::Aliyun(AliyunConfig {
             vendor: vendor(
-                &aliyun_oss.endpoint,
-                &aliyun_oss.region,
-                [&aliyun_oss.access_key_id, &aliyun_oss.access_key_secret],
+                aliyun_oss.endpoint.as_ref(),
+                aliyun_oss.region.as_ref(),
+                [aliyun_oss.access_key_id.as_ref(), aliyun_oss.access_key_secret.as_ref()],
             ),
             auth_version: aliyun_oss.auth_version.clone(),
             path: text(aliyun_oss.path.as_ref()),
         }),
         "tencent" | "tencent_cos" | "tencent-cos" => BlobConfig::Tencent(vendor(
-            &tencent_cos.endpoint,
-            &tencent_cos.region,
-            [&tencent_cos.secret_id, &tencent_cos.secret_key],
+            tencent_cos.endpoint.as_ref(),
+            tencent_cos.region.as_ref(),
+            [tencent_cos.secret_id.as_ref(), tencent_cos.secret_key.as_ref()],
         )),
         "gcs" | "google-storage" | "google_storage" => {
-            BlobConfig::Gcs { bucket, credentials: secret(&gcs.credentials) }
+            BlobConfig::Gcs { bucket, credentials: secret(gcs.credentials.as_ref()) }
         }
         "huawei" | "huawei-obs" | "huawei_obs" => BlobConfig::Huawei {
-            vendor: vendor(&huawei_obs.server, &None, [&huawei_obs.access_key, &huawei_obs.secret_key]),
+            vendor: vendor(
+                huawei_obs.server.as_ref(),
+                None,
+                [huawei_obs.access_key.as_ref(), huawei_obs.secret_key.as_ref()],
+            ),
             path_style: huawei_obs.path_style,
         },
         "volcengine" | "volcengine_tos" | "volcengine-tos" => BlobConfig::Volcengine(vendor(
-            &volcengine_tos.endpoint,
-            &volcengine_tos.region,
-            [&volcengine_tos.access_key, &volcengine_tos.secret_key],
+            volcengine_tos.endpoint.as_ref(),
+            volcengine_tos.region.as_ref(),
+            [volcengine_tos.access_key.as_ref(), volcengine_tos.secret_key.as_ref()],
         )),
         "baidu_bos" => BlobConfig::Baidu(vendor(
-            &baidu_bos.endpoint,
-            &baidu_bos.region,
-            [&baidu_bos.access_key, &baidu_bos.secret_key],
+            baidu_bos.endpoint.as_ref(),
+            baidu_bos.region.as_ref(),
+            [baidu_bos.access_key.as_ref(), baidu_bos.secret_key.as_ref()],
         )),
         kind => return Err(BootError::Unsupported(format!("PLUGIN_STORAGE_TYPE: '{kind}' is no kind of storage"))),
     })
@@ -71,6 +72,6 @@ fn text(given: Option<&String>) -> String {
     given.cloned().unwrap_or_default()
 }
 
-fn secret(given: &Option<config::Secret>) -> Secret {
-    Secret(given.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default())
+fn secret(given: Option<&config::Secret>) -> Secret {
+    Secret(given.map(|secret| secret.expose().to_owned()).unwrap_or_default())
 }

@@ -154,11 +154,15 @@ async fn installed(calls: &Calls, headers: &HeaderMap, tenant_id: Uuid) -> Resul
     Ok(Plugin { identifier: installed.identifier.clone(), runtime_type: installed.row.runtime_type, declared })
 }
 
-async fn version(calls: &Calls, headers: &HeaderMap, platform: Platform) -> Result<Plugin, ApiError> {
+/// The version that a request of `/v2/invoke` names (http-api 9).
+pub(super) fn named_version(headers: &HeaderMap) -> Result<UniqueIdentifier, ApiError> {
     let given = headers.get(UNIQUE_IDENTIFIER).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let given = given.ok_or_else(|| ApiError::bad_request("X-Plugin-Unique-Identifier header is required"))?;
-    let identifier: UniqueIdentifier =
-        given.parse().map_err(|error: InvalidIdentifier| ApiError::unique_identifier(error.to_string()))?;
+    given.parse().map_err(|error: InvalidIdentifier| ApiError::unique_identifier(error.to_string()))
+}
+
+async fn version(calls: &Calls, headers: &HeaderMap, platform: Platform) -> Result<Plugin, ApiError> {
+    let identifier = named_version(headers)?;
     let declared = calls.catalog.declaration(&identifier).await?.ok_or_else(ApiError::no_available_node)?;
     let runtime_type = match platform {
         _ if identifier.is_remote_like() || calls.catalog.is_debugged(&identifier) => RuntimeType::Remote,
@@ -195,3 +199,6 @@ async fn read(action: Action, context: RequestContext, asked: Asked) -> Result<A
     let checked = tokio::task::spawn_blocking(check).await;
     checked.unwrap_or_else(|error| Err(ApiError::internal(format!("failed to check the request: {error}"))))
 }
+
+#[cfg(test)]
+mod tests;

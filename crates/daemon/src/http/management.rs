@@ -47,6 +47,7 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
             .post("/plugin/:tenant_id/management/install/tasks/:id/delete/*identifier", tasks::delete_item)
             .post("/plugin/:tenant_id/management/uninstall", install::uninstall)
             .get("/plugin/:tenant_id/management/decode/from_identifier", info::decode)
+            .get("/v2/invoke/extract", info::extract)
             .get("/plugin/:tenant_id/management/fetch/manifest", info::manifest.layer(gzip()))
             .get("/plugin/:tenant_id/management/fetch/identifier", info::exists)
             .get("/plugin/:tenant_id/management/fetch/readme", info::readme)

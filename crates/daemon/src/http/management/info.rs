@@ -1,20 +1,35 @@
 //! What is known of an uploaded package (http-api 6.4). None of it belongs to a tenant.
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderMap;
+use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_store::RawJson;
 use serde::{Deserialize, Serialize};
 
 use super::params::Version;
 use crate::error::ApiError;
+use crate::http::dispatch::named_version;
 use crate::http::{Bound, Managed, Success, Validate, Violations};
 use crate::install::Uploaded;
 use crate::readme::ReadmeError;
 use crate::services::Services;
 
 /// What the package itself says: icons are names of its files.
-pub(crate) async fn decode(State(services): State<Services>, Bound(params): Bound<Version>) -> Managed<Uploaded> {
-    let identifier = params.identifier()?;
-    let opened = services.packages.load(&identifier).await;
+pub(super) async fn decode(State(services): State<Services>, Bound(params): Bound<Version>) -> Managed<Uploaded> {
+    read_package(&services, &params.identifier()?).await
+}
+
+/// The same for callers without a tenant, who name the version in a header. A malformed header is a 400.
+pub(super) async fn extract(State(services): State<Services>, headers: HeaderMap) -> Response {
+    match named_version(&headers) {
+        Ok(identifier) => read_package(&services, &identifier).await.into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn read_package(services: &Services, identifier: &UniqueIdentifier) -> Managed<Uploaded> {
+    let opened = services.packages.load(identifier).await;
     let opened = opened.map_err(|error| ApiError::bad_request(error.to_string()))?;
     let opened = opened.ok_or_else(|| ApiError::bad_request("plugin package not found, please upload it firstly"))?;
     Ok(Success(Uploaded {

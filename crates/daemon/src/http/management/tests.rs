@@ -3,7 +3,10 @@ mod installs;
 mod lists;
 mod packages;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::services::Services;
 use crate::testing::{Door, World, package};
@@ -24,6 +27,23 @@ async fn install(door: &Door, services: &Services, name: &str, version: &str) ->
     let task = World::ended(services, door.tenant, started["task_id"].as_str().unwrap()).await;
     assert_eq!(task.status, plugin_store::TaskStatus::Success);
     identifier
+}
+
+#[tokio::test]
+async fn a_change_is_made_to_its_end_although_nobody_waits() {
+    let (go_on, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let work = {
+        let (go_on, done) = (Arc::clone(&go_on), Arc::clone(&done));
+        async move {
+            go_on.notified().await;
+            done.notify_one();
+        }
+    };
+    let mut change = Box::pin(super::to_the_end(work));
+    assert!(futures_util::poll!(change.as_mut()).is_pending());
+    drop(change);
+    go_on.notify_one();
+    done.notified().await;
 }
 
 /// The texts under a key of all items.

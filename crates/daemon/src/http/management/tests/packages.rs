@@ -1,5 +1,6 @@
 //! Uploads and what is known of a package.
 
+use axum::body::Body;
 use serde_json::json;
 
 use super::{UPLOAD, install, upload};
@@ -48,6 +49,13 @@ async fn a_package_is_known_by_its_identifier() {
     assert_eq!((&decoded["unique_identifier"], &decoded["manifest"]["icon"]), (&json!(identifier), &json!("icon.svg")));
     let old_name = format!("management/decode/from_identifier?PluginUniqueIdentifier={identifier}");
     assert_eq!(door.get(&old_name).await.data(), decoded);
+    let extract = |header: &str| door.request("GET", "/v2/invoke/extract").header("x-plugin-unique-identifier", header);
+    let extracted = door.send(extract(&identifier).body(Body::empty()).unwrap()).await;
+    assert_eq!(extracted.data(), decoded);
+    for (header, kind) in [("", "PluginDaemonBadRequestError"), ("x", "PluginUniqueIdentifierError")] {
+        let refused = door.send(extract(header).body(Body::empty()).unwrap()).await.error();
+        assert_eq!((refused.0, refused.1, refused.2.as_str()), (400, -400, kind));
+    }
     assert_eq!(door.get(&at("fetch/identifier")).await.data(), json!(false));
     install(&door, &services, "light", "0.0.1").await;
     assert_eq!(door.for_another().get(&at("fetch/identifier")).await.data(), json!(true));

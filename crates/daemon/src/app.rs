@@ -8,7 +8,7 @@ use plugin_runtime::debug::DebugRuntime;
 use crate::base::Base;
 use crate::calls::Calls;
 use crate::debugging::DebuggingKeys;
-use crate::install::LocalPlatform;
+use crate::install::{LocalPlatform, ServerlessPlatform};
 use crate::services::Services;
 
 /// What a handler can reach. Clones are cheap and the same.
@@ -26,6 +26,8 @@ pub struct App {
     pub debugged: Option<Arc<DebugRuntime>>,
     /// Where plugins run, unless they run elsewhere.
     pub local: Option<Arc<LocalPlatform>>,
+    /// Where plugins run as functions, if they do.
+    pub serverless: Option<ServerlessPlatform>,
 }
 
 impl FromRef<App> for Arc<Base> {

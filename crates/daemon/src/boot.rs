@@ -4,6 +4,7 @@
 
 mod debugging;
 mod local;
+mod serverless;
 mod shared;
 mod storage;
 mod stores;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use plugin_package::signature::TrustedKeys;
+use plugin_runtime::NodeBudget;
 use plugin_runtime::debug::{BindError, SecurityError};
 use plugin_store::RuntimeType;
 use tokio::net::TcpListener;
@@ -21,7 +23,8 @@ use crate::base::Base;
 use crate::callback::DifyConfigError;
 use crate::calls::Calls;
 use crate::config::{Config, Platform as PlatformKind};
-use crate::install::Installer;
+use crate::connector::ConnectorConfigError;
+use crate::install::{Installer, LocalPlatform, Platform, ServerlessPlatform};
 use crate::invocation::Runtimes;
 use crate::lifecycle::OnEnd;
 use crate::services::{Lookups, Services, Stores};
@@ -41,6 +44,9 @@ pub enum BootError {
     /// Dify's inner API cannot be called as it is configured.
     #[error(transparent)]
     Dify(#[from] DifyConfigError),
+    /// The serverless connector cannot be called as it is configured.
+    #[error(transparent)]
+    Connector(#[from] ConnectorConfigError),
     /// A configured file cannot be read.
     #[error("{variable}: {} cannot be read: {source}", path.display())]
     File { variable: &'static str, path: PathBuf, source: std::io::Error },
@@ -57,28 +63,44 @@ pub async fn bind_debugging(config: &Config) -> Result<Option<TcpListener>, Bind
     debugging::bind(config).await
 }
 
+/// Where installed plugins run.
+enum Home {
+    Local(Arc<LocalPlatform>),
+    Serverless(ServerlessPlatform),
+}
+
 /// Opens everything and starts what runs in the background. `debugging_port` is what [`bind_debugging`] gave.
 pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<App, BootError> {
     let config = &base.config;
     let stores = stores::open(base).await?;
     let lookups = Lookups::new(config, &stores, trusted_keys(config));
-    let platform = match config.plugins.platform {
-        PlatformKind::Local => local::start(base, Arc::clone(&lookups.packages))?,
-        PlatformKind::Serverless => {
-            return Err(BootError::Unsupported("PLATFORM=serverless is not supported by this build".to_owned()));
-        }
+    let home = match config.plugins.platform {
+        PlatformKind::Local => Home::Local(local::start(base, Arc::clone(&lookups.packages))?),
+        PlatformKind::Serverless => Home::Serverless(serverless::start(base, &stores, &lookups)?),
     };
     let debugging_keys = debugging::keys(config, &stores).await;
-    let budget = platform.runtime().node_budget();
+    let budget = match &home {
+        Home::Local(platform) => platform.runtime().node_budget(),
+        Home::Serverless(_) => NodeBudget::new(bytes(config.workers.node_buffer_bytes)),
+    };
     let debugged = debugging::start(base, debugging_port, &stores, &lookups, &debugging_keys, budget).await?;
-    let mut runtimes = Runtimes::none().with(RuntimeType::Local, platform.runtime());
+    let mut runtimes = match &home {
+        Home::Local(platform) => Runtimes::none().with(RuntimeType::Local, platform.runtime()),
+        Home::Serverless(platform) => {
+            Runtimes::none().with(RuntimeType::Serverless, serverless::runtime(config, platform)?)
+        }
+    };
     if let Some(debugged) = &debugged {
         runtimes = runtimes.with(RuntimeType::Remote, Arc::clone(debugged) as _);
     }
     let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), runtimes, base.metrics.clone())?;
-    let services = Services::new(config, stores, lookups, Arc::clone(&platform) as _, base.metrics.clone());
+    let (platform, local, serverless): (Arc<dyn Platform>, _, _) = match home {
+        Home::Local(platform) => (Arc::clone(&platform) as _, Some(platform), None),
+        Home::Serverless(platform) => (Arc::new(platform.clone()), None, Some(platform)),
+    };
+    let services = Services::new(config, stores, lookups, platform, base.metrics.clone());
     run(base, &services);
-    Ok(App { base: Arc::clone(base), services, calls, debugging_keys, debugged, local: Some(platform) })
+    Ok(App { base: Arc::clone(base), services, calls, debugging_keys, debugged, local, serverless })
 }
 
 /// The keys whose signatures count; one that cannot be used is logged and does not stop the others.

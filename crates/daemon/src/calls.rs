@@ -8,11 +8,12 @@ use axum::extract::FromRef;
 use crate::app::App;
 use crate::callback::{Callbacks, Dify, DifyConfigError, DifyOptions, Storage, StorageOptions};
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, Platform};
 use crate::endpoints::Endpoints;
 use crate::invocation::{Invocations, Limits, Runtimes};
 use crate::services::Stores;
 use crate::telemetry::Metrics;
+use crate::transactions::{Binding, TransactionParts, Transactions};
 
 /// Calls of plugins, and what belongs to them; clones are cheap and the same.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Calls {
     pub catalog: Arc<Catalog>,
     pub invocations: Arc<Invocations>,
     pub endpoints: Arc<Endpoints>,
+    /// Calls back of functions, where plugins run as such.
+    pub transactions: Option<Arc<Transactions>>,
 }
 
 impl Calls {
@@ -52,11 +55,23 @@ impl Calls {
         };
         let endpoints =
             Endpoints::new(Arc::clone(&stores.database.endpoints), Arc::clone(&catalog), Arc::clone(&callbacks));
-        Ok(Self {
-            invocations: Arc::new(Invocations::new(runtimes, callbacks, metrics, limits)),
-            endpoints: Arc::new(endpoints),
-            catalog,
-        })
+        let transactions = (config.plugins.platform == Platform::Serverless).then(|| {
+            Arc::new(Transactions::new(TransactionParts {
+                callbacks: Arc::clone(&callbacks),
+                catalog: Arc::clone(&catalog),
+                shared: Arc::clone(&stores.shared),
+                binding: Binding {
+                    key: config.serverless.connector_key.clone().unwrap_or_default(),
+                    required: config.serverless.require_callback_token,
+                },
+                timeout: config.serverless.transaction_timeout,
+            }))
+        });
+        let mut invocations = Invocations::new(runtimes, callbacks, metrics, limits);
+        if let Some(transactions) = &transactions {
+            invocations = invocations.with_transactions(Arc::clone(transactions));
+        }
+        Ok(Self { invocations: Arc::new(invocations), endpoints: Arc::new(endpoints), transactions, catalog })
     }
 }
 

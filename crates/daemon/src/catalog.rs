@@ -23,6 +23,7 @@ use uuid::Uuid;
 pub use declared::Declared;
 pub use error::CatalogError;
 
+use crate::connector::Function;
 use crate::packages::Packages;
 use change::Change;
 use debugged::Debugged;
@@ -34,6 +35,8 @@ const LIFETIME: Duration = Duration::from_mins(10);
 const DECLARATION_BYTES: u64 = 96 * 1024 * 1024;
 /// Bytes of installations kept.
 const INSTALLATION_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of functions kept.
+const FUNCTION_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of endpoints kept.
 const ENDPOINT_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -63,6 +66,8 @@ pub struct Catalog {
     installations: Memo<TenantPlugin, Arc<Installed>>,
     endpoints: Memo<Arc<str>, Arc<Endpoint>>,
     declarations: Memo<UniqueIdentifier, Arc<Declared>>,
+    /// Where plugins run that run as functions.
+    functions: Memo<UniqueIdentifier, Arc<Function>>,
     /// Plugins under development on this node.
     debugged: Debugged,
     versions_changed: Notify,
@@ -82,6 +87,9 @@ impl Catalog {
             }),
             endpoints: Memo::new(ENDPOINT_BYTES, LIFETIME, |_, found| 512 + found.settings.as_str().len()),
             declarations: Memo::new(DECLARATION_BYTES, LIFETIME, |_, found| found.weight()),
+            functions: Memo::new(FUNCTION_BYTES, LIFETIME, |_, found| {
+                512 + found.name.len() + 2 * found.url.as_str().len()
+            }),
             debugged: Debugged::default(),
             versions_changed: Notify::new(),
         }
@@ -136,6 +144,17 @@ impl Catalog {
             },
         };
         Ok(Some(Arc::new(declared)))
+    }
+
+    /// The function of a version that runs as one.
+    pub async fn function(&self, identifier: &UniqueIdentifier) -> Result<Option<Arc<Function>>> {
+        self.functions
+            .get(identifier, || async {
+                let Some(row) = self.database.serverless.get(identifier.as_str()).await? else { return Ok(None) };
+                let function = Function::parse(&row.function_name, &row.function_url);
+                Ok(Some(Arc::new(function.map_err(|error| CatalogError::Other(error.into()))?)))
+            })
+            .await
     }
 
     /// The tenant's installation of a plugin with its declaration; `None` if either is missing.

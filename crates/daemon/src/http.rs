@@ -18,6 +18,9 @@ mod health;
 mod management;
 mod metrics;
 mod pprof;
+#[cfg(test)]
+mod testing;
+mod transaction;
 
 pub use bind::{Bound, Validate, Violations};
 pub use envelope::{Answer, Managed, Success};

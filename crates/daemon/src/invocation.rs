@@ -31,6 +31,7 @@ use crate::callback::{Callbacks, Caller};
 use crate::catalog::Declared;
 use crate::telemetry::metrics::{self, InvocationGuard, Outcome, RuntimeKind};
 use crate::telemetry::{Metrics, TraceContext};
+use crate::transactions::{Registered, Transactions};
 use budget::Budget;
 use running::Running;
 
@@ -81,12 +82,20 @@ pub struct Invocations {
     callbacks: Arc<Callbacks>,
     metrics: Metrics,
     limits: Limits,
+    /// Knows the sessions of functions, where plugins run as such.
+    transactions: Option<Arc<Transactions>>,
 }
 
 impl Invocations {
     /// Calls on these runtimes, within these limits.
     pub fn new(runtimes: Runtimes, callbacks: Arc<Callbacks>, metrics: Metrics, limits: Limits) -> Self {
-        Self { runtimes, callbacks, metrics, limits }
+        Self { runtimes, callbacks, metrics, limits, transactions: None }
+    }
+
+    /// The same with functions that may call back.
+    #[must_use]
+    pub fn with_transactions(self, transactions: Arc<Transactions>) -> Self {
+        Self { transactions: Some(transactions), ..self }
     }
 
     /// Dify, and the storage of plugins.
@@ -106,14 +115,25 @@ impl Invocations {
 
     /// The same for a call whose time has begun to run before.
     pub async fn open_until(&self, plugin: &Plugin, ask: &Ask, deadline: Instant) -> Result<Invocation, OpenError> {
+        self.open_in(new_session(), plugin, ask, deadline).await
+    }
+
+    /// The same in a session of this id.
+    async fn open_in(
+        &self,
+        session_id: SessionId,
+        plugin: &Plugin,
+        ask: &Ask,
+        deadline: Instant,
+    ) -> Result<Invocation, OpenError> {
+        let runtime_type = self.runtimes.kind(plugin.runtime_type);
         let plugin_id: Arc<str> = plugin.identifier.plugin_id().as_str().into();
         let mut guard = self.metrics.invocation_started(metrics::Invocation {
             plugin_id: Arc::clone(&plugin_id),
             plugin_type: ask.action.access_type().as_str(),
-            runtime_type: kind(plugin.runtime_type),
+            runtime_type: kind(runtime_type),
             operation: ask.action.as_str(),
         });
-        let session_id = SessionId::from(Uuid::new_v4().to_string().as_str());
         let request = envelope::request(&session_id, &ask.origin, ask.action, &ask.user_id, &ask.data);
         let call = Call {
             plugin: plugin.identifier.clone(),
@@ -125,9 +145,7 @@ impl Invocations {
             deadline,
             traceparent: ask.trace.traceparent(),
         };
-        let opened = self.runtimes.of(plugin.runtime_type).open(call).await;
-        let session = opened.inspect_err(|_| guard.set_outcome(Outcome::Error))?;
-        let caller = Caller {
+        let caller = Arc::new(Caller {
             tenant_id: ask.tenant_id,
             user_id: ask.user_id.clone(),
             session_id,
@@ -136,15 +154,28 @@ impl Invocations {
             plugin_id,
             declared: Arc::clone(&plugin.declared),
             trace: ask.trace.clone(),
+        });
+        let registered = match &self.transactions {
+            Some(transactions) if runtime_type == RuntimeType::Serverless => {
+                Some(transactions.register(Arc::clone(&caller), &plugin.identifier).await)
+            }
+            _ => None,
         };
-        let calls = Running::new(Arc::clone(&self.callbacks), Arc::new(caller), session.replies(), Span::current());
+        let opened = self.runtimes.of(runtime_type).open(call).await;
+        let session = opened.inspect_err(|_| guard.set_outcome(Outcome::Error))?;
+        let calls = Running::new(Arc::clone(&self.callbacks), caller, session.replies(), Span::current());
         Ok(Invocation {
             session: Some(session),
             calls,
+            registered,
             budget: Budget::new(deadline, self.limits.idle),
             guard: Some(guard),
         })
     }
+}
+
+fn new_session() -> SessionId {
+    SessionId::from(Uuid::new_v4().to_string().as_str())
 }
 
 fn kind(runtime_type: RuntimeType) -> RuntimeKind {
@@ -161,6 +192,8 @@ pub struct Invocation {
     /// Gone when the call has ended.
     session: Option<Session>,
     calls: Running,
+    /// Lets a function call back.
+    registered: Option<Registered>,
     budget: Budget,
     guard: Option<InvocationGuard>,
 }
@@ -216,7 +249,8 @@ impl Invocation {
                 biased;
                 event = session.recv() => return event.map(Ok),
                 () = self.budget.rings() => {
-                    if let Err(error) = self.budget.rung(self.calls.are_running()) {
+                    let waits = self.calls.are_running() || self.registered.as_ref().is_some_and(Registered::is_calling);
+                    if let Err(error) = self.budget.rung(waits) {
                         return Some(Err(error));
                     }
                 }
@@ -252,6 +286,7 @@ impl Invocation {
 
     fn over(&mut self, outcome: Outcome) {
         self.session = None;
+        self.registered = None;
         self.calls.cancel();
         if let Some(guard) = self.guard.take() {
             guard.end(outcome);

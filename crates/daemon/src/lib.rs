@@ -11,6 +11,7 @@ pub mod calls;
 pub mod catalog;
 pub mod command;
 pub mod config;
+pub mod connector;
 pub mod debugging;
 pub mod endpoints;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod packages;
 pub mod readme;
 pub mod services;
 pub mod telemetry;
+pub mod transactions;
 pub mod webhook;
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use self::budget::NodeBudget;
 pub(crate) use self::input::{Input, InputError};
-pub(crate) use self::router::Router;
+pub(crate) use self::router::{LARGE, Router, apart, payload};
 pub(crate) use self::sessions::Sessions;
 pub(crate) use self::vitals::Vitals;
 

@@ -7,6 +7,7 @@
 //! that it did not get through.
 
 mod answer;
+mod callback;
 mod exchange;
 mod refusal;
 
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use crate::session::{ReplyError, ReplySink};
 use crate::{Call, OpenError, Runtime, Session};
 use exchange::Exchange;
+
+pub use callback::{callback_token, callback_url};
 
 /// Idle connections are given back after this time, before the other side may close them.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);

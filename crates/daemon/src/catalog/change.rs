@@ -59,6 +59,7 @@ impl Catalog {
             Change::Endpoint { hook } => self.endpoints.forget(hook),
             Change::Version { identifier } => {
                 self.declarations.forget(identifier);
+                self.functions.forget(identifier);
                 self.versions_changed.notify_one();
             }
         }
@@ -68,6 +69,7 @@ impl Catalog {
         self.installations.forget_all();
         self.endpoints.forget_all();
         self.declarations.forget_all();
+        self.functions.forget_all();
         self.versions_changed.notify_one();
     }
 

@@ -19,7 +19,9 @@ pub(super) fn stale_keys(change: &Change) -> Vec<String> {
         Change::Endpoint { hook } => vec![format!("auto_type:{MODELS}.Endpoint:hook_id:{hook}")],
         Change::Version { identifier } => [RuntimeType::Local, RuntimeType::Remote, RuntimeType::Serverless]
             .map(|kind| format!("auto_type:{ENTITIES}.PluginDeclaration:declaration_cache:{kind}:{identifier}"))
-            .into(),
+            .into_iter()
+            .chain([format!("serverless:runtime:{identifier}")])
+            .collect(),
     }
 }
 
@@ -41,6 +43,7 @@ mod tests {
         auto_type:github.com/langgenius/dify-plugin-daemon/pkg/entities/plugin_entities.PluginDeclaration:declaration_cache:local:a/b:1.0.0@00000000000000000000000000000000
         auto_type:github.com/langgenius/dify-plugin-daemon/pkg/entities/plugin_entities.PluginDeclaration:declaration_cache:remote:a/b:1.0.0@00000000000000000000000000000000
         auto_type:github.com/langgenius/dify-plugin-daemon/pkg/entities/plugin_entities.PluginDeclaration:declaration_cache:serverless:a/b:1.0.0@00000000000000000000000000000000
+        serverless:runtime:a/b:1.0.0@00000000000000000000000000000000
         ");
     }
 }

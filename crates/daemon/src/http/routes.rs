@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 
 use super::auth::Key;
 use super::table::Table;
-use super::{admin, dispatch, endpoint, health, management, metrics, pprof, webhook};
+use super::{admin, dispatch, endpoint, health, management, metrics, pprof, transaction, webhook};
 use crate::app::App;
 use crate::base::Base;
 
@@ -21,6 +21,7 @@ pub fn all(app: &App) -> Table<App> {
     let table = management::routes(always(Table::new(Arc::clone(&app.base))));
     endpoint::routes(dispatch::routes(table))
         .when(config.plugins.endpoints_enabled && config.plugins.webhook_enabled, webhook::routes)
+        .when(app.calls.transactions.is_some(), transaction::routes)
         .when(config.admin.enabled, admin::routes)
         .guarded(Key::Server, |table| table.when(config.server.pprof_enabled, debug))
 }

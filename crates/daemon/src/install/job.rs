@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::signature::PolicyError;
-use plugin_store::{Install, InstallJob, InstallOutcome, JobKind, UpgradeOutcome};
+use plugin_store::{Install, InstallJob, InstallOutcome, JobKind, RuntimeType, UpgradeOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +60,7 @@ impl From<InstallError> for JobError {
 impl From<EnsureError> for JobError {
     fn from(error: EnsureError) -> Self {
         match error {
-            EnsureError::Failed(_) => Self::Failed(error.to_string()),
+            EnsureError::Failed(_) | EnsureError::Refused(_) => Self::Failed(error.to_string()),
             EnsureError::Cancelled => Self::Cancelled,
             EnsureError::Retry(cause) => Self::Retry(cause),
         }
@@ -185,6 +185,9 @@ impl Installer {
     /// Puts the package among those in use, checked once more: what is stored may have been changed, and the policy too.
     async fn take_into_use(&self, identifier: &UniqueIdentifier) -> Result<(), JobError> {
         let is_used = self.database.plugins.get(identifier.as_str()).await?.is_some();
+        if is_used && !self.keeps_packages() {
+            return Ok(());
+        }
         if is_used && self.packages.is_installed(identifier).await.map_err(|error| in_use(&error))? {
             return Ok(());
         }
@@ -199,13 +202,24 @@ impl Installer {
             .package_policy
             .check(&opened.manifest.author, opened.verification.as_ref())
             .map_err(|error: PolicyError| JobError::Failed(error.to_string()))?;
+        if !self.keeps_packages() {
+            return Ok(());
+        }
         let _lock = self.locks.lock(identifier).await;
         self.packages.put_installed(identifier, opened.package.bytes().clone()).await.map_err(|error| in_use(&error))
+    }
+
+    /// Functions are made from the uploaded packages; only what runs on nodes has its package among those in use.
+    fn keeps_packages(&self) -> bool {
+        self.platform.runtime_type() == RuntimeType::Local
     }
 
     /// Puts the package of an installed version back among those in use, if it is missing: another node's clearing away
     /// may have fallen between the first step of an install and the last.
     pub(super) async fn keep_in_use(&self, identifier: &UniqueIdentifier) -> Result<(), JobError> {
+        if !self.keeps_packages() {
+            return Ok(());
+        }
         let restored = async {
             let _lock = self.locks.lock(identifier).await;
             let is_installed = self.database.plugins.get(identifier.as_str()).await?.is_some();

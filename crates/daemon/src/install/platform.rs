@@ -35,6 +35,9 @@ pub enum EnsureError {
     /// The plugin cannot be prepared or does not start; the text says why.
     #[error("failed to launch plugin: {0}")]
     Failed(String),
+    /// The platform does not take it, in words of its own.
+    #[error("{0}")]
+    Refused(String),
     /// The attempt was cancelled.
     #[error("cancelled")]
     Cancelled,

@@ -6,10 +6,11 @@ mod split;
 use bytes::Bytes;
 use plugin_protocol::{Action, ErrorObject, SessionId, envelope};
 use plugin_runtime::OpenError;
+use plugin_runtime::serverless::too_large;
 use plugin_store::RuntimeType;
 use tokio::time::Instant;
 
-use super::{Ask, CallError, Chunks, Invocations, Plugin, open_failed};
+use super::{Ask, CallError, Chunks, Invocations, Plugin, new_session, open_failed};
 use crate::error::ApiError;
 use merge::Merger;
 use split::{Split, TooLarge};
@@ -17,7 +18,7 @@ use split::{Split, TooLarge};
 impl Invocations {
     /// Whether the request has to be cut because its runtime takes no more at a time.
     pub fn needs_batches(&self, plugin: &Plugin, ask: &Ask) -> bool {
-        plugin.runtime_type == RuntimeType::Serverless
+        self.runtimes.kind(plugin.runtime_type) == RuntimeType::Serverless
             && matches!(ask.action, Action::InvokeTextEmbedding | Action::GetTextEmbeddingNumTokens)
             && envelope_size(ask, &ask.data) > self.limits().serverless_request
     }
@@ -28,18 +29,13 @@ impl Invocations {
         let split = Split::new(&ask.data).map_err(|error| ApiError::bad_request(format!("data: {error}")))?;
         let room = self.limits().serverless_request;
         let head = envelope_size(ask, &split.data(&[]));
-        let too_large = |TooLarge { bytes, index }| {
-            let item = index.map(|index| format!(" item_index={index}")).unwrap_or_default();
-            ApiError::internal(format!(
-                "ServerlessPayloadTooLarge: action={} payload_bytes={bytes} max_request_bytes={room}{item}",
-                ask.action
-            ))
-        };
-        let batches = split.batches(head, room).map_err(too_large)?;
+        let refused = |TooLarge { bytes, index }| ApiError::internal(too_large(ask.action, bytes, room, index));
+        let batches = split.batches(head, room).map_err(refused)?;
+        let session = new_session();
         let mut merger = Merger::new(ask.action);
         for (index, texts) in batches.iter().enumerate() {
             let part = Ask { data: split.data(texts), ..ask.clone() };
-            let answers = self.answers(plugin, &part, deadline).await?;
+            let answers = self.answers(session.clone(), plugin, &part, deadline).await?;
             merger.add(&answers, texts.len()).map_err(|mismatch| {
                 CallError::Answer(ErrorObject::new("PluginDaemonInnerError", mismatch.text(ask.action, index)))
             })?;
@@ -48,8 +44,14 @@ impl Invocations {
     }
 
     /// Every chunk that one batch answers.
-    async fn answers(&self, plugin: &Plugin, ask: &Ask, deadline: Instant) -> Result<Vec<Bytes>, ApiError> {
-        let opened = self.open_until(plugin, ask, deadline).await;
+    async fn answers(
+        &self,
+        session: SessionId,
+        plugin: &Plugin,
+        ask: &Ask,
+        deadline: Instant,
+    ) -> Result<Vec<Bytes>, ApiError> {
+        let opened = self.open_in(session, plugin, ask, deadline).await;
         let call = opened.map_err(|error: OpenError| open_failed(&error))?;
         let mut chunks = Chunks::new(call, ask.action);
         let mut answers = Vec::new();

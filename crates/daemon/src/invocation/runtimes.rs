@@ -10,36 +10,47 @@ use plugin_store::RuntimeType;
 /// The runtime of each kind.
 #[derive(Clone)]
 pub struct Runtimes {
-    local: Arc<dyn Runtime>,
-    remote: Arc<dyn Runtime>,
-    serverless: Arc<dyn Runtime>,
+    local: Option<Arc<dyn Runtime>>,
+    remote: Option<Arc<dyn Runtime>>,
+    serverless: Option<Arc<dyn Runtime>>,
+    nowhere: Arc<dyn Runtime>,
 }
 
 impl Runtimes {
     /// Without any runtime.
     pub fn none() -> Self {
-        let nowhere: Arc<dyn Runtime> = Arc::new(Nowhere);
-        Self { local: Arc::clone(&nowhere), remote: Arc::clone(&nowhere), serverless: nowhere }
+        Self { local: None, remote: None, serverless: None, nowhere: Arc::new(Nowhere) }
     }
 
     /// With the runtime for a kind.
     #[must_use]
     pub fn with(mut self, kind: RuntimeType, runtime: Arc<dyn Runtime>) -> Self {
         match kind {
-            RuntimeType::Local => self.local = runtime,
-            RuntimeType::Remote => self.remote = runtime,
-            RuntimeType::Serverless => self.serverless = runtime,
+            RuntimeType::Local => self.local = Some(runtime),
+            RuntimeType::Remote => self.remote = Some(runtime),
+            RuntimeType::Serverless => self.serverless = Some(runtime),
         }
         self
     }
 
+    /// The kind as which a plugin runs here that was installed as another. A daemon has one platform, and everything that
+    /// is installed runs on it (cluster-serverless-observability 2.6).
+    pub fn kind(&self, installed: RuntimeType) -> RuntimeType {
+        match installed {
+            RuntimeType::Local if self.local.is_none() && self.serverless.is_some() => RuntimeType::Serverless,
+            RuntimeType::Serverless if self.serverless.is_none() && self.local.is_some() => RuntimeType::Local,
+            installed => installed,
+        }
+    }
+
     /// The runtime for a kind.
     pub fn of(&self, kind: RuntimeType) -> &dyn Runtime {
-        match kind {
-            RuntimeType::Local => &*self.local,
-            RuntimeType::Remote => &*self.remote,
-            RuntimeType::Serverless => &*self.serverless,
-        }
+        let runtime = match kind {
+            RuntimeType::Local => &self.local,
+            RuntimeType::Remote => &self.remote,
+            RuntimeType::Serverless => &self.serverless,
+        };
+        &**runtime.as_ref().unwrap_or(&self.nowhere)
     }
 }
 

@@ -59,13 +59,25 @@ impl Sent {
 
 impl Door {
     pub(crate) fn new(world: &World, services: &Services) -> Self {
+        Self::with_runtimes(world, services, Runtimes::none())
+    }
+
+    /// Where plugins can be called.
+    pub(crate) fn with_runtimes(world: &World, services: &Services, runtimes: Runtimes) -> Self {
         let base = Base::new(world.config.clone());
-        let runtimes = Runtimes::none();
         let catalog = Arc::clone(&services.catalog);
         let calls = Calls::new(&world.config, &world.stores, catalog, runtimes, base.metrics.clone()).unwrap();
         let debugging_keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&world.stores.shared)));
         let front = Front::new(Arc::clone(&base));
-        front.open(App { base, services: services.clone(), calls, debugging_keys, debugged: None, local: None });
+        front.open(App {
+            base,
+            services: services.clone(),
+            calls,
+            debugging_keys,
+            debugged: None,
+            local: None,
+            serverless: None,
+        });
         Self { front, tenant: Uuid::new_v4() }
     }
 

@@ -170,15 +170,20 @@ group! {
     /// Plugins that run as functions.
     Serverless, "Serverless";
     /// URL of the connector that turns packages into functions. Required when serverless.
-    connector_url: Text = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL" [NotYet];
+    connector_url: Text = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL";
     /// Key sent to the connector. Required when serverless.
-    connector_key: Hidden = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY" [Secret NotYet];
+    connector_key: Hidden = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY" [Secret];
     /// Time for making a function.
-    launch_timeout: Seconds = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_LAUNCH_TIMEOUT" => "240" [Late NotYet];
+    launch_timeout: Seconds = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_LAUNCH_TIMEOUT" => "240" [Late];
     /// How often a call is tried again.
-    max_retries: Count = "MAX_SERVERLESS_RETRY_TIMES" => "3" [NotYet];
+    max_retries: Count = "MAX_SERVERLESS_RETRY_TIMES" => "3";
     /// Largest request to a function.
     max_request_bytes: Bytes = "MAX_SERVERLESS_REQUEST_BYTES" => "5242880" [Late];
     /// Longest time of one call back into Dify.
-    transaction_timeout: Seconds = "MAX_SERVERLESS_TRANSACTION_TIMEOUT" => "300" [Late NotYet];
+    transaction_timeout: Seconds = "MAX_SERVERLESS_TRANSACTION_TIMEOUT" => "300" [Late];
+    /// Takes an answer of a function that ends without its last message for whole, as the reference does.
+    accept_missing_end: Bool = "PLUGIN_SERVERLESS_ACCEPT_MISSING_END" => "false";
+    /// Refuses calls back of functions whose URL of the daemon has no token in it; this project's connector gives each
+    /// function one, others do not.
+    require_callback_token: Bool = "PLUGIN_SERVERLESS_REQUIRE_CALLBACK_TOKEN" => "false";
 }

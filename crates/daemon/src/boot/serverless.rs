@@ -1,0 +1,77 @@
+//! Plugins as functions, made by a connector.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_runtime::serverless::{ServerlessRuntime, ServerlessSettings};
+use tokio_util::sync::CancellationToken;
+
+use super::{BootError, bytes};
+use crate::base::Base;
+use crate::config::Config;
+use crate::connector::{Connector, ConnectorConfigError, ConnectorOptions};
+use crate::install::{ServerlessParts, ServerlessPlatform};
+use crate::lifecycle::OnEnd;
+use crate::services::{Lookups, Stores};
+
+/// The connector's name in `/ready`.
+const COMPONENT: &str = "connector";
+/// First and longest pause before a connector that does not answer is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+pub(super) fn start(base: &Arc<Base>, stores: &Stores, lookups: &Lookups) -> Result<ServerlessPlatform, BootError> {
+    let serverless = &base.config.serverless;
+    let connector = Connector::new(&ConnectorOptions {
+        url: serverless.connector_url.clone().unwrap_or_default(),
+        key: serverless.connector_key.as_ref().map(|key| key.expose().to_owned()).unwrap_or_default(),
+        launch_timeout: serverless.launch_timeout,
+    })?;
+    let platform = ServerlessPlatform::new(ServerlessParts {
+        connector,
+        database: stores.database.clone(),
+        shared: Arc::clone(&stores.shared),
+        packages: Arc::clone(&lookups.packages),
+        catalog: Arc::clone(&lookups.catalog),
+        lifecycle: base.lifecycle.clone(),
+    });
+    let met = meet(Arc::clone(base), platform.clone(), base.lifecycle.soft().clone());
+    base.lifecycle.spawn("search for the serverless connector", OnEnd::Ignore, met);
+    Ok(platform)
+}
+
+/// The runtime that calls the functions of a platform.
+pub(super) fn runtime(config: &Config, platform: &ServerlessPlatform) -> Result<Arc<ServerlessRuntime>, BootError> {
+    let settings = ServerlessSettings {
+        attempts: config.serverless.max_retries,
+        max_request_bytes: bytes(config.serverless.max_request_bytes),
+        max_line_bytes: bytes(config.workers.max_line_bytes),
+        accept_missing_end: config.serverless.accept_missing_end,
+        ..ServerlessSettings::default()
+    };
+    let runtime = ServerlessRuntime::new(settings, Arc::new(platform.clone()));
+    Ok(Arc::new(runtime.map_err(ConnectorConfigError::Client)?))
+}
+
+/// Waits until the connector has answered once. Functions that are there can be called meanwhile; `/ready` says what
+/// cannot be done.
+async fn meet(base: Arc<Base>, platform: ServerlessPlatform, stop: CancellationToken) {
+    base.readiness.not_ready(COMPONENT, "connecting");
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match platform.connector().ping().await {
+            Ok(features) => {
+                tracing::info!(?features, "the serverless connector answers");
+                return base.readiness.ready(COMPONENT);
+            }
+            Err(error) => {
+                tracing::warn!(%error, seconds = pause.as_secs_f32(), "the serverless connector does not answer");
+                base.readiness.not_ready(COMPONENT, error.to_string());
+            }
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

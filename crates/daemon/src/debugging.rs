@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use plugin_manifest::identifier::PluginId;
-use plugin_runtime::debug::{Host, HostError, Plugin};
+use plugin_runtime::debug::{Host, HostError, Identity, Plugin};
 use plugin_store::{DebugInstall, DebugOutcome, Installation, SharedState};
 use uuid::Uuid;
 
@@ -128,14 +128,15 @@ impl Host for Debugging {
         self.keys.resolve(key).await.map_err(|error| HostError(error.to_string()))
     }
 
-    async fn connected(&self, connection: u64, plugin: Arc<Plugin>) -> Result<(), HostError> {
+    async fn connected(&self, connection: u64, plugin: Plugin) -> Result<(), HostError> {
         let failed = |error: &dyn fmt::Display| HostError(error.to_string());
-        for (id, content) in &plugin.media {
-            self.packages.put_media(id, content.clone().into()).await.map_err(|error| failed(&error))?;
+        let Plugin { identity: Identity { tenant_id, identifier }, declaration, media } = plugin;
+        for (id, content) in media {
+            self.packages.put_media(&id, content.into()).await.map_err(|error| failed(&error))?;
         }
-        let declared = Declared::new(plugin.declaration.clone()).map_err(|error| failed(&error))?;
-        let entry = Entry { identifier: plugin.identifier.clone(), declared: Arc::new(declared) };
-        let key = (plugin.tenant_id, plugin.identifier.plugin_id());
+        let declared = Declared::new(declaration).map_err(|error| failed(&error))?;
+        let key = (tenant_id, identifier.plugin_id());
+        let entry = Entry { identifier, declared: Arc::new(declared) };
         let stack = Arc::clone(self.stacks().entry(key.clone()).or_default());
         let mut stack = stack.lock().await;
         self.catalog.show_debugged(&entry.identifier, &entry.declared);
@@ -148,7 +149,7 @@ impl Host for Debugging {
         Ok(())
     }
 
-    async fn disconnected(&self, connection: u64, plugin: &Plugin) {
+    async fn disconnected(&self, connection: u64, plugin: &Identity) {
         let key = (plugin.tenant_id, plugin.identifier.plugin_id());
         let Some(stack) = self.stacks().get(&key).cloned() else { return };
         let mut stack = stack.lock().await;

@@ -34,7 +34,7 @@ use tokio_util::task::TaskTracker;
 pub use self::host::{Host, HostError};
 pub use self::listener::{BindError, bind};
 pub use self::refusal::Refusal;
-pub use self::registration::Plugin;
+pub use self::registration::{Identity, Plugin};
 pub use self::security::{Security, SecurityError};
 pub use self::settings::DebugSettings;
 pub use self::status::ConnectionStatus;

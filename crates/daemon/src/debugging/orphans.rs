@@ -21,17 +21,22 @@ const SWEEP_EVERY: u32 = 3;
 impl Debugging {
     /// Tells the other nodes that a plugin is connected here.
     pub(super) async fn announce(&self, identifier: &UniqueIdentifier) {
-        let node = self.node.as_bytes().to_vec().into();
-        if let Err(error) = self.shared().join(SET, identifier.as_str(), node, LIFETIME).await {
+        let value = identifier.as_str().to_owned().into();
+        if let Err(error) = self.shared().join(SET, &self.member(identifier), value, LIFETIME).await {
             tracing::warn!(plugin = %identifier, %error, "other nodes do not know that a plugin is connected here");
         }
     }
 
     /// Tells them that it is not any more.
     pub(super) async fn withdraw(&self, identifier: &UniqueIdentifier) {
-        if let Err(error) = self.shared().leave(SET, identifier.as_str()).await {
+        if let Err(error) = self.shared().leave(SET, &self.member(identifier)).await {
             tracing::debug!(plugin = %identifier, %error, "other nodes learn late that a plugin is disconnected");
         }
+    }
+
+    /// Several nodes may have connections of the same plugin.
+    fn member(&self, identifier: &UniqueIdentifier) -> String {
+        format!("{}/{identifier}", self.node)
     }
 
     /// Removes rows whose connections are nowhere.
@@ -41,11 +46,12 @@ impl Debugging {
         if rows.is_empty() {
             return Ok(());
         }
-        let connected: HashSet<String> = self.shared().members(SET).await?.into_iter().map(|one| one.name).collect();
+        let members = self.shared().members(SET).await?;
+        let connected: HashSet<&[u8]> = members.iter().map(|member| &*member.value).collect();
         for row in rows {
             let identifier = row.plugin_unique_identifier.as_str();
             let is_here = identifier.parse().is_ok_and(|identifier| self.catalog.is_debugged(&identifier));
-            if !is_here && !connected.contains(identifier) && self.remove(&row).await? {
+            if !is_here && !connected.contains(identifier.as_bytes()) && self.remove(&row).await? {
                 tracing::info!(plugin = identifier, tenant = %row.tenant_id, "removed a plugin whose connection is gone");
             }
         }

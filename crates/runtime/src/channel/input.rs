@@ -118,7 +118,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 }
                 block.extend_from_slice(b"\n");
             }
-            if self.write(&block).await.is_err() {
+            // an encrypted connection may still hold some of it
+            if self.write(&block).await.is_err() || self.pipe.flush().await.is_err() {
                 return;
             }
             block.clear();

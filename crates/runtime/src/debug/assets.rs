@@ -42,8 +42,8 @@ impl Assets {
         }
         let is_new = !self.files.contains_key(&*chunk.filename);
         let overhead = if is_new { OVERHEAD + chunk.filename.len() } else { 0 };
-        // before it is decoded, and exact but for the padding
-        let size = chunk.data.trim_end_matches('=').len() / 4 * 3;
+        // before it is decoded
+        let size = chunk.data.trim_end_matches('=').len() * 3 / 4;
         if self.bytes + overhead + size > MAX_BYTES {
             return Err(Refusal::Assets);
         }
@@ -75,5 +75,45 @@ impl Files for Assets {
             return self.walk();
         }
         Err(FileError::NotFound { path: dir.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(name: &str, data: &str) -> String {
+        serde_json::json!({"filename": name, "data": data, "end": false}).to_string()
+    }
+
+    #[test]
+    fn pieces_of_several_files() {
+        let mut assets = Assets::default();
+        for (name, data) in [("a", "YWI="), ("../b", "eA=="), ("a", "Yw==")] {
+            assets.chunk(&chunk(name, data)).unwrap();
+        }
+        assert_eq!(&*assets.read("_assets/a").unwrap(), b"abc");
+        assert_eq!(&*assets.read("_assets/../b").unwrap(), b"x");
+        for path in ["a", "b", "_assets/b", "_assetsa", "_assets"] {
+            assert!(assets.read(path).is_err(), "{path}");
+        }
+        assert_eq!(assets.read_dir(ASSETS).unwrap(), ["_assets/../b", "_assets/a"]);
+    }
+
+    #[test]
+    fn fifty_megabytes_and_not_a_byte_more() {
+        let mut assets = Assets { bytes: MAX_BYTES - OVERHEAD - 1 - 3, ..Assets::default() };
+        assert!(matches!(assets.chunk(&chunk("a", "AAAAAA==")), Err(Refusal::Assets)));
+        assets.chunk(&chunk("a", "AAAA")).unwrap();
+        assert_eq!(assets.bytes(), MAX_BYTES);
+        assert!(matches!(assets.chunk(&chunk("a", "AAAA")), Err(Refusal::Assets)));
+    }
+
+    #[test]
+    fn names_count_too() {
+        let mut assets = Assets::default();
+        let long = "x".repeat(100_000);
+        let refused = (0..1000).find(|i| assets.chunk(&chunk(&format!("{long}{i}"), "AA==")).is_err());
+        assert!(refused.is_some_and(|count| count < MAX_BYTES / 100_000));
     }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_protocol::LineSplitter;
@@ -17,16 +19,19 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::door::Pass;
+use super::memory::Held;
 use super::refusal::Refusal;
-use super::registration::{Plugin, Registering, Step, handshake};
+use super::registration::{Identity, Plugin, Registering, Step, handshake};
 use super::slots::Slot;
 use super::wire::{Reader, Wire, Writer};
-use crate::channel::{BLOCK, Channel, Input, Router, Sessions, TURN, Vitals};
+use crate::channel::{BLOCK, Channel, Input, LARGE, Router, Sessions, TURN, Vitals, apart};
 use crate::log::{Level, PluginLog};
 use crate::session::Failure;
 
 /// How often silence is looked at.
 const CHECK: Duration = Duration::from_secs(5);
+/// How long it may take to record a plugin.
+const INSTALL: Duration = Duration::from_secs(30);
 /// How long the last words to a plugin may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -79,13 +84,13 @@ impl fmt::Display for End {
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, pass: Pass) {
     let by = Instant::now() + shared.settings.handshake_timeout;
     let Some((wire, tenant_id, slot)) = welcome(&shared, stream, peer, pass, by).await else { return };
-    let Some((wire, plugin)) = register(&shared, wire, tenant_id, peer).await else { return };
-    live(&shared, wire, plugin, peer, slot).await;
+    let Some((wire, registered)) = register(&shared, wire, tenant_id, peer).await else { return };
+    live(&shared, wire, registered, peer, slot).await;
 }
 
-/// The part before the plugin is known. Nothing comes out of it unless its key is good.
+/// The part before the tenant is known.
 async fn welcome(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     stream: TcpStream,
     peer: SocketAddr,
     pass: Pass,
@@ -101,22 +106,19 @@ async fn welcome(
         };
         let mut wire = Wire::new(reader, writer, shared.settings.max_line_bytes);
         match greet(shared, &mut wire).await {
-            Ok(None) => None,
-            Ok(Some((tenant_id, slot))) => Some(Ok((wire, tenant_id, slot))),
-            Err(refusal) => Some(Err((wire, refusal))),
+            Ok(known) => known.map(|(tenant_id, slot)| (wire, tenant_id, slot)),
+            Err(refusal) => {
+                // anybody can make as many of these lines as they like
+                tracing::debug!(%peer, reason = %refusal, "debugging connection refused");
+                wire.refuse(&refusal).await;
+                None
+            }
         }
     };
-    let greeted = tokio::select! {
+    tokio::select! {
         greeted = timeout_at(by, greeted) => greeted.ok().flatten(),
         () = pass.shown_out.cancelled() => None,
         () = shared.soft.cancelled() => None,
-    };
-    match greeted? {
-        Ok(welcome) => Some(welcome),
-        Err((wire, refusal)) => {
-            tell(wire, &refusal, peer).await;
-            None
-        }
     }
 }
 
@@ -128,68 +130,68 @@ async fn greet(shared: &Shared, wire: &mut Wire) -> Result<Option<(Uuid, Slot)>,
     Ok(Some((tenant_id, shared.slots.take(tenant_id)?)))
 }
 
+/// A plugin that has registered, and the memory that it is counted with.
+struct Registered {
+    plugin: Plugin,
+    held: Held,
+}
+
 /// From the handshake to the end of the registration; `None` when it came to no good one.
-async fn register(shared: &Shared, mut wire: Wire, tenant_id: Uuid, peer: SocketAddr) -> Option<(Wire, Plugin)> {
-    let timeout = shared.settings.registration_timeout;
+async fn register(shared: &Shared, mut wire: Wire, tenant_id: Uuid, peer: SocketAddr) -> Option<(Wire, Registered)> {
+    let limit = shared.settings.registration_timeout;
     let registered = async {
-        match timeout_at(Instant::now() + timeout, registration(shared, &mut wire)).await {
-            Ok(Ok(Some(registering))) => finish(registering, tenant_id).await.map(Some),
-            Ok(Ok(None)) => Ok(None),
-            Ok(Err(refusal)) => Err(refusal),
-            Err(_) => Err(Refusal::TooSlow(timeout)),
-        }
+        let registered = timeout(limit, registration(shared, &mut wire, tenant_id)).await;
+        registered.unwrap_or(Err(Refusal::TooSlow(limit)))
     };
     let registered = tokio::select! {
         registered = registered => registered,
         () = shared.soft.cancelled() => Ok(None),
     };
     match registered {
-        Ok(plugin) => plugin.map(|plugin| (wire, plugin)),
+        Ok(registered) => registered.map(|registered| (wire, registered)),
         Err(refusal) => {
-            tell(wire, &refusal, peer).await;
+            tracing::info!(%peer, tenant = %tenant_id, reason = %refusal, "debugging connection refused");
+            wire.refuse(&refusal).await;
             None
         }
     }
 }
 
 /// Takes messages until the last one; `None` when the peer leaves before it.
-async fn registration(shared: &Shared, wire: &mut Wire) -> Result<Option<Registering>, Refusal> {
+async fn registration(shared: &Shared, wire: &mut Wire, tenant_id: Uuid) -> Result<Option<Registered>, Refusal> {
     let mut registering = Registering::default();
     let mut held = shared.memory.hold();
     while let Some(line) = wire.line().await? {
-        let step = registering.line(&line)?;
+        let step = if line.len() < LARGE { registering.line(&line) } else { apart(|| registering.line(&line)) }?;
         held.grow(registering.bytes())?;
         if step == Step::Last {
-            return Ok(Some(registering));
+            let finished = tokio::task::spawn_blocking(move || registering.finish(tenant_id)).await;
+            let plugin = finished.unwrap_or_else(|error| Err(Refusal::Install(error.to_string())))?;
+            return Ok(Some(Registered { plugin, held }));
         }
     }
     Ok(None)
 }
 
-async fn finish(registering: Registering, tenant_id: Uuid) -> Result<Plugin, Refusal> {
-    let finished = tokio::task::spawn_blocking(move || registering.finish(tenant_id)).await;
-    finished.unwrap_or_else(|error| Err(Refusal::Install(error.to_string())))
-}
-
-async fn tell(wire: Wire, refusal: &Refusal, peer: SocketAddr) {
-    tracing::info!(%peer, reason = %refusal, "debugging connection refused");
-    wire.refuse(refusal).await;
-}
-
 /// The part after the registration: sessions come and go until the connection ends.
-async fn live(shared: &Arc<Shared>, wire: Wire, plugin: Plugin, peer: SocketAddr, slot: Slot) {
+async fn live(shared: &Shared, wire: Wire, registered: Registered, peer: SocketAddr, slot: Slot) {
     let Wire { reader, writer, splitter, .. } = wire;
-    let plugin = Arc::new(plugin);
-    let (connection, mut writing) = Connection::new(shared, &plugin, peer, writer);
+    let Registered { plugin, held } = registered;
+    let identity = plugin.identity.clone();
+    let (connection, mut writing) = Connection::new(shared, &identity, peer, writer);
     let number = connection.number;
     shared.routes.add(Arc::clone(&connection));
-    let end = match shared.host.connected(number, Arc::clone(&plugin)).await {
-        Ok(()) => {
+    let installed = timeout(INSTALL, shared.host.connected(number, plugin)).await;
+    drop(held);
+    let end = match installed {
+        Ok(Ok(())) => {
             connection.channel.note(Level::Info, "debugging runtime connected");
             connection.channel.vitals.sign();
-            connection.run(shared, reader, splitter, &mut writing).await
+            let life = AssertUnwindSafe(connection.run(shared, reader, splitter, &mut writing)).catch_unwind();
+            life.await.unwrap_or_else(|_| End::Lost("the daemon failed to read it".to_owned()))
         }
-        Err(error) => End::NotInstalled(error.to_string()),
+        Ok(Err(error)) => End::NotInstalled(error.to_string()),
+        Err(_) => End::NotInstalled(format!("it took more than {} s", INSTALL.as_secs())),
     };
     shared.routes.remove(&connection);
     connection.channel.fail(&end.failure());
@@ -205,11 +207,11 @@ async fn live(shared: &Arc<Shared>, wire: Wire, plugin: Plugin, peer: SocketAddr
         }
     }
     drop(writing);
-    shared.host.disconnected(number, &plugin).await;
+    shared.host.disconnected(number, &identity).await;
 }
 
 impl Connection {
-    fn new(shared: &Shared, plugin: &Plugin, peer: SocketAddr, writer: Writer) -> (Arc<Self>, Writing) {
+    fn new(shared: &Shared, plugin: &Identity, peer: SocketAddr, writer: Writer) -> (Arc<Self>, Writing) {
         let limits = shared.settings.channel();
         let (input, writing) = Input::new(writer, &limits);
         let channel = Channel {

@@ -1,10 +1,9 @@
 use std::fmt;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::registration::Plugin;
+use super::registration::{Identity, Plugin};
 
 /// What the daemon does for debugging connections.
 #[async_trait]
@@ -14,10 +13,10 @@ pub trait Host: Send + Sync + fmt::Debug {
 
     /// A plugin has registered and can be called from now on: whatever has to be recorded is recorded. When it fails, the
     /// connection is closed; [`Host::disconnected`] follows in any case.
-    async fn connected(&self, connection: u64, plugin: Arc<Plugin>) -> Result<(), HostError>;
+    async fn connected(&self, connection: u64, plugin: Plugin) -> Result<(), HostError>;
 
     /// The connection is gone. Numbers grow with the time of registration and are never used twice.
-    async fn disconnected(&self, connection: u64, plugin: &Plugin);
+    async fn disconnected(&self, connection: u64, plugin: &Identity);
 }
 
 /// The daemon could not do it; the text says why.

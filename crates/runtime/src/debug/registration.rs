@@ -100,7 +100,7 @@ impl Registering {
         let checksum = checksum(&declaration, tenant_id)?;
         let identifier =
             declaration.unique_identifier(&checksum).map_err(|error| Refusal::Install(error.to_string()))?;
-        Ok(Plugin { tenant_id, identifier, declaration, media })
+        Ok(Plugin { identity: Identity { tenant_id, identifier }, declaration, media })
     }
 
     fn count(&mut self, data: &RawValue) -> Result<(), Refusal> {
@@ -117,11 +117,17 @@ fn checksum(declaration: &Declaration, tenant_id: Uuid) -> Result<String, Refusa
     Ok(hex::encode(hash))
 }
 
+/// Whose plugin it is, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub tenant_id: Uuid,
+    pub identifier: UniqueIdentifier,
+}
+
 /// A plugin under development, as it has registered.
 #[derive(Debug)]
 pub struct Plugin {
-    pub tenant_id: Uuid,
-    pub identifier: UniqueIdentifier,
+    pub identity: Identity,
     /// Its icons are named by the ids of the media.
     pub declaration: Declaration,
     /// Icons by id.

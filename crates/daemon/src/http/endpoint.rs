@@ -199,3 +199,6 @@ async fn list_of_plugin(
     let page = Page { number: asked.page, size: asked.page_size };
     Ok(Success(calls.endpoints.list_of_plugin(&by, &asked.plugin_id, page).await?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
 use plugin_protocol::{Action, Origin};
+use plugin_runtime::OpenError;
 use plugin_store::Endpoint;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -71,8 +72,17 @@ async fn serve(
         Plugin { identifier: installed.identifier.clone(), runtime_type: installed.row.runtime_type, declared };
     let opened = invocations.open_until(&plugin, &ask, deadline).await;
     drop(ask);
-    let call = opened.map_err(|error| open_failed(&error))?;
+    let call = opened.map_err(|error| out_of_reach(&error))?;
     Ok(respond(call, parts.method != Method::HEAD).await)
+}
+
+/// What somebody outside is told: not why.
+fn out_of_reach(error: &OpenError) -> ApiError {
+    tracing::warn!(%error, "a webhook did not reach its plugin");
+    match error {
+        OpenError::TooLarge(_) => open_failed(error),
+        _ => ApiError::no_available_node(),
+    }
 }
 
 /// The endpoint, if it takes requests.
@@ -144,3 +154,6 @@ async fn data(raw: Vec<u8>, settings: Box<RawValue>) -> Result<String, ApiError>
     let encoded = tokio::task::spawn_blocking(encode).await;
     encoded.map_err(|error| ApiError::internal(format!("failed to write the request down: {error}")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,15 @@ impl Opened {
     }
 }
 
-struct Scripted(mpsc::Sender<Opened>);
+/// Plugins whose calls are told to a test.
+pub(crate) struct Scripted(mpsc::Sender<Opened>);
+
+impl Scripted {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Opened>) {
+        let (sender, opened) = mpsc::channel(16);
+        (Self(sender), opened)
+    }
+}
 
 #[async_trait]
 impl Runtime for Scripted {
@@ -63,8 +71,8 @@ impl Stage {
     /// With a Dify at this address.
     pub(crate) fn new(dify: &str, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (sender, opened) = mpsc::channel(16);
-        let runtime = Arc::new(Scripted(sender));
+        let (runtime, opened) = Scripted::new();
+        let runtime = Arc::new(runtime);
         let runtimes =
             Runtimes::none().with(RuntimeType::Local, runtime.clone()).with(RuntimeType::Serverless, runtime);
         let metrics = Metrics::new();

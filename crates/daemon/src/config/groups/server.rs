@@ -52,11 +52,11 @@ group! {
     url: Text = "DIFY_INNER_API_URL" => "http://127.0.0.1:5001" [Late];
     /// Key sent to Dify. When it is not set, one is generated at the first start and kept in the data folder.
     key: Hidden = "DIFY_INNER_API_KEY" [Secret];
-    /// Time for sending a request to Dify.
-    write_timeout: Millis = "DIFY_BACKWARDS_INVOCATION_WRITE_TIMEOUT" => "5000" [NotYet];
-    /// Time for reading Dify's answer.
+    /// Time for sending a request to Dify; the reference does not heed it either.
+    write_timeout: Millis = "DIFY_BACKWARDS_INVOCATION_WRITE_TIMEOUT" => "5000" [Unused];
+    /// How long Dify may be silent: before its answer begins, and between two pieces of it.
     read_timeout: Millis = "DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT" => "240000";
-    /// Longest line of a streamed answer of Dify's.
+    /// Largest document of Dify's: a whole answer, or a piece of a streamed one.
     max_line_bytes: Bytes = "RESPONSE_MAX_BUFFER_SIZE" => "31457280" [Late];
 }
 

@@ -190,3 +190,6 @@ impl fmt::Debug for Debugging {
         f.debug_struct("Debugging").field("node", &self.node).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,8 +33,8 @@ use crate::services::{Lookups, Services, Stores};
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// A store cannot be opened, and waiting would not help.
-    #[error("failed to open {what}: {source}")]
-    Store { what: &'static str, source: plugin_store::Error },
+    #[error("failed to open the {what} ({variable}): {source}")]
+    Store { what: &'static str, variable: &'static str, source: plugin_store::Error },
     /// A part of the operating system is missing.
     #[error("{what}: {source}")]
     System { what: &'static str, source: std::io::Error },
@@ -73,6 +73,8 @@ enum Home {
 pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<App, BootError> {
     let config = &base.config;
     let stores = stores::open(base).await?;
+    let watched = stores::watch(Arc::clone(base), stores.clone(), base.lifecycle.soft().clone());
+    base.lifecycle.spawn("watch over the stores", OnEnd::Ignore, watched);
     let lookups = Lookups::new(config, &stores, trusted_keys(config));
     let home = match config.plugins.platform {
         PlatformKind::Local => Home::Local(local::start(base, Arc::clone(&lookups.packages))?),

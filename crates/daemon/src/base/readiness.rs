@@ -7,41 +7,61 @@ use serde::Serialize;
 
 /// The state of each component that was announced.
 #[derive(Debug, Default)]
-pub struct Readiness(Mutex<BTreeMap<&'static str, Option<String>>>);
+pub struct Readiness(Mutex<BTreeMap<&'static str, State>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// It fails, and calls that need nothing of it go on.
+    Failing(String),
+    NotReady(String),
+}
 
 /// What is ready and what is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether every component can serve.
+    /// Whether the daemon should be sent calls.
     pub ready: bool,
-    /// Per component `ok`, or why not.
+    /// Per component `ok`, or what is wrong.
     pub components: BTreeMap<&'static str, String>,
 }
 
 impl Readiness {
-    fn states(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
+    fn states(&self) -> MutexGuard<'_, BTreeMap<&'static str, State>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, component: &'static str, state: State) -> bool {
+        self.states().insert(component, state.clone()).as_ref() != Some(&state)
     }
 
     /// A component cannot serve, for the given reason.
     pub fn not_ready(&self, component: &'static str, reason: impl Into<String>) {
-        self.states().insert(component, Some(reason.into()));
+        self.set(component, State::NotReady(reason.into()));
     }
 
-    /// A component can serve.
-    pub fn ready(&self, component: &'static str) {
-        self.states().insert(component, None);
+    /// A component that could serve fails, for the given reason. The daemon stays ready: every node has the same trouble
+    /// with what they share, and much goes on without it. True if that is news.
+    pub fn failing(&self, component: &'static str, reason: impl Into<String>) -> bool {
+        self.set(component, State::Failing(reason.into()))
+    }
+
+    /// A component can serve. True if that is news.
+    pub fn ready(&self, component: &'static str) -> bool {
+        self.set(component, State::Ready)
     }
 
     /// The state of all components.
     pub fn report(&self) -> Report {
         let states = self.states();
+        let text = |state: &State| match state {
+            State::Ready => "ok".to_owned(),
+            State::Failing(reason) => format!("failing: {reason}"),
+            State::NotReady(reason) => reason.clone(),
+        };
         Report {
-            ready: states.values().all(Option::is_none),
-            components: states
-                .iter()
-                .map(|(name, reason)| (*name, reason.clone().unwrap_or_else(|| "ok".to_owned())))
-                .collect(),
+            ready: !states.values().any(|state| matches!(state, State::NotReady(_))),
+            components: states.iter().map(|(name, state)| (*name, text(state))).collect(),
         }
     }
 }
@@ -61,7 +81,20 @@ mod tests {
             report.components.into_iter().collect::<Vec<_>>(),
             [("database", "connecting".to_owned()), ("storage", "ok".to_owned())]
         );
-        readiness.ready("database");
+        assert!(readiness.ready("database"));
         assert!(readiness.report().ready);
+    }
+
+    #[test]
+    fn what_fails_later_is_told_and_does_not_take_the_daemon_away() {
+        let readiness = Readiness::default();
+        readiness.ready("database");
+        assert!(readiness.failing("database", "gone"));
+        assert!(!readiness.failing("database", "gone"), "no news");
+        let report = readiness.report();
+        assert!(report.ready);
+        assert_eq!(report.components["database"], "failing: gone");
+        assert!(readiness.ready("database"));
+        assert!(!readiness.ready("database"));
     }
 }

@@ -62,7 +62,8 @@ async fn meet(base: Arc<Base>, platform: ServerlessPlatform, stop: CancellationT
         match platform.connector().ping().await {
             Ok(features) => {
                 tracing::info!(?features, "the serverless connector answers");
-                return base.readiness.ready(COMPONENT);
+                base.readiness.ready(COMPONENT);
+                return;
             }
             Err(error) => {
                 tracing::warn!(%error, seconds = pause.as_secs_f32(), "the serverless connector does not answer");

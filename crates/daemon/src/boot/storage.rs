@@ -1,6 +1,9 @@
 //! Where packages, icons and plugins' own data are kept (lifecycle-and-storage 5.1).
 
+use bytes::Bytes;
 use plugin_store::blob::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig};
+use plugin_store::{BlobStore, Error, ErrorKind, Layout};
+use uuid::Uuid;
 
 use super::BootError;
 use crate::config::{self, Config};
@@ -68,10 +71,53 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
     })
 }
 
+/// Writes, reads and deletes an object beside the uploaded packages, so that a wrong bucket or key is known before the
+/// first upload.
+pub(super) async fn check(blobs: &dyn BlobStore, layout: &Layout) -> plugin_store::Result<()> {
+    let id = Uuid::new_v4();
+    let content = Bytes::from(id.to_string());
+    let key = layout.packages().child(&format!(".start-{id}"))?;
+    blobs.put(&key, content.clone()).await?;
+    let read = blobs.get(&key).await;
+    // whatever was read, nothing is left behind
+    blobs.delete(&key).await?;
+    if read?.as_ref() != Some(&content) {
+        let text = format!("what was written to {:?} is not what was read from it", key.as_str());
+        return Err(Error::new(ErrorKind::Other, text));
+    }
+    Ok(())
+}
+
 fn text(given: Option<&String>) -> String {
     given.cloned().unwrap_or_default()
 }
 
 fn secret(given: Option<&config::Secret>) -> Secret {
     Secret(given.map(|secret| secret.expose().to_owned()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use plugin_store::blob::{Faulty, LocalBlobs};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_check_leaves_nothing_and_tells_what_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::default();
+        let blobs = Faulty::new(Arc::new(LocalBlobs::open(folder.path()).unwrap()));
+        check(&blobs, &layout).await.unwrap();
+        assert_eq!(blobs.calls(), 3);
+        for step in 0..3 {
+            blobs.fail_after(step, 1);
+            let error = check(&blobs, &layout).await.unwrap_err();
+            assert!(error.is_retryable(), "{error}");
+        }
+        check(&blobs, &layout).await.unwrap();
+        // the failed deletion has left one
+        assert_eq!(blobs.list(layout.packages()).await.unwrap().len(), 1);
+    }
 }

@@ -1,36 +1,61 @@
 //! Database, shared state and storage.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_store::{Database, DatabaseConfig, Layout, ServerConfig, SslMode, blob, shared};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::BootError;
 use crate::base::Base;
-use crate::config::{self, Config, DatabaseType};
+use crate::config::{self, CacheType, Config, DatabaseType};
 use crate::services::Stores;
 
 /// First and longest pause before what is out of reach is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often servers are asked whether they still answer, and how long they may take.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
+const WATCH_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A back end: its name in `/ready`, and the variable that chooses it.
+#[derive(Clone, Copy)]
+struct Part {
+    name: &'static str,
+    variable: &'static str,
+}
+
+const STORAGE: Part = Part { name: "storage", variable: "PLUGIN_STORAGE_TYPE" };
+const SHARED: Part = Part { name: "shared state", variable: "CACHE_TYPE" };
+const DATABASE: Part = Part { name: "database", variable: "DB_TYPE" };
+
+impl Part {
+    fn failed(self) -> impl Fn(plugin_store::Error) -> BootError {
+        move |source| BootError::Store { what: self.name, variable: self.variable, source }
+    }
+}
+
+/// Opens all of them at once: one that can never work ends the start, however long another is waited for.
 pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
     let config = &base.config;
-    for part in ["storage", "database", "shared state"] {
-        base.readiness.not_ready(part, "opening");
+    for part in [STORAGE, SHARED, DATABASE] {
+        base.readiness.not_ready(part.name, "opening");
     }
-    let failed = |source| BootError::Store { what: "the storage", source };
-    let layout = layout(config).map_err(failed)?;
-    let blobs = blob::open(&super::storage::config(config)?).map_err(failed)?;
-    base.readiness.ready("storage");
+    let layout = layout(config).map_err(STORAGE.failed())?;
+    let blobs = blob::open(&super::storage::config(config)?).map_err(STORAGE.failed())?;
     let shared = super::shared::config(&config.redis)?;
-    let shared = patiently(base, "shared state", || shared::open(&shared)).await?;
     let database = database_config(&config.database);
-    let database = patiently(base, "database", || Database::open(&database)).await?;
+    let ((), shared, database) = tokio::try_join!(
+        patiently(base, STORAGE, || super::storage::check(&*blobs, &layout)),
+        patiently(base, SHARED, || shared::open(&shared)),
+        patiently(base, DATABASE, || Database::open(&database)),
+    )?;
     Ok(Stores { database, shared, blobs, layout })
 }
 
 /// Opens what may be out of reach for a while, however long it takes to come up.
-async fn patiently<T, F>(base: &Base, part: &'static str, open: impl Fn() -> F) -> Result<T, BootError>
+async fn patiently<T, F>(base: &Base, part: Part, open: impl Fn() -> F) -> Result<T, BootError>
 where
     F: Future<Output = plugin_store::Result<T>>,
 {
@@ -38,20 +63,61 @@ where
     loop {
         match open().await {
             Ok(opened) => {
-                base.readiness.ready(part);
+                base.readiness.ready(part.name);
                 return Ok(opened);
             }
             Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, part, seconds = pause.as_secs_f32(), "out of reach, trying again");
-                base.readiness.not_ready(part, error.to_string());
+                tracing::warn!(%error, part = part.name, seconds = pause.as_secs_f32(), "out of reach, trying again");
+                base.readiness.not_ready(part.name, error.to_string());
             }
-            Err(source) => return Err(BootError::Store { what: part, source }),
+            Err(source) => return Err(part.failed()(source)),
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             () = base.lifecycle.soft().cancelled() => return Err(BootError::Stopped),
         }
     }
+}
+
+/// Shows in `/ready` and in the log when a server stops answering and when it is back, until `stop`.
+pub(super) async fn watch(base: Arc<Base>, stores: Stores, stop: CancellationToken) {
+    let database = base.config.database.kind != DatabaseType::Sqlite;
+    let shared = base.config.redis.cache_type != CacheType::Memory;
+    let mut ticks = interval(WATCH_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let look = async {
+            tokio::join!(
+                async {
+                    if database {
+                        tell(&base, DATABASE, timeout(WATCH_PATIENCE, stores.database.ping()).await.ok());
+                    }
+                },
+                async {
+                    if shared {
+                        let answer = timeout(WATCH_PATIENCE, stores.shared.get("ping")).await.ok();
+                        tell(&base, SHARED, answer.map(|answer| answer.map(drop)));
+                    }
+                }
+            )
+        };
+        stop.run_until_cancelled(look).await;
+    }
+}
+
+fn tell(base: &Base, part: Part, answer: Option<plugin_store::Result<()>>) {
+    let reason = match answer {
+        Some(Ok(())) => {
+            if base.readiness.ready(part.name) {
+                tracing::info!(part = part.name, "answers again");
+            }
+            return;
+        }
+        Some(Err(error)) => error.to_string(),
+        None => format!("no answer within {} s", WATCH_PATIENCE.as_secs()),
+    };
+    tracing::warn!(part = part.name, reason, "does not answer");
+    base.readiness.failing(part.name, reason);
 }
 
 fn database_config(config: &config::Database) -> DatabaseConfig {

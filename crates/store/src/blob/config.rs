@@ -86,8 +86,9 @@ pub fn open(config: &BlobConfig) -> Result<Arc<dyn BlobStore>> {
         #[cfg(feature = "objects")]
         remote => Ok(Arc::new(super::objects::open(remote)?)),
         #[cfg(not(feature = "objects"))]
-        remote => {
-            Err(crate::Error::new(crate::ErrorKind::Unsupported, format!("this build has no client for {remote:?}")))
-        }
+        _ => Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this build has no client for object storage, it needs the cargo feature `objects`",
+        )),
     }
 }

@@ -85,8 +85,9 @@ pub async fn open(config: &SharedConfig) -> Result<Arc<dyn SharedState>> {
         #[cfg(feature = "redis")]
         SharedConfig::Redis(redis) => Ok(Arc::new(super::RedisState::open(redis).await?)),
         #[cfg(not(feature = "redis"))]
-        SharedConfig::Redis(_) => {
-            Err(crate::Error::new(crate::ErrorKind::Unsupported, "this build has no Redis client"))
-        }
+        SharedConfig::Redis(_) => Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this build has no Redis client, it needs the cargo feature `redis`",
+        )),
     }
 }

@@ -28,12 +28,13 @@ pub(super) async fn open(config: &DatabaseConfig) -> Result<Pool> {
         DatabaseConfig::MySql(server) => mysql::open(server).await,
         #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
         other => {
-            let name = match other {
-                DatabaseConfig::Sqlite { .. } => "SQLite",
-                DatabaseConfig::Postgres(_) => "PostgreSQL",
-                DatabaseConfig::MySql(_) => "MySQL",
+            let (name, feature) = match other {
+                DatabaseConfig::Sqlite { .. } => ("SQLite", "sqlite"),
+                DatabaseConfig::Postgres(_) => ("PostgreSQL", "postgres"),
+                DatabaseConfig::MySql(_) => ("MySQL", "mysql"),
             };
-            Err(Error::new(ErrorKind::Unsupported, format!("this build has no {name} driver")))
+            let text = format!("this build has no {name} driver, it needs the cargo feature `{feature}`");
+            Err(Error::new(ErrorKind::Unsupported, text))
         }
     }
 }

@@ -64,7 +64,8 @@ impl Checker<'_> {
     fn undecodable(&mut self, error: &DecodeError) {
         let message = error.to_string();
         // the place is told apart from the text
-        let message = message.rsplit_once("\nat ").filter(|_| error.mark().is_some()).map_or(&*message, |(text, _)| text);
+        let message =
+            message.rsplit_once("\nat ").filter(|_| error.mark().is_some()).map_or(&*message, |(text, _)| text);
         let fix = match error.code() {
             "file_missing" if error.file() == MANIFEST => {
                 "run this in the plugin's folder; `dify plugin init` makes a new one".to_owned()

@@ -1,8 +1,8 @@
 //! The commands: what they take, in one file each with what they do.
 
 mod bundle;
-mod checksum;
 mod check;
+mod checksum;
 mod cleanup;
 mod database;
 mod dev;
@@ -29,7 +29,13 @@ use crate::printer::Printer;
 
 /// Makes, checks, packs, runs, signs and bundles plugins for Dify.
 #[derive(Debug, Parser)]
-#[command(name = "dify", bin_name = "dify", disable_help_flag = true, disable_version_flag = true, max_term_width = 100)]
+#[command(
+    name = "dify",
+    bin_name = "dify",
+    disable_help_flag = true,
+    disable_version_flag = true,
+    max_term_width = 100
+)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "\
 A plugin from nothing to a package:

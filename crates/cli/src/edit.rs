@@ -226,7 +226,10 @@ mod tests {
     #[test]
     fn a_file_in_flow_style_is_written_anew() {
         let text = "{z: 1, a: {b: [1, {c: d}]}}\n";
-        assert_eq!(set(text, &["a", "e"], &json!(null)).unwrap(), "z: 1\na:\n  b:\n    - 1\n    -\n      c: d\n  e: null\n");
+        assert_eq!(
+            set(text, &["a", "e"], &json!(null)).unwrap(),
+            "z: 1\na:\n  b:\n    - 1\n    -\n      c: d\n  e: null\n"
+        );
     }
 
     #[test]

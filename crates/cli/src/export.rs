@@ -37,9 +37,8 @@ pub(crate) fn requirements(folder: &Folder, declaration: &Declaration) -> Result
         return Ok(None);
     }
     let uv = find_uv().map_err(|reason| {
-        Failure::new(format!("failed to find uv executable for exporting {REQUIREMENTS}: {reason}")).hint(format!(
-            "install uv (https://docs.astral.sh/uv/), set UV_PATH, or write {REQUIREMENTS} yourself"
-        ))
+        Failure::new(format!("failed to find uv executable for exporting {REQUIREMENTS}: {reason}"))
+            .hint(format!("install uv (https://docs.astral.sh/uv/), set UV_PATH, or write {REQUIREMENTS} yourself"))
     })?;
     export(&uv, root).map(Some)
 }

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_manifest::{Declaration, UniqueIdentifier};
+use plugin_protocol::shape::{Checker, Problems};
 use plugin_protocol::{AccessType, Action, Origin, SessionId, envelope};
-use plugin_runtime::local::environment::{EnvironmentSettings, Environments, Progress};
+use plugin_runtime::local::environment::{EnvironmentSettings, Environments, Progress, Silent, Step};
 use plugin_runtime::local::{
     LocalRuntime, LocalSettings, PluginLog, Preparer, ProcessSettings, SpawnLauncher, StartError, WorkerSettings,
 };
@@ -27,9 +28,12 @@ pub(crate) use self::conversation::{Conversation, Counterpart, Refusing};
 pub(crate) use self::prepare::{CodeCopy, InPlace, InWorkingPath};
 
 use crate::WORKER_STAGE;
+use crate::printer::Printer;
 
 /// How long a call waits for a plugin that comes up, and how long it may last: as long as the user has patience.
 const PATIENCE: Duration = Duration::from_hours(24);
+/// By then the runtime knows that a process has ended of which its sessions know.
+const SEEN_AS_ENDED: Duration = Duration::from_millis(50);
 /// How long processes may take to end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -67,6 +71,24 @@ impl Surroundings {
     }
 }
 
+/// What becomes of a plugin whose process has ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It is started again.
+    Kept,
+    /// That was it, unless it is called once more.
+    OneCall,
+}
+
+/// A request's data as a daemon sends it: defaults filled in. What does not fit is left to the plugin to refuse.
+pub(crate) fn mended(action: Action, data: &str) -> Result<String, Problems> {
+    let mut checker = Checker::default();
+    let mended = checker.check("", plugin_protocol::request::shape(action), data.as_bytes())?;
+    let mut text = Vec::new();
+    mended.append_to(&mut text);
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
 /// A plugin that runs, or is brought up by the next call.
 pub(crate) struct Host {
     runtime: Arc<LocalRuntime>,
@@ -82,6 +104,7 @@ impl Host {
         preparer: Arc<dyn Preparer>,
         surroundings: &Surroundings,
         worker: WorkerSettings,
+        life: Life,
     ) -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
         let process = ProcessSettings {
@@ -94,6 +117,7 @@ impl Host {
         let launcher = SpawnLauncher::new(process.clone())?;
         let mut settings = LocalSettings { worker, process, ..LocalSettings::default() };
         settings.pool.idle_timeout = PATIENCE;
+        settings.pool.min_workers = usize::from(life == Life::Kept);
         let runtime = Arc::new(LocalRuntime::new(settings, preparer, Arc::new(launcher)));
         Ok(Self { runtime, plugin, declaration: Arc::new(declaration) })
     }
@@ -101,6 +125,17 @@ impl Host {
     /// Brings the plugin up.
     pub(crate) async fn start(&self, progress: Arc<dyn Progress>) -> Result<(), StartError> {
         self.runtime.ensure(&self.plugin, progress, &CancellationToken::new()).await
+    }
+
+    /// Brings a plugin up again whose process has just ended, without the pause that a daemon makes.
+    pub(crate) fn revive(&self) {
+        let (runtime, plugin) = (Arc::clone(&self.runtime), self.plugin.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(SEEN_AS_ENDED).await;
+            if let Err(error) = runtime.ensure(&plugin, Arc::new(Silent), &CancellationToken::new()).await {
+                tracing::warn!(%error, "the plugin did not come up again");
+            }
+        });
     }
 
     pub(crate) fn declaration(&self) -> &Arc<Declaration> {
@@ -147,6 +182,17 @@ impl Host {
 /// Limits of a plugin that runs for one person.
 pub(crate) fn worker_settings() -> WorkerSettings {
     WorkerSettings { stop_grace: FAREWELL, ..WorkerSettings::default() }
+}
+
+/// Tells of the steps of making an environment that take a while.
+pub(crate) struct Steps(pub(crate) Printer);
+
+impl Progress for Steps {
+    fn report(&self, step: Step, detail: &str) {
+        if detail.is_empty() && matches!(step, Step::Create | Step::Install) {
+            self.0.note(format_args!("{} ...", step.as_str()));
+        }
+    }
 }
 
 /// Environments below a path.

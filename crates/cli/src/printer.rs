@@ -125,7 +125,8 @@ impl Default for Printer {
 
 /// A value of a log line: in quotes when it could be taken for more than one.
 fn quoted(value: &str) -> String {
-    let is_plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"=".contains(c));
+    let is_plain =
+        !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"=".contains(c));
     if is_plain { value.to_owned() } else { serde_json::Value::from(value).to_string() }
 }
 

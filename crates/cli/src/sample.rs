@@ -1,7 +1,7 @@
 //! A sample request for an action, made of what a plugin declares (cli 10.7).
 
 use plugin_manifest::Declaration;
-use plugin_manifest::declaration::{EventParameter, ModelProvider, ParameterOption};
+use plugin_manifest::declaration::{EventParameter, Model, ModelProvider, ParameterOption};
 use plugin_protocol::{AccessType, Action};
 use serde_json::{Map, Value, json};
 
@@ -23,23 +23,38 @@ fn missing(text: &str) -> NoSample {
     NoSample::Missing(text.to_owned())
 }
 
-/// The sample that `slim extract` gives: calls of tools, models and agent strategies.
-pub(crate) fn basic(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
-    match action.access_type() {
-        AccessType::Tool => tool(declaration, action),
-        AccessType::Model if !matches!(action, Action::StartPolling | Action::CheckPolling) => model(declaration, action),
-        AccessType::AgentStrategy => agent_strategy(declaration),
-        _ => Err(NoSample::Unknown(action)),
-    }
+/// What stands for a value that nothing is declared of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fill {
+    /// The empty value of its type, to be filled in.
+    Empty,
+    /// Something to see the plugin at work with.
+    Telling,
 }
 
-/// A sample for every action that one can be thought of for.
+/// The sample that `slim extract` gives: calls of tools, models and agent strategies, values left empty.
+pub(crate) fn basic(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+    of_common(declaration, action, Fill::Empty)
+}
+
+/// A sample for every action that one can be thought of for, which can be sent as it is.
 pub(crate) fn full(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
     match action.access_type() {
         AccessType::Endpoint => endpoint(declaration),
         AccessType::Datasource => datasource(declaration, action),
         AccessType::Trigger => trigger(declaration, action),
-        _ => basic(declaration, action),
+        _ => of_common(declaration, action, Fill::Telling),
+    }
+}
+
+fn of_common(declaration: &Declaration, action: Action, fill: Fill) -> Result<Value, NoSample> {
+    match action.access_type() {
+        AccessType::Tool => tool(declaration, action, fill),
+        AccessType::Model if !matches!(action, Action::StartPolling | Action::CheckPolling) => {
+            model(declaration, action, fill)
+        }
+        AccessType::AgentStrategy => agent_strategy(declaration, fill),
+        _ => Err(NoSample::Unknown(action)),
     }
 }
 
@@ -76,7 +91,7 @@ pub(crate) fn first_action(declaration: &Declaration) -> Option<Action> {
     declaration.endpoint.as_ref().map(|_| Action::InvokeEndpoint)
 }
 
-fn tool(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+fn tool(declaration: &Declaration, action: Action, fill: Fill) -> Result<Value, NoSample> {
     let provider = declaration.tool.as_ref().ok_or_else(|| missing("plugin has no tool provider"))?;
     let name = &provider.identity.name;
     if action == Action::ValidateToolCredentials {
@@ -87,19 +102,19 @@ fn tool(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
         return Ok(json!({"provider": name, "tool": tool.identity.name, "credentials": {}}));
     }
     let parameters = tool.parameters.as_deref().unwrap_or_default().iter().map(|parameter| {
-        let value = value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind);
+        let value = value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind, fill);
         (parameter.name.clone(), value)
     });
     let parameters: Map<_, _> = parameters.collect();
     Ok(json!({"provider": name, "tool": tool.identity.name, "tool_parameters": parameters, "credentials": {}}))
 }
 
-fn agent_strategy(declaration: &Declaration) -> Result<Value, NoSample> {
+fn agent_strategy(declaration: &Declaration, fill: Fill) -> Result<Value, NoSample> {
     let no_strategy = || missing("plugin has no agent strategy");
     let provider = declaration.agent_strategy.as_ref().ok_or_else(no_strategy)?;
     let strategy = provider.strategies.first().ok_or_else(no_strategy)?;
     let parameters = strategy.parameters.as_deref().unwrap_or_default().iter().map(|parameter| {
-        let value = value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind);
+        let value = value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind, fill);
         (parameter.name.clone(), value)
     });
     let parameters: Map<_, _> = parameters.collect();
@@ -110,29 +125,36 @@ fn agent_strategy(declaration: &Declaration) -> Result<Value, NoSample> {
     }))
 }
 
-fn model(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
+fn model(declaration: &Declaration, action: Action, fill: Fill) -> Result<Value, NoSample> {
     let provider = declaration.model.as_ref().ok_or_else(|| missing("plugin has no model provider"))?;
     if action == Action::ValidateProviderCredentials {
         return Ok(json!({"provider": provider.provider, "credentials": {}}));
     }
     let (kind, more) = model_request(action);
-    let (name, kind) = first_model(provider, kind)?;
-    let mut request = json!({"provider": provider.provider, "model": name, "model_type": kind, "credentials": {}});
-    if let (Some(request), Value::Object(more)) = (request.as_object_mut(), more) {
-        request.extend(more);
+    let model = first_model(provider, kind)?;
+    let (name, kind) = (&model.model, &model.model_type);
+    let request = json!({"provider": provider.provider, "model": name, "model_type": kind, "credentials": {}});
+    let request = merged(request, more);
+    if fill == Fill::Empty {
+        return Ok(request);
     }
-    Ok(request)
+    let voice = model.model_properties.as_ref().and_then(|properties| properties.0.get("default_voice"));
+    Ok(match (action, voice) {
+        (Action::InvokeTts, Some(voice)) => merged(request, json!({"voice": voice})),
+        (Action::InvokeSpeech2Text, _) => merged(request, json!({"file": hex(&silence())})),
+        _ => request,
+    })
 }
 
-/// The first model of a type, else the first of all.
-fn first_model<'d>(provider: &'d ModelProvider, kind: Option<&str>) -> Result<(&'d str, &'d str), NoSample> {
+/// The first model of a type; of any type where none is named.
+fn first_model<'d>(provider: &'d ModelProvider, kind: Option<&str>) -> Result<&'d Model, NoSample> {
     let of_kind = |kind: &str| provider.models.iter().find(|model| model.model_type == kind);
     let found = match kind {
         Some(kind) => of_kind(kind),
         None => provider.models.first(),
     };
     let text = || NoSample::Missing(format!("model provider has no {} models", kind.unwrap_or("predefined")));
-    found.map(|model| (&*model.model, &*model.model_type)).ok_or_else(text)
+    found.ok_or_else(text)
 }
 
 /// The type of model that an action is for, and what it asks beside the model.
@@ -147,14 +169,14 @@ fn model_request(action: Action) -> (Option<&'static str>, Value) {
         Action::GetLlmNumTokens => (Some("llm"), json!({"prompt_messages": message, "tools": []})),
         Action::InvokeTextEmbedding => (Some("text-embedding"), json!({"texts": ["hello"], "input_type": "query"})),
         Action::GetTextEmbeddingNumTokens => (Some("text-embedding"), json!({"texts": ["hello"]})),
-        Action::InvokeMultimodalEmbedding => (Some("text-embedding"), json!({"documents": text, "input_type": "query"})),
+        Action::InvokeMultimodalEmbedding => {
+            (Some("text-embedding"), json!({"documents": text, "input_type": "query"}))
+        }
         Action::InvokeRerank => (Some("rerank"), json!({"query": "hello", "docs": ["hello"]})),
         Action::InvokeMultimodalRerank => {
             (Some("rerank"), json!({"query": {"content_type": "text", "content": "hello"}, "docs": text}))
         }
-        Action::InvokeTts => {
-            (Some("tts"), json!({"content_text": "hello", "voice": "alloy", "tenant_id": NIL_TENANT}))
-        }
+        Action::InvokeTts => (Some("tts"), json!({"content_text": "hello", "voice": "alloy", "tenant_id": NIL_TENANT})),
         Action::GetTtsModelVoices => (Some("tts"), json!({})),
         Action::InvokeSpeech2Text => (Some("speech2text"), json!({"file": ""})),
         Action::InvokeModeration => (Some("moderation"), json!({"text": "hello"})),
@@ -171,14 +193,41 @@ fn endpoint(declaration: &Declaration) -> Result<Value, NoSample> {
         .iter()
         .map(|setting| {
             let option = setting.options.as_ref().and_then(|options| options.first()).map(|option| &*option.value);
-            (setting.name.clone(), value(setting.default.as_ref(), option, &setting.kind))
+            (setting.name.clone(), value(setting.default.as_ref(), option, &setting.kind, Fill::Telling))
         })
         .collect();
     // a rule's placeholders stand for any word
-    let path: String = endpoint.path.split('/').map(|part| if part.starts_with('<') { "word" } else { part })
-        .collect::<Vec<_>>().join("/");
+    let path: String = endpoint
+        .path
+        .split('/')
+        .map(|part| if part.starts_with('<') { "word" } else { part })
+        .collect::<Vec<_>>()
+        .join("/");
     let request = format!("{} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", endpoint.method);
     Ok(json!({"raw_http_request": hex(request.as_bytes()), "settings": settings}))
+}
+
+/// A tenth of a second of silence, as a WAV file.
+fn silence() -> Vec<u8> {
+    const SAMPLES: u32 = 800;
+    let mut file = Vec::new();
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&(36 + SAMPLES).to_le_bytes());
+    file.extend_from_slice(b"WAVEfmt ");
+    file.extend_from_slice(&16_u32.to_le_bytes());
+    for short in [1_u16, 1] {
+        file.extend_from_slice(&short.to_le_bytes()); // PCM, one channel
+    }
+    for rate in [8000_u32, 8000] {
+        file.extend_from_slice(&rate.to_le_bytes());
+    }
+    for short in [1_u16, 8] {
+        file.extend_from_slice(&short.to_le_bytes()); // one byte a sample
+    }
+    file.extend_from_slice(b"data");
+    file.extend_from_slice(&SAMPLES.to_le_bytes());
+    file.resize(file.len() + SAMPLES as usize, 128);
+    file
 }
 
 /// Bytes as plugins are sent them.
@@ -195,7 +244,8 @@ fn datasource(declaration: &Declaration, action: Action) -> Result<Value, NoSamp
     }
     let datasource = provider.datasources.first().ok_or_else(no_datasource)?;
     let parameters = datasource.parameters.as_deref().unwrap_or_default().iter().map(|parameter| {
-        let value = value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind);
+        let value =
+            value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind, Fill::Telling);
         (parameter.name.clone(), value)
     });
     let parameters: Map<_, _> = parameters.collect();
@@ -217,13 +267,7 @@ fn trigger(declaration: &Declaration, action: Action) -> Result<Value, NoSample>
     let provider = declaration.trigger.as_ref().ok_or_else(no_trigger)?;
     let name = &provider.identity.name;
     let credentials = json!({"provider": name, "credentials": {}, "credential_type": "unauthorized"});
-    let with = |more: Value| {
-        let mut request = credentials.clone();
-        if let (Some(request), Value::Object(more)) = (request.as_object_mut(), more) {
-            request.extend(more);
-        }
-        request
-    };
+    let with = |more: Value| merged(credentials.clone(), more);
     let body = "{\"message\":\"hello\"}";
     let webhook = format!(
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -234,7 +278,8 @@ fn trigger(declaration: &Declaration, action: Action) -> Result<Value, NoSample>
         json!({"expires_at": -1, "endpoint": "https://example.com/webhook", "parameters": {}, "properties": {}});
     let values = |parameters: &[EventParameter]| -> Map<String, Value> {
         let optional = |parameter: &&EventParameter| parameter.required || parameter.default.is_some();
-        let value = |parameter: &EventParameter| value(parameter.default.as_ref(), None, &parameter.kind);
+        let value =
+            |parameter: &EventParameter| value(parameter.default.as_ref(), None, &parameter.kind, Fill::Telling);
         parameters.iter().filter(optional).map(|parameter| (parameter.name.clone(), value(parameter))).collect()
     };
     Ok(match action {
@@ -256,17 +301,33 @@ fn trigger(declaration: &Declaration, action: Action) -> Result<Value, NoSample>
     })
 }
 
+/// An object with the members of another one.
+fn merged(mut object: Value, more: Value) -> Value {
+    if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+        object.extend(more);
+    }
+    object
+}
+
 fn first_option(options: Option<&Vec<ParameterOption>>) -> Option<&str> {
     options?.first().map(|option| &*option.value)
 }
 
 /// The default, the first choice, or an empty value of the type.
-fn value(default: Option<&Value>, option: Option<&str>, kind: &str) -> Value {
+fn value(default: Option<&Value>, option: Option<&str>, kind: &str, fill: Fill) -> Value {
     if let Some(default) = default.filter(|default| !default.is_null()) {
         return default.clone();
     }
     if let Some(option) = option {
         return json!(option);
+    }
+    match (kind, fill) {
+        ("model-selector", Fill::Telling) => {
+            let model = json!({"provider": "langgenius/openai/openai", "model": "gpt-4o", "model_type": "llm"});
+            return merged(model, json!({"mode": "chat", "completion_params": {}}));
+        }
+        ("string" | "text-input" | "secret-input", Fill::Telling) => return json!("hello"),
+        _ => {}
     }
     match kind {
         "number" => json!(0),

@@ -107,8 +107,8 @@ fn standard_input() -> Result<String, SlimError> {
     std::io::stdin()
         .read_to_end(&mut bytes)
         .map_err(|error| SlimError::new(Code::InvalidInput, format!("failed to read standard input: {error}")))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| SlimError::new(Code::InvalidArgsJson, "the request is not UTF-8"))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| SlimError::new(Code::InvalidArgsJson, "the request is not UTF-8"))?;
     if text.trim().is_empty() {
         return Err(SlimError::new(Code::InvalidInput, "no request: give -args, or write it to standard input"));
     }

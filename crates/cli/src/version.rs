@@ -29,7 +29,8 @@ impl FromStr for Version {
                 None => (text, None),
             };
             let is_suffix = |suffix: &str| {
-                (1..=16).contains(&suffix.len()) && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                (1..=16).contains(&suffix.len())
+                    && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             };
             if suffix.is_some_and(|suffix| !is_suffix(suffix)) {
                 return None;
@@ -40,11 +41,7 @@ impl FromStr for Version {
             };
             let mut parts = numbers.split('.').map(number);
             let numbers = [parts.next()??, parts.next()??, parts.next()??];
-            parts.next().is_none().then(|| Self {
-                numbers,
-                suffix: suffix.map(str::to_owned),
-                text: text.to_owned(),
-            })
+            parts.next().is_none().then(|| Self { numbers, suffix: suffix.map(str::to_owned), text: text.to_owned() })
         };
         parse().ok_or_else(|| InvalidVersion(text.to_owned()))
     }

@@ -93,7 +93,8 @@ impl Checker<'_> {
     fn links(&mut self) {
         let Some(Ok(links)) = self.source.folder().map(plugin_package::Folder::links_outside) else { return };
         for (file, target) in links {
-            let message = format!("this link leads out of the plugin, and what {} holds would be packed", target.display());
+            let message =
+                format!("this link leads out of the plugin, and what {} holds would be packed", target.display());
             let fix = "copy the file into the plugin, or name the link in .difyignore";
             self.report.add(Diagnostic::warning("link_outside", message).at(Place::file(file)).fix(fix));
         }

@@ -47,7 +47,8 @@ impl Checker<'_> {
         for dependency in dependencies.iter().filter(|dependency| dependency.contains('&')) {
             let message = format!("`{dependency}` is no requirement: a tool has escaped it for HTML");
             let fix = "write < for &lt; and > for &gt;";
-            self.report.add(Diagnostic::error("bad_requirement", message).at(self.line_of(PROJECT, dependency)).fix(fix));
+            self.report
+                .add(Diagnostic::error("bad_requirement", message).at(self.line_of(PROJECT, dependency)).fix(fix));
         }
         dependencies.iter().any(|dependency| names_sdk(dependency))
     }

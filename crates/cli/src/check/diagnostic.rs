@@ -41,7 +41,13 @@ pub(crate) struct Diagnostic {
 
 impl Diagnostic {
     pub(crate) fn error(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code: code.into(), place: Place::default(), message: message.into(), fix: None }
+        Self {
+            severity: Severity::Error,
+            code: code.into(),
+            place: Place::default(),
+            message: message.into(),
+            fix: None,
+        }
     }
 
     pub(crate) fn warning(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {

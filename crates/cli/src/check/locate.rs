@@ -133,8 +133,8 @@ impl<'f> Documents<'f> {
 
     /// Where a text stands as a value: in the manifest, or else in a provider's file.
     pub(super) fn mention(&self, declaration: &Declaration, text: &str) -> Place {
-        let files = std::iter::once(MANIFEST)
-            .chain(KINDS.iter().filter_map(|kind| kind.file(declaration)).map(String::as_str));
+        let files =
+            std::iter::once(MANIFEST).chain(KINDS.iter().filter_map(|kind| kind.file(declaration)).map(String::as_str));
         let found = |file: &str| self.with(file, |root| mention(root, text)).flatten();
         let place = files.into_iter().find_map(|file| Some(Place::new(file, Some(found(file)?))));
         place.unwrap_or_else(|| Place::file(MANIFEST))
@@ -144,8 +144,7 @@ impl<'f> Documents<'f> {
 /// The value of a key, and the key itself.
 pub(super) fn pair<'t>(node: Node<'t>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
     let mapping = node.resolve().filter(|node| matches!(node.kind(), Kind::Mapping))?;
-    let (key, value) =
-        mapping.pairs().find(|(found, _)| found.scalar().is_some_and(|scalar| scalar.text == key))?;
+    let (key, value) = mapping.pairs().find(|(found, _)| found.scalar().is_some_and(|scalar| scalar.text == key))?;
     Some((key, value.resolve()?))
 }
 

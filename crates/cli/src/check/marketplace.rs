@@ -73,7 +73,8 @@ impl Checker<'_> {
                 let Some(version) = lower_bound(line) else { continue };
                 if version < SDK {
                     let place = Place { line: u32::try_from(at + 1).ok(), ..Place::file(file) };
-                    let message = format!("the SDK may be as old as {}.{}; at least 0.9.0 is taken", version[0], version[1]);
+                    let message =
+                        format!("the SDK may be as old as {}.{}; at least 0.9.0 is taken", version[0], version[1]);
                     let fix = "write dify_plugin>=0.9.0";
                     self.report.add(Diagnostic::error("old_sdk", message).at(place).fix(fix));
                 }

@@ -65,7 +65,9 @@ impl Checker<'_> {
                     sources.extend(of_node(constructor, false));
                 }
                 let inline = pair(root, kind.children).map(|(_, list)| list.children().collect::<Vec<_>>());
-                for child in inline.unwrap_or_default().into_iter().filter(|child| matches!(child.kind(), Kind::Mapping)) {
+                for child in
+                    inline.unwrap_or_default().into_iter().filter(|child| matches!(child.kind(), Kind::Mapping))
+                {
                     sources.extend(of_node(child, true));
                 }
                 sources

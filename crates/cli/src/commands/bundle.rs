@@ -236,9 +236,9 @@ impl Bundle {
 
 fn open(path: &Path) -> Result<bundle::Bundle, Failure> {
     bundle::Bundle::open_path(path, &LIMITS).map_err(|error| {
-        Failure::new(format!("failed to load bundle packager: {}", path.display()))
-            .because(error)
-            .hint("name a folder with manifest.yaml and _assets, or a .difybndl file; `dify bundle init` makes a new one")
+        Failure::new(format!("failed to load bundle packager: {}", path.display())).because(error).hint(
+            "name a folder with manifest.yaml and _assets, or a .difybndl file; `dify bundle init` makes a new one",
+        )
     })
 }
 
@@ -330,7 +330,8 @@ impl Analyze {
             let Value::Object(mut row) = described(&bundle, dependency) else { continue };
             let kind = row.remove("type").unwrap_or_default();
             let kind = kind.as_str().unwrap_or_default();
-            let texts = row.iter().map(|(key, value)| (key, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+            let texts =
+                row.iter().map(|(key, value)| (key, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
             let texts: Vec<(&String, String)> = texts.collect();
             let fields: Vec<(&str, &dyn std::fmt::Display)> =
                 texts.iter().map(|(key, value)| (key.as_str(), value as &dyn std::fmt::Display)).collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use plugin_manifest::Files;
-use plugin_package::{Package, PackOptions, checksum, pack};
+use plugin_package::{PackOptions, Package, checksum, pack};
 use serde_json::json;
 
 use super::Format;

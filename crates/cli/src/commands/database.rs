@@ -19,7 +19,8 @@ impl Environment {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(Failure::new("failed to read .env").because(error)),
         };
-        let own = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let own =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         variables.extend(own);
         Ok(Self(variables))
     }
@@ -53,7 +54,8 @@ impl Environment {
 
     fn server(&self, port: u16, initial: &str, pooled_by_server: bool) -> Result<ServerConfig, Failure> {
         let required = |name: &str| {
-            let missing = || Failure::new(format!("{name} has to be set for this DB_TYPE")).hint("set it as for the daemon");
+            let missing =
+                || Failure::new(format!("{name} has to be set for this DB_TYPE")).hint("set it as for the daemon");
             self.get(name).map(str::to_owned).ok_or_else(missing)
         };
         let port = match self.get("DB_PORT") {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use plugin_runtime::local::environment::{Progress, Step};
+use plugin_runtime::local::environment::Progress;
 
 use self::local::Local;
 pub(super) use self::local::follow;
@@ -20,7 +20,7 @@ use super::database::env_file;
 use super::run::{Loaded, ended, load, shared_environments};
 use crate::check::{self, Options};
 use crate::failure::Failure;
-use crate::local::Surroundings;
+use crate::local::{Steps, Surroundings};
 use crate::printer::Printer;
 use crate::source::{Source, open_folder};
 
@@ -117,7 +117,8 @@ impl Arguments {
         let progress: Arc<dyn Progress> = Arc::new(Steps(printer));
         match self.debugging(source)? {
             Some(debugging) => {
-                let remote = Remote::start(&loaded, source, &environments, &surroundings, &debugging, &*progress).await?;
+                let remote =
+                    Remote::start(&loaded, source, &environments, &surroundings, &debugging, &*progress).await?;
                 printer.info("plugin started", &[("debugging_server", &debugging.url)]);
                 Ok(Running::Remote(remote))
             }
@@ -168,16 +169,5 @@ async fn ended_by_itself(running: Option<&Running>) -> String {
     match running {
         Some(Running::Remote(remote)) => remote.ended().await,
         Some(Running::Local) | None => std::future::pending().await,
-    }
-}
-
-/// Tells of each step of making an environment.
-struct Steps(Printer);
-
-impl Progress for Steps {
-    fn report(&self, step: Step, detail: &str) {
-        if detail.is_empty() {
-            self.0.note(format_args!("{} ...", step.as_str()));
-        }
     }
 }

@@ -68,7 +68,8 @@ impl Finding {
 
 impl Arguments {
     pub(crate) fn run(self, printer: Printer) -> Result<()> {
-        let mut findings = vec![checks::python(), checks::uv(), checks::disk(), checks::debugging(self.path.as_deref())];
+        let mut findings =
+            vec![checks::python(), checks::uv(), checks::disk(), checks::debugging(self.path.as_deref())];
         if !self.offline {
             findings.extend(block_on(async { Ok(checks::network().await) })?);
         }

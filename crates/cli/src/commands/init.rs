@@ -102,7 +102,9 @@ impl PermissionFlags {
             (true, size) if STORAGE.contains(&size) => Some(size),
             (true, size) => {
                 let (least, most) = (STORAGE.start(), STORAGE.end());
-                return Err(Failure::usage(format!("--storage-size is {size}: {least} to {most} bytes can be asked for")));
+                return Err(Failure::usage(format!(
+                    "--storage-size is {size}: {least} to {most} bytes can be asked for"
+                )));
             }
         };
         let model = self.allow_model;

@@ -15,6 +15,7 @@ use self::target::Target;
 use super::block_on;
 use super::run::ended;
 use crate::failure::Failure;
+use crate::local;
 use crate::printer::Printer;
 
 #[derive(Debug, Args)]
@@ -94,10 +95,14 @@ impl Arguments {
         if self.sample {
             return Ok(printer.line(serde_json::to_string_pretty(&request)?)?);
         }
+        let text = local::mended(action, &request.to_string()).map_err(|problems| {
+            Failure::usage(format!("the request is not one of {action}:\n{problems}"))
+                .hint("--sample shows a request that is; give values with -p, --credential, --set or --data")
+        })?;
         let answers = Answers::new(printer, self.json, action);
         let limit = std::time::Duration::from_secs(self.timeout);
         block_on(async move {
-            let call = target.call(&self, action, request.to_string(), answers, printer);
+            let call = target.call(&self, action, text, answers, printer);
             tokio::select! {
                 outcome = tokio::time::timeout(limit, call) => outcome.unwrap_or_else(|_| {
                     let text = format!("no answer in {} s", limit.as_secs());

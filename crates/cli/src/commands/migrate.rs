@@ -28,8 +28,9 @@ impl Arguments {
                 .hint("set DB_HOST, DB_USERNAME, DB_PASSWORD and DB_DATABASE, or DB_TYPE=sqlite")
         })?;
         block_on(async {
-            let database =
-                Database::open(&config).await.map_err(|error| Failure::new("failed to run migrations").because(error))?;
+            let database = Database::open(&config)
+                .await
+                .map_err(|error| Failure::new("failed to run migrations").because(error))?;
             database.close().await;
             Ok(())
         })?;

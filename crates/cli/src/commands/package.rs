@@ -140,9 +140,9 @@ pub(super) fn output_named(path: &Path, extension: &str, what: &str) -> Result<P
             name.push(extension);
             Ok(name.into())
         }
-        _ => Err(Failure::usage(format!(
-            "invalid input path, you should specify the path outside of {what} directory"
-        ))
-        .hint(format!("name the file to write: -o NAME.{extension}"))),
+        _ => {
+            Err(Failure::usage(format!("invalid input path, you should specify the path outside of {what} directory"))
+                .hint(format!("name the file to write: -o NAME.{extension}")))
+        }
     }
 }

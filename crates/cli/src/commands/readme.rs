@@ -60,7 +60,8 @@ impl Readme {
         let dashes: Vec<&str> = dashes.iter().map(String::as_str).collect();
         let lines = [&header[..], &dashes].into_iter().chain(rows.iter().map(|row| &row[..]));
         for cells in lines {
-            let padded = cells.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+            let padded =
+                cells.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
             let line = padded.collect::<Vec<_>>().join("   ");
             printer.line(line.trim_end())?;
         }

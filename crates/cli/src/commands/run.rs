@@ -24,7 +24,7 @@ use self::server::{Server, Stage};
 use super::block_on;
 use super::package::generated;
 use crate::files;
-use crate::local::{self, Canned, CodeCopy, Host, Surroundings};
+use crate::local::{self, Canned, CodeCopy, Host, Life, Surroundings};
 use crate::printer::Printer;
 use crate::source::{LIMITS, Source, not_a_plugin};
 
@@ -109,7 +109,7 @@ impl Arguments {
         let path = self.package.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&path)).await??;
         system.info("loading plugin", None)?;
-        let host = Arc::new(copied_host(&loaded, scratch)?);
+        let host = Arc::new(copied_host(&loaded, scratch, Life::Kept)?);
         let host = running.get_or_init(|| host);
         host.start(Arc::new(Silent)).await.context("launch plugin error")?;
         let stage = Stage { host: Arc::clone(host), canned: Canned::of(&loaded.declaration) };
@@ -152,13 +152,13 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
 }
 
 /// Runs a copy of the plugin below `scratch`.
-pub(super) fn copied_host(loaded: &Loaded, scratch: &Path) -> Result<Host> {
+pub(super) fn copied_host(loaded: &Loaded, scratch: &Path, life: Life) -> Result<Host> {
     let surroundings = Surroundings::of_process();
     let environments = shared_environments(&surroundings, scratch);
     tidy_up(&environments, &loaded.plugin);
     let preparer = CodeCopy { environments, package: loaded.package.clone(), folder: scratch.to_owned() };
     let (plugin, declaration) = (loaded.plugin.clone(), loaded.declaration.clone());
-    Host::new(plugin, declaration, Arc::new(preparer), &surroundings, local::worker_settings())
+    Host::new(plugin, declaration, Arc::new(preparer), &surroundings, local::worker_settings(), life)
 }
 
 /// Environments that all runs on this machine share; without a home, those of one run.

@@ -126,7 +126,9 @@ impl Sign {
         let key = SigningKey::from_pem(&self.private_key.display().to_string(), &key)
             .map_err(|error| Failure::new("failed to load private key").because(error))?;
         // a package that no daemon would take is not worth a signature
-        package.declaration(&TrustedKeys::default()).map_err(|error| Failure::new("failed to sign plugin").because(error))?;
+        package
+            .declaration(&TrustedKeys::default())
+            .map_err(|error| Failure::new("failed to sign plugin").because(error))?;
         let signed = sign(&package, &key, &category, Timestamp::now().as_second())
             .map_err(|error| Failure::new("failed to sign plugin").because(error))?;
         let output = signed_name(&self.package);
@@ -180,7 +182,10 @@ impl Verify {
 fn tell(printer: Printer, verification: &Verification) {
     let Verification { authorized_category, signer, names, .. } = verification;
     let time = when(verification);
-    printer.info("plugin verified successfully", &[("category", authorized_category), ("signer", signer), ("time", &time)]);
+    printer.info(
+        "plugin verified successfully",
+        &[("category", authorized_category), ("signer", signer), ("time", &time)],
+    );
     if matches!(signer, Signer::ThirdParty(_)) && authorized_category == "langgenius" {
         printer.warn("the signature claims category langgenius, and the key is not the marketplace's", &[]);
     }

@@ -289,7 +289,10 @@ mod tests {
         press(&mut form, &[KeyCode::Char('9'), KeyCode::Down]);
         assert_eq!((form.row(), form.permissions.storage), (Row::StorageSize, Some(4096)));
         assert!(form.warning.is_some());
-        press(&mut form, &[KeyCode::Char('2'), KeyCode::Char('0'), KeyCode::Char('4'), KeyCode::Char('8'), KeyCode::Down]);
+        press(
+            &mut form,
+            &[KeyCode::Char('2'), KeyCode::Char('0'), KeyCode::Char('4'), KeyCode::Char('8'), KeyCode::Down],
+        );
         assert_eq!((form.row(), form.permissions.storage), (Row::Endpoint, Some(2048)));
     }
 

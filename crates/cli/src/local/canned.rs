@@ -57,7 +57,8 @@ impl Canned {
                 json!({"data": value.ok_or("load data failed, please check if the key is correct or you have not set it")?})
             }
             StorageRequest::Set { key, value } => {
-                let others: usize = stored.iter().filter(|(other, _)| **other != key).map(|(_, value)| value.len()).sum();
+                let others: usize =
+                    stored.iter().filter(|(other, _)| **other != key).map(|(_, value)| value.len()).sum();
                 let limit = self.permissions.storage.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
                 if others + value.len() > limit.saturating_mul(2).min(MOST_STORED) {
                     return Err("allocated size is greater than max storage size".to_owned());
@@ -226,7 +227,8 @@ fn app(app_id: &str) -> Vec<Value> {
     let mut events: Vec<Value> =
         ["hello", " world", " !"].iter().map(|word| event("agent_message", json!({"answer": word}))).collect();
     events.push(event("message_end", json!({"metadata": {"usage": usage()}})));
-    events.push(event("message_file", json!({"url": "https://example.com/file", "type": "image", "belongs_to": "user"})));
+    events
+        .push(event("message_file", json!({"url": "https://example.com/file", "type": "image", "belongs_to": "user"})));
     events
 }
 

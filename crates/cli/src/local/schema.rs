@@ -41,7 +41,9 @@ fn of(schema: &Value, depth: usize) -> Value {
         Some("array") => json!([schema.get("items").map_or(Value::Null, |items| of(items, depth + 1))]),
         Some("string") => json!("hello world"),
         Some("integer") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
-        Some("number") => schema.get("minimum").cloned().or_else(|| Number::from_f64(0.5).map(Value::Number)).unwrap_or_default(),
+        Some("number") => {
+            schema.get("minimum").cloned().or_else(|| Number::from_f64(0.5).map(Value::Number)).unwrap_or_default()
+        }
         Some("boolean") => json!(true),
         _ => Value::Null,
     }

@@ -122,12 +122,7 @@ impl Category {
             Self::Extension => EXTENSION,
             Self::Datasource => DATASOURCE,
             Self::Trigger => TRIGGER,
-            Self::Llm
-            | Self::TextEmbedding
-            | Self::Rerank
-            | Self::Tts
-            | Self::Speech2Text
-            | Self::Moderation => MODEL,
+            Self::Llm | Self::TextEmbedding | Self::Rerank | Self::Tts | Self::Speech2Text | Self::Moderation => MODEL,
         }
     }
 

@@ -33,7 +33,8 @@ impl Permissions {
     pub(crate) fn of(manifest: Option<&Permission>) -> Self {
         let Some(permission) = manifest else { return Self::default() };
         let model = permission.model.clone().unwrap_or_default();
-        let is_on = |switch: &Option<plugin_manifest::declaration::Enabled>| switch.as_ref().is_some_and(|on| on.enabled);
+        let is_on =
+            |switch: &Option<plugin_manifest::declaration::Enabled>| switch.as_ref().is_some_and(|on| on.enabled);
         Self {
             tool: is_on(&permission.tool),
             model: model.enabled,

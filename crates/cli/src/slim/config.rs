@@ -165,10 +165,7 @@ impl File {
                 marketplace_url: or(local.marketplace_url, MARKETPLACE),
                 ignore_lock: local.ignore_uv_lock,
             },
-            remote: Remote {
-                address: remote.daemon_addr.trim_end_matches('/').to_owned(),
-                key: remote.daemon_key,
-            },
+            remote: Remote { address: remote.daemon_addr.trim_end_matches('/').to_owned(), key: remote.daemon_key },
         })
     }
 }

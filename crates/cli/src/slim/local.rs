@@ -15,7 +15,7 @@ use super::error::{Code, SlimError};
 use super::events::{Events, Stage};
 use super::request::Request;
 use crate::commands::ended;
-use crate::local::{self, Host, InWorkingPath, Refusing, Surroundings};
+use crate::local::{self, Host, InWorkingPath, Life, Refusing, Surroundings};
 use crate::printer::Printer;
 
 pub(super) use self::store::Store;
@@ -59,7 +59,7 @@ async fn run(
     let init = |error: String| SlimError::new(Code::InitError, error);
     store.adopt(&preparer.environments, &plugin).await?;
     let worker = WorkerSettings { silence_limit: config.execution_timeout, ..local::worker_settings() };
-    let host = Host::new(plugin, declaration, Arc::new(preparer), &surroundings, worker);
+    let host = Host::new(plugin, declaration, Arc::new(preparer), &surroundings, worker, Life::OneCall);
     let host = host.map_err(|error| init(error.to_string()))?;
     events.message(Stage::Init, "preparing the plugin's environment")?;
     let steps = Steps(events);
@@ -76,18 +76,14 @@ async fn run(
     outcome
 }
 
-async fn converse(
-    host: &Host,
-    action: Action,
-    request: &Request,
-    data: &str,
-    events: Events,
-) -> Result<(), SlimError> {
+async fn converse(host: &Host, action: Action, request: &Request, data: &str, events: Events) -> Result<(), SlimError> {
     let context = serde_json::value::RawValue::from_string("{}".to_owned()).ok();
     let origin = Origin { context, ..Origin::default() };
     let exec = |text: String| SlimError::new(Code::ExecError, text);
     // the identity of the caller wins over what the data says
     let data = without_identity(data).map_err(|error| SlimError::new(Code::InvalidArgsJson, error.to_string()))?;
+    // what does not fit is the plugin's to refuse
+    let data = local::mended(action, &data).unwrap_or(data);
     let called = host.call(action, origin, &request.user_id, &data, Arc::new(Refusing)).await;
     let mut conversation = called.map_err(|error| exec(error.to_string()))?;
     let failed = loop {

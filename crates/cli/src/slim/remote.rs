@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::action;
 pub(crate) use super::config::Remote;
 use super::error::{Code, SlimError};
 use super::events::Events;
 use super::request::Request;
-use super::action;
 use crate::printer::Printer;
 
 /// For the whole call, the answer included.
@@ -57,7 +57,8 @@ pub(crate) async fn dispatch(
         let part = response.chunk().await.map_err(|error| SlimError::new(Code::StreamRead, chain(&error)))?;
         let is_end = part.is_none();
         buffer.extend_from_slice(&part.unwrap_or_default());
-        let end = if is_end { buffer.len() } else { buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1) };
+        let end =
+            if is_end { buffer.len() } else { buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1) };
         let rest = buffer.split_off(end);
         for line in buffer.split(|byte| *byte == b'\n') {
             if let Some(frame) = line.strip_prefix(b"data: ") {
@@ -69,7 +70,10 @@ pub(crate) async fn dispatch(
             return Ok(());
         }
         if buffer.len() > LONGEST {
-            return Err(SlimError::new(Code::StreamRead, format!("a line of the answer is longer than {LONGEST} bytes")));
+            return Err(SlimError::new(
+                Code::StreamRead,
+                format!("a line of the answer is longer than {LONGEST} bytes"),
+            ));
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::commands::run::Loaded;
 use crate::commands::run::encode::Encoding;
 use crate::commands::run::server::{Server, Stage};
-use crate::local::{Canned, Host, InPlace, Surroundings, worker_settings};
+use crate::local::{Canned, Host, InPlace, Life, Surroundings, worker_settings};
 use crate::printer::Printer;
 
 /// The stage on which one version of the plugin follows the other; callers stay connected.
@@ -39,7 +39,7 @@ impl Local {
         let Loaded { plugin, declaration, package } = loaded;
         let canned = Canned::of(&declaration);
         let preparer = InPlace { environments, package, source: source.to_owned() };
-        let host = Host::new(plugin, declaration, Arc::new(preparer), surroundings, worker_settings())?;
+        let host = Host::new(plugin, declaration, Arc::new(preparer), surroundings, worker_settings(), Life::Kept)?;
         host.start(progress).await?;
         if let Some(log) = host.log() {
             tokio::spawn(follow(log, printer));

@@ -87,7 +87,8 @@ fn languages(project: &mut Project, _: Printer) -> Result<Answer<()>, Failure> {
 }
 
 fn category(project: &mut Project, _: Printer) -> Result<Answer<()>, Failure> {
-    let choices = Category::ALL.map(|value| Choice { value, text: format!("{:<15} {}", value.as_str(), value.explanation()) });
+    let choices =
+        Category::ALL.map(|value| Choice { value, text: format!("{:<15} {}", value.as_str(), value.explanation()) });
     let start = Category::ALL.iter().position(|category| *category == project.category).unwrap_or(0);
     let answer = interact::choose("What kind of plugin is it?", choices.into(), start)?;
     Ok(keep(answer, |choice| {

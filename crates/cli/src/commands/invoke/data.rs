@@ -53,31 +53,52 @@ fn rename(data: &mut Value, declaration: Option<&Declaration>, action: Action, n
     let Some(declaration) = declaration else { return Ok(()) };
     let mut only = declaration.clone();
     let known: Vec<String> = match action.access_type() {
-        AccessType::Tool => only.tool.iter_mut().flat_map(|provider| {
-            let known = provider.tools.iter().map(|tool| tool.identity.name.clone()).collect::<Vec<_>>();
-            provider.tools.retain(|tool| tool.identity.name == name);
-            known
-        }).collect(),
-        AccessType::Model => only.model.iter_mut().flat_map(|provider| {
-            let known = provider.models.iter().map(|model| model.model.clone()).collect::<Vec<_>>();
-            provider.models.retain(|model| model.model == name);
-            known
-        }).collect(),
-        AccessType::AgentStrategy => only.agent_strategy.iter_mut().flat_map(|provider| {
-            let known = provider.strategies.iter().map(|strategy| strategy.identity.name.clone()).collect::<Vec<_>>();
-            provider.strategies.retain(|strategy| strategy.identity.name == name);
-            known
-        }).collect(),
-        AccessType::Datasource => only.datasource.iter_mut().flat_map(|provider| {
-            let known = provider.datasources.iter().map(|source| source.identity.name.clone()).collect::<Vec<_>>();
-            provider.datasources.retain(|source| source.identity.name == name);
-            known
-        }).collect(),
-        AccessType::Trigger => only.trigger.iter_mut().flat_map(|provider| {
-            let known = provider.events.iter().map(|event| event.identity.name.clone()).collect::<Vec<_>>();
-            provider.events.retain(|event| event.identity.name == name);
-            known
-        }).collect(),
+        AccessType::Tool => only
+            .tool
+            .iter_mut()
+            .flat_map(|provider| {
+                let known = provider.tools.iter().map(|tool| tool.identity.name.clone()).collect::<Vec<_>>();
+                provider.tools.retain(|tool| tool.identity.name == name);
+                known
+            })
+            .collect(),
+        AccessType::Model => only
+            .model
+            .iter_mut()
+            .flat_map(|provider| {
+                let known = provider.models.iter().map(|model| model.model.clone()).collect::<Vec<_>>();
+                provider.models.retain(|model| model.model == name);
+                known
+            })
+            .collect(),
+        AccessType::AgentStrategy => only
+            .agent_strategy
+            .iter_mut()
+            .flat_map(|provider| {
+                let known =
+                    provider.strategies.iter().map(|strategy| strategy.identity.name.clone()).collect::<Vec<_>>();
+                provider.strategies.retain(|strategy| strategy.identity.name == name);
+                known
+            })
+            .collect(),
+        AccessType::Datasource => only
+            .datasource
+            .iter_mut()
+            .flat_map(|provider| {
+                let known = provider.datasources.iter().map(|source| source.identity.name.clone()).collect::<Vec<_>>();
+                provider.datasources.retain(|source| source.identity.name == name);
+                known
+            })
+            .collect(),
+        AccessType::Trigger => only
+            .trigger
+            .iter_mut()
+            .flat_map(|provider| {
+                let known = provider.events.iter().map(|event| event.identity.name.clone()).collect::<Vec<_>>();
+                provider.events.retain(|event| event.identity.name == name);
+                known
+            })
+            .collect(),
         AccessType::Endpoint | AccessType::OAuth | AccessType::DynamicParameter => return Ok(()),
     };
     if let Ok(sample) = sample::full(&only, action) {
@@ -102,8 +123,9 @@ fn given(data: &str) -> Result<Value> {
         }
         None => data.to_owned(),
     };
-    let value: Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(format!("--data is no JSON: {error}")).hint("for a file, write --data @FILE"))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format!("--data is no JSON: {error}")).hint("for a file, write --data @FILE")
+    })?;
     if !value.is_object() {
         return Err(Failure::usage("--data has to be a JSON object").into());
     }

@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result};
 use plugin_manifest::Declaration;
 use plugin_protocol::{Action, ErrorObject, Origin};
 use plugin_runtime::Event;
-use plugin_runtime::local::environment::{Progress, Step};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -16,7 +15,7 @@ use super::answer::Answers;
 use crate::commands::dev::follow;
 use crate::commands::run::{Loaded, copied_host, load};
 use crate::failure::Failure;
-use crate::local::{Canned, Host};
+use crate::local::{Canned, Host, Life, Steps};
 use crate::printer::Printer;
 use crate::slim::remote::{self, Remote};
 use crate::slim::{Request, SlimError};
@@ -47,9 +46,13 @@ impl Target {
             return Ok(Self::Daemon(Remote { address, key: key.clone() }));
         }
         let loaded = load(&arguments.path());
-        match &arguments.connect {
-            Some(address) => Ok(Self::Port(address.clone(), loaded.ok().map(|loaded| Box::new(loaded.declaration)))),
-            None => Ok(Self::Here(Box::new(loaded?))),
+        let Some(address) = &arguments.connect else { return Ok(Self::Here(Box::new(loaded?))) };
+        // who says all needs no declarations
+        let is_whole = arguments.action.is_some() && arguments.data.is_some();
+        match loaded {
+            Ok(loaded) => Ok(Self::Port(address.clone(), Some(Box::new(loaded.declaration)))),
+            Err(_) if is_whole => Ok(Self::Port(address.clone(), None)),
+            Err(error) => Err(error),
         }
     }
 
@@ -87,7 +90,7 @@ async fn here(
     printer: Printer,
 ) -> Result<()> {
     let scratch = tempfile::Builder::new().prefix("plugin-invoke-").tempdir().context("no temporary folder")?;
-    let host = copied_host(loaded, scratch.path())?;
+    let host = copied_host(loaded, scratch.path(), Life::OneCall)?;
     let outcome = async {
         host.start(Arc::new(Steps(printer))).await?;
         if let Some(log) = host.log().filter(|_| arguments.logs) {
@@ -123,17 +126,6 @@ fn refused(error: &ErrorObject) -> anyhow::Error {
     let traceback = error.args.as_ref().and_then(|args| args.get("traceback")?.as_str()).unwrap_or_default();
     let text = format!("{}: {}\n{traceback}", error.error_type, error.message);
     Failure::new(text.trim_end().to_owned()).into()
-}
-
-/// Tells of each step of making an environment.
-struct Steps(Printer);
-
-impl Progress for Steps {
-    fn report(&self, step: Step, detail: &str) {
-        if detail.is_empty() && !matches!(step, Step::Unpack) {
-            self.0.note(format_args!("{} ...", step.as_str()));
-        }
-    }
 }
 
 async fn port(address: &str, arguments: &Arguments, action: Action, data: &str, answers: Answers) -> Result<()> {
@@ -178,13 +170,7 @@ fn told(response: &str) -> anyhow::Error {
     }
 }
 
-async fn through(
-    daemon: &Remote,
-    arguments: &Arguments,
-    action: Action,
-    data: String,
-    answers: Answers,
-) -> Result<()> {
+async fn through(daemon: &Remote, arguments: &Arguments, action: Action, data: String, answers: Answers) -> Result<()> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
         code: i64,

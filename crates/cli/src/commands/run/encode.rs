@@ -143,7 +143,10 @@ mod tests {
     #[test]
     fn messages() {
         for (encoding, expected) in [
-            (Encoding::Json, "{\"invoke_id\":\"a\",\"type\":\"plugin_response\",\"response\":{\"b\":[1.50,null],\"a\":\"\\u003cx\"}}\n"),
+            (
+                Encoding::Json,
+                "{\"invoke_id\":\"a\",\"type\":\"plugin_response\",\"response\":{\"b\":[1.50,null],\"a\":\"\\u003cx\"}}\n",
+            ),
             (Encoding::Text, "[plugin_response] map[a:<x b:[1.5 <nil>]]\n\n"),
         ] {
             assert_eq!(encoding.message("a", Type::Response, r#"{"b": [1.50, null], "a": "<x"}"#), expected);

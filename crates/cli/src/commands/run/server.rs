@@ -120,12 +120,7 @@ impl Server {
         drop(writing.await);
     }
 
-    async fn read(
-        &self,
-        reader: impl AsyncRead + Unpin,
-        client: &Client,
-        calls: &mut JoinSet<()>,
-    ) -> Result<(), Gone> {
+    async fn read(&self, reader: impl AsyncRead + Unpin, client: &Client, calls: &mut JoinSet<()>) -> Result<(), Gone> {
         client.send(self.encoding.info(Type::Ready, "plugin loaded")).await?;
         let mut reader = BufReader::with_capacity(BUFFER, reader);
         // an input that breaks has ended
@@ -195,6 +190,7 @@ async fn call(stage: &Stage, client: &Client, request: Request, action: Action) 
                 }
                 Some(Event::Error(error)) => break Some(error),
                 Some(Event::Failed(failure)) => {
+                    stage.host.revive();
                     break Some(ErrorObject::new("PluginRuntimeError", failure.to_string()));
                 }
                 Some(Event::Unknown(kind)) => {

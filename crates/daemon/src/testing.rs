@@ -23,7 +23,7 @@ pub(crate) use door::{Door, Sent, masked};
 pub(crate) use platform::{Behaviour, FakePlatform};
 
 use crate::config::Config;
-use crate::install::{Installer, Wanted};
+use crate::install::{Installer, Platform, Wanted};
 use crate::services::{Lookups, Services, Stores, install_settings};
 use crate::telemetry::Metrics;
 
@@ -77,7 +77,17 @@ impl World {
     }
 
     fn services_on(&self, stores: Stores, platform: Arc<FakePlatform>) -> Services {
-        let lookups = Lookups::new(&self.config, &stores, TrustedKeys::official());
+        let lookups = self.lookups(&stores);
+        self.services_over(stores, lookups, platform)
+    }
+
+    /// What there is before there is a platform.
+    pub(crate) fn lookups(&self, stores: &Stores) -> Lookups {
+        Lookups::new(&self.config, stores, TrustedKeys::official())
+    }
+
+    /// Services on any platform.
+    pub(crate) fn services_over(&self, stores: Stores, lookups: Lookups, platform: Arc<dyn Platform>) -> Services {
         let mut settings = install_settings(&self.config);
         settings.lease = LEASE;
         settings.retry_delay = LEASE / 8;

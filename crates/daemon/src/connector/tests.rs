@@ -1,1 +1,101 @@
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
+use super::testing::{FakeConnector, Script, client};
+use super::*;
+
+fn identifier() -> UniqueIdentifier {
+    format!("acme/echo:0.0.1@{}", "0".repeat(64)).parse().unwrap()
+}
+
+async fn launch(connector: &Connector) -> (Result<Function, ConnectorError>, Vec<String>) {
+    let identifier = identifier();
+    let package = Launch { identifier: &identifier, package: Bytes::from_static(b"\x00\r\n--"), verified: true };
+    let seen = Mutex::new(Vec::new());
+    let launched = connector.launch(&package, &|stage| seen.lock().unwrap().push(stage.to_owned())).await;
+    (launched, seen.into_inner().unwrap())
+}
+
+/// What a launch that meets this script fails with.
+async fn check(script: Script, expected: &str) {
+    let fake = FakeConnector::start().await;
+    fake.script(script);
+    assert_eq!(launch(&fake.client()).await.0.unwrap_err().to_string(), expected);
+}
+
+#[tokio::test]
+async fn pings_of_every_convention() {
+    let fake = FakeConnector::start().await;
+    assert_eq!(fake.client().ping().await, Ok(Features { delete: false }));
+    let headers = fake.shared.headers.lock().unwrap().clone();
+    assert_eq!(headers["authorization"], "the-key");
+    assert!(headers["traceparent"].to_str().unwrap().starts_with("00-"));
+    fake.shared.deletes.store(true, Ordering::Relaxed);
+    fake.shared.ping_refuses.store(u16::from(b'P'), Ordering::Relaxed);
+    assert_eq!(fake.client().ping().await, Ok(Features { delete: true }));
+}
+
+#[tokio::test]
+async fn a_launch_and_what_is_sent() {
+    let fake = FakeConnector::start().await;
+    let connector = fake.client();
+    assert_eq!(connector.find(&identifier()).await, Ok(None));
+    let (launched, stages) = launch(&connector).await;
+    let function = Function::parse("f-1", "http://f/1").unwrap();
+    assert_eq!((launched, stages), (Ok(function.clone()), vec!["start running".to_owned()]));
+    let sent = fake.shared.launches.lock().unwrap().remove(0);
+    assert_eq!(sent.filename, format!("acme@echo@0.0.1@{}.difypkg", "0".repeat(64)));
+    assert_eq!(sent.package, &b"\x00\r\n--"[..]);
+    assert_eq!(sent.fields["verified"], "true");
+    assert_eq!(sent.fields["metadata"], format!(r#"{{"plugin_unique_identifier":"{}"}}"#, identifier()));
+    assert_eq!(connector.find(&identifier()).await, Ok(Some(function)));
+    connector.delete(&identifier()).await.unwrap();
+    assert_eq!(connector.find(&identifier()).await, Ok(None));
+    assert_eq!(*fake.shared.deleted.lock().unwrap(), [sent.filename]);
+}
+
+#[tokio::test]
+async fn launches_that_fail() {
+    check(Script::failure("no room"), "no room").await;
+    check(Script::status(500, "ill"), "request failed with status code: 500 and respond with: ill").await;
+    check(Script::lines(&[]), "the serverless connector broke the launch off, its last stage was: none").await;
+    let building = Script::lines(&[r#"data: {"Stage":"build","State":"running"}"#]);
+    check(building, "the serverless connector broke the launch off, its last stage was: build running").await;
+    let fake = FakeConnector::start().await;
+    fake.script(Script::slow(Duration::from_secs(60)));
+    let (launched, stages) = launch(&client(&fake.address, Duration::from_millis(300))).await;
+    assert_eq!(launched, Err(ConnectorError::LaunchTimedOut(Duration::from_millis(300))));
+    assert_eq!(stages, ["build running"]);
+}
+
+#[tokio::test]
+async fn a_flood_of_stages_loses_nothing() {
+    let fake = FakeConnector::start().await;
+    let line = r#"data: {"Stage":"build","State":"running","Message":"x"}"#;
+    let mut lines = vec![line; 5000];
+    lines.push(r#"data: {"Stage":"run","State":"success","Message":"endpoint=http://f,name=f"}"#);
+    lines.push(r#"data: {"Stage":"end","State":"success"}"#);
+    fake.script(Script::lines(&lines));
+    let (launched, stages) = launch(&fake.client()).await;
+    assert_eq!((launched.unwrap().name.as_str(), stages.len()), ("f", 5000));
+}
+
+#[tokio::test]
+async fn a_connector_that_is_down() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let connector = client(&unused, Duration::from_secs(5));
+    let is_unreachable = |error| matches!(error, ConnectorError::Unreachable(_));
+    assert!(is_unreachable(connector.ping().await.unwrap_err()));
+    assert!(is_unreachable(connector.find(&identifier()).await.unwrap_err()));
+    assert!(is_unreachable(launch(&connector).await.0.unwrap_err()));
+}
+
+#[test]
+fn functions_fit_their_columns() {
+    let check = |name: &str, url: &str, expected: &str| {
+        assert_eq!(Function::parse(name, url).unwrap_err(), expected);
+    };
+    check(&"n".repeat(128), "http://f", "the function's name has more than 127 bytes");
+    check("f", &format!("http://f/{}", "u".repeat(255)), "the function's URL has more than 255 bytes");
+    check("f", "file:///etc", "the function's URL 'file:///etc' is not an http or https URL");
+}

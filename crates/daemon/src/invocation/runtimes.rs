@@ -69,3 +69,23 @@ impl Runtime for Nowhere {
         Err(OpenError::NotFound)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_installed_on_the_other_platform_runs_on_this_one() {
+        let all = [RuntimeType::Local, RuntimeType::Remote, RuntimeType::Serverless];
+        let check = |platforms: &[RuntimeType], expected: [RuntimeType; 3]| {
+            let with = |runtimes: Runtimes, kind: &RuntimeType| runtimes.with(*kind, Arc::new(Nowhere));
+            let runtimes = platforms.iter().fold(Runtimes::none(), with);
+            assert_eq!(all.map(|kind| runtimes.kind(kind)), expected);
+        };
+        use RuntimeType::{Local, Remote, Serverless};
+        check(&[], all);
+        check(&all, all);
+        check(&[Local], [Local, Remote, Local]);
+        check(&[Serverless, Remote], [Serverless, Remote, Serverless]);
+    }
+}

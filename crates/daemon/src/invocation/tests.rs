@@ -322,18 +322,21 @@ async fn a_request_too_large_for_a_function_is_cut() {
     let (plugin, asked) = (plugin(RuntimeType::Serverless), ask(Action::GetTextEmbeddingNumTokens, &data));
     assert!(stage.invocations.needs_batches(&plugin, &asked));
     let Stage { invocations, opened, .. } = &mut stage;
+    let mut sessions = std::collections::BTreeSet::new();
     let answer = async {
         for (counts, length) in [("[1,2]", 2), ("[3]", 1)] {
             let one = opened.recv().await.unwrap();
             let request: Value = serde_json::from_slice(&one.call.request).unwrap();
             assert_eq!(request["data"]["texts"].as_array().unwrap().len(), length);
             assert!(one.call.request.len() <= LIMITS.serverless_request);
+            sessions.insert(one.call.session_id.to_string());
             one.says(&format!(r#"{{"num_tokens":{counts}}}"#));
             one.plugin.push(Event::End);
         }
     };
     let (whole, ()) = tokio::join!(invocations.in_batches(&plugin, &asked), answer);
     assert_eq!(whole.unwrap(), r#"{"num_tokens":[1,2,3]}"#);
+    assert_eq!(sessions.len(), 1, "all calls are one session's");
 }
 
 #[tokio::test]

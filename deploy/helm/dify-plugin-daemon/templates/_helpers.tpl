@@ -95,9 +95,6 @@ type: Recreate
 {{- if and (ne .Values.storage.type "local") (not .Values.storage.bucket) (ne .Values.storage.type "azure_blob") -}}
 {{- fail (printf "storage.bucket: has to be set for storage.type %s" .Values.storage.type) -}}
 {{- end -}}
-{{- if and (eq .Values.cache.type "data") .Values.persistence.enabled (include "daemon.several" .) -}}
-{{- fail "cache.type: several pods cannot share their working folder; set it to emptyDir or ephemeral" -}}
-{{- end -}}
 {{- if include "daemon.several" . -}}
 {{- if not $server -}}
 {{- fail "database.type: several pods need a database server, SQLite is for one" -}}
@@ -107,6 +104,9 @@ type: Recreate
 {{- end -}}
 {{- if and (eq .Values.storage.type "local") (not (has "ReadWriteMany" .Values.persistence.accessModes)) -}}
 {{- fail "storage.type: several pods need object storage, or ReadWriteMany in persistence.accessModes" -}}
+{{- end -}}
+{{- if and (eq .Values.cache.type "data") .Values.persistence.enabled -}}
+{{- fail "cache.type: several pods cannot share their working folder; set it to emptyDir or ephemeral" -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.targetActiveCalls) (not .Values.autoscaling.targetCpu) -}}

@@ -26,7 +26,7 @@ toolchain = tomllib.loads(Path("rust-toolchain.toml").read_text())["toolchain"][
 expect(argument("RUST_VERSION") == toolchain, f"RUST_VERSION is {argument('RUST_VERSION')}, rust-toolchain.toml has {toolchain}")
 
 metadata = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
-packages = json.loads(subprocess.run(metadata, check=True, capture_output=True).stdout)["packages"]
+packages = json.loads(subprocess.run(metadata, check=True, stdout=subprocess.PIPE).stdout)["packages"]
 programs = {
     (package["name"], target["name"])
     for package in packages

@@ -44,8 +44,8 @@ def check_links(path: Path) -> None:
             faults.append(f"{path}: {target} is not there")
 
 
-documented = Path("docs/configuration.md").read_text()
-known = set(re.findall(r"`([A-Za-z]\w+)`", "\n".join(line for line in documented.splitlines() if line.startswith("| `"))))
+registry = "\n".join(path.read_text() for path in Path("crates/daemon/src/config/groups").glob("*.rs"))
+known = set(re.findall(r'[=|] "([A-Za-z]\w+)"', registry))
 used = set_in_deploy() | {
     (str(path), name)
     for path in [OPERATIONS, CHART / "values.yaml", CHART / "README.md"]

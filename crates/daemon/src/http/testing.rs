@@ -36,7 +36,7 @@ impl Theatre {
     }
 
     pub(super) async fn with(dify: &str, permission: Permission) -> Self {
-        let world = World::with(&[("DIFY_INNER_API_URL", dify)]).await;
+        let world = Box::pin(World::with(&[("DIFY_INNER_API_URL", dify)])).await;
         let services = world.services();
         let (runtime, opened) = Scripted::new();
         let runtimes = Runtimes::none().with(RuntimeType::Local, Arc::new(runtime));

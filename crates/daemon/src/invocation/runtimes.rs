@@ -72,6 +72,8 @@ impl Runtime for Nowhere {
 
 #[cfg(test)]
 mod tests {
+    use RuntimeType::{Local, Remote, Serverless};
+
     use super::*;
 
     #[test]
@@ -82,7 +84,6 @@ mod tests {
             let runtimes = platforms.iter().fold(Runtimes::none(), with);
             assert_eq!(all.map(|kind| runtimes.kind(kind)), expected);
         };
-        use RuntimeType::{Local, Remote, Serverless};
         check(&[], all);
         check(&all, all);
         check(&[Local], [Local, Remote, Local]);

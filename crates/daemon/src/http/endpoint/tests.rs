@@ -47,7 +47,7 @@ async fn an_endpoint_from_its_setup_to_its_end() {
     let [got] = fixture.dify.requests().try_into().unwrap();
     let body = &got.body;
     assert_eq!(
-        (&got.path[..], &body["opt"], &body["namespace"], &body["user_id"], &body["type"]),
+        (got.path.as_str(), &body["opt"], &body["namespace"], &body["user_id"], &body["type"]),
         ("invoke/encrypt", &json!("encrypt"), &json!("endpoint"), &json!("u"), &json!("encrypt"))
     );
     assert_eq!(body["data"], json!({"token": "secret-value"}));

@@ -15,7 +15,7 @@ struct Fixture {
 /// A plugin with one endpoint.
 async fn fixture() -> Fixture {
     let dify = FakeDify::start().await;
-    let theatre = Theatre::new(&dify.url).await;
+    let theatre = Box::pin(Theatre::new(&dify.url)).await;
     dify.script(Script::Body(200, crypted(&json!({"token": "sealed"}))));
     let body = json!({"plugin_unique_identifier": theatre.identifier, "user_id": "u", "name": "n",
         "settings": {"token": "t"}});

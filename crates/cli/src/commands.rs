@@ -155,7 +155,7 @@ impl Cli {
     pub(crate) fn run(self, printer: Printer) -> anyhow::Result<()> {
         match self.command {
             Command::Version => Ok(printer.line(format_args!("v{VERSION}"))?),
-            Command::Migrate(arguments) => arguments.run(printer),
+            Command::Migrate(_) => migrate::Arguments::run(printer),
             Command::Plugin(Plugin { command }) => command.run(printer),
             Command::Bundle(bundle) => bundle.run(printer),
             Command::Signature(signature) => signature.run(printer),

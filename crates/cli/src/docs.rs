@@ -80,17 +80,17 @@ fn row(argument: &Arg) -> String {
     };
     if let Some(value) = value.filter(|_| takes_value && !is_switch) {
         let separator = if name.is_empty() { "" } else { " " };
-        name.push_str(&format!("{separator}<{value}>"));
+        name.extend([separator, "<", &value, ">"]);
     }
     let mut help = argument.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|");
     let possible = argument.get_possible_values();
     if takes_value && !argument.is_hide_possible_values_set() && !possible.is_empty() {
         let words: Vec<_> = possible.iter().map(|value| format!("`{}`", value.get_name())).collect();
-        help.push_str(&format!(": {}", words.join(", ")));
+        help.extend([": ", &words.join(", ")]);
     }
     let defaults: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     if !defaults.is_empty() && !argument.is_hide_default_value_set() {
-        help.push_str(&format!(" (default: `{}`)", defaults.join(", ")));
+        help.extend([" (default: `", &defaults.join(", "), "`)"]);
     }
     format!("| `{name}` | {help} |")
 }

@@ -63,7 +63,7 @@ fn edited(text: &str, path: &[&str], value: &Value) -> Result<String, Failure> {
         let found = pairs.iter().position(|(node, _)| node.scalar().is_some_and(|scalar| scalar.text == *key));
         let Some(at) = found else {
             let last = content_end(&lines, start_of(mapping), end);
-            return Ok(splice(&lines, last, last, &block(&path[depth..], value, column)));
+            return Ok(splice(&lines, last, last, &block(path.get(depth..).unwrap_or_default(), value, column)));
         };
         let Some((key_node, value_node)) = pairs.get(at) else { return Ok(text.to_owned()) };
         let start = start_of(*key_node);
@@ -150,21 +150,21 @@ fn emit(value: &Value, indent: usize, text: &mut String) {
         Value::Object(object) if !object.is_empty() => {
             text.push('\n');
             for (key, value) in object {
-                text.push_str(&format!("{}{}:", " ".repeat(indent), scalar(key)));
+                text.extend([&*" ".repeat(indent), &scalar(key), ":"]);
                 emit(value, indent + 2, text);
             }
         }
         Value::Array(items) if !items.is_empty() => {
             text.push('\n');
             for item in items {
-                text.push_str(&format!("{}-", " ".repeat(indent)));
+                text.extend([&*" ".repeat(indent), "-"]);
                 emit(item, indent + 2, text);
             }
         }
         Value::Object(_) => text.push_str(" {}\n"),
         Value::Array(_) => text.push_str(" []\n"),
-        Value::String(string) => text.push_str(&format!(" {}\n", scalar(string))),
-        Value::Null | Value::Bool(_) | Value::Number(_) => text.push_str(&format!(" {value}\n")),
+        Value::String(string) => text.extend([" ", &scalar(string), "\n"]),
+        Value::Null | Value::Bool(_) | Value::Number(_) => text.extend([" ", &value.to_string(), "\n"]),
     }
 }
 

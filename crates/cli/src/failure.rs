@@ -65,7 +65,7 @@ impl Error for Failure {
 
 /// The exit status of an error, and whether there is something to print.
 pub(crate) fn verdict(error: &anyhow::Error) -> (ExitCode, bool) {
-    if error.chain().any(|cause| cause.is::<OutputClosed>()) {
+    if error.chain().any(<dyn Error>::is::<OutputClosed>) {
         return (ExitCode::SUCCESS, false);
     }
     let status = error.chain().find_map(|cause| Some(cause.downcast_ref::<Failure>()?.status)).unwrap_or(FAILED);

@@ -43,7 +43,7 @@ fn staged(path: &Path, content: &[u8], access: Access) -> io::Result<tempfile::N
         Access::Usual => 0o666, // less the user's mask
         Access::Private => 0o600,
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut file =
         tempfile::Builder::new().prefix(".dify-").permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
     file.write_all(content)?;
@@ -61,7 +61,7 @@ pub(crate) fn write_folder<'a>(
             .hint("choose another name, or move what is there out of the way"));
     }
     let attempt = || {
-        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let staging = tempfile::Builder::new().prefix(".dify-").tempdir_in(parent)?;
         for (path, content) in files {
             let path = staging.path().join(path);

@@ -1,7 +1,7 @@
 //! The developer's command line: makes, checks, packs, runs, signs and bundles plugins.
 //!
-//! One file per command in [`commands`]; what they print goes through [`printer::Printer`], how they fail is in
-//! [`failure`]. `dify-plugin-slim`, which calls a plugin without a daemon, is [`slim`].
+//! One file per command in `commands`; what they print goes through `Printer`, how they fail is in `failure`.
+//! `dify-plugin-slim`, which calls a plugin without a daemon, is [`slim`].
 
 #![forbid(unsafe_code)]
 

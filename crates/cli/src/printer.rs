@@ -82,10 +82,7 @@ impl Printer {
             last = cause;
         }
         if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.hint.as_deref()) {
-            text.push_str("\n");
-            text.push_str(&self.painted("36;1", "hint:"));
-            text.push(' ');
-            text.push_str(&hint.replace('\n', "\n      "));
+            text.extend(["\n", &self.painted("36;1", "hint:"), " ", &hint.replace('\n', "\n      ")]);
         }
         text.push('\n');
         self.diagnostic(&text);
@@ -104,7 +101,7 @@ impl Printer {
         };
         let mut text = format!("{now} {level} {message}");
         for (key, value) in fields {
-            text.push_str(&format!(" {key}={}", quoted(&value.to_string())));
+            text.extend([" ", key, "=", &quoted(&value.to_string())]);
         }
         text.push('\n');
         self.diagnostic(&text);

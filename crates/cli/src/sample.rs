@@ -232,7 +232,8 @@ fn silence() -> Vec<u8> {
 
 /// Bytes as plugins are sent them.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn datasource(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {

@@ -190,10 +190,10 @@ fn permission_block(permissions: &Permissions) -> String {
     }
     let mut block = "  permission:\n".to_owned();
     for (group, fields) in groups {
-        block.push_str(&format!("    {group}:\n"));
+        block.extend(["    ", group, ":\n"]);
         for (field, value) in fields {
             let value = value.as_str().map_or_else(|| value.to_string(), scalar);
-            block.push_str(&format!("      {field}: {value}\n"));
+            block.extend(["      ", field, ": ", &value, "\n"]);
         }
     }
     block

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 #[derive(Debug)]
 pub(crate) enum Source {
     Folder(Folder),
-    Package(Package),
+    Package(Box<Package>),
 }
 
 /// Packages on a developer's own machine may be as large as a daemon could be told to take.
@@ -29,7 +29,7 @@ impl Source {
         if metadata.is_dir() {
             return open_folder(path).map(Self::Folder);
         }
-        open_package(path).map(Self::Package)
+        open_package(path).map(Box::new).map(Self::Package)
     }
 
     /// What the plugin says of itself.
@@ -40,7 +40,7 @@ impl Source {
     pub(crate) fn files(&self) -> &dyn Files {
         match self {
             Self::Folder(folder) => folder,
-            Self::Package(package) => package,
+            Self::Package(package) => &**package,
         }
     }
 

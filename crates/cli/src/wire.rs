@@ -8,7 +8,7 @@ pub(crate) fn compact(json: &str) -> String {
     for character in json.chars() {
         match character {
             '<' | '>' | '&' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(character)));
+                out.extend(["\\u", &format!("{:04x}", u32::from(character))]);
             }
             _ if !in_string && character.is_ascii_whitespace() => {}
             _ => out.push(character),

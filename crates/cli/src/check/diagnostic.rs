@@ -71,7 +71,7 @@ impl Diagnostic {
         let word = printer.painted(color, severity.as_str());
         let mut text = format!("{place}{word}[{code}]: {message}");
         if let Some(fix) = fix {
-            text.push_str(&format!("\n    {} {fix}", printer.painted("36", "fix:")));
+            text.extend(["\n    ", &printer.painted("36", "fix:"), " ", fix]);
         }
         text
     }

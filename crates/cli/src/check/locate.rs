@@ -122,7 +122,8 @@ impl<'f> Documents<'f> {
             pair(root, key).and_then(|(_, value)| value.scalar()).is_some_and(|scalar| scalar.text == expected)
         };
         let files = self.files.walk().ok()?;
-        files.into_iter().filter(|file| file.ends_with(".yaml") || file.ends_with(".yml")).find(|file| {
+        let is_yaml = |file: &String| matches!(file.rsplit_once('.'), Some((_, "yaml" | "yml")));
+        files.into_iter().filter(is_yaml).find(|file| {
             self.with(file, |root| is(root, "model", model) && is(root, "model_type", model_type)).unwrap_or(false)
         })
     }
@@ -202,8 +203,8 @@ fn shown(steps: &[Step<'_>]) -> String {
     for step in steps {
         match step {
             Step::Key(key) if text.is_empty() => text.push_str(key),
-            Step::Key(key) => text.push_str(&format!(".{key}")),
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Key(key) => text.extend([".", key]),
+            Step::Index(index) => text.extend(["[", &index.to_string(), "]"]),
         }
     }
     text

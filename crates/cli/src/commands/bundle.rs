@@ -190,7 +190,7 @@ impl Bundle {
         match self.command {
             BundleCommand::Init(init) => init.run(printer),
             BundleCommand::Analyze(analyze) => analyze.run(printer),
-            BundleCommand::Append(Append { what }) => append(what, printer),
+            BundleCommand::Append(Append { what }) => append(&what, printer),
             BundleCommand::Regenerate(Regenerate { path, identity }) => {
                 let mut bundle = open(&path)?;
                 let manifest = bundle.manifest();
@@ -290,14 +290,14 @@ impl Init {
     }
 }
 
-fn append(what: What, printer: Printer) -> Result<()> {
-    let (path, kind) = match &what {
+fn append(what: &What, printer: Printer) -> Result<()> {
+    let (path, kind) = match what {
         What::Github(AppendGithub { path, .. }) => (path, "github"),
         What::Marketplace(AppendMarketplace { path, .. }) => (path, "marketplace"),
         What::Package(AppendPackage { path, .. }) => (path, "package"),
     };
     let mut bundle = open(path)?;
-    match &what {
+    match what {
         What::Github(AppendGithub { repo_pattern, .. }) => bundle.append_github(repo_pattern)?,
         What::Marketplace(AppendMarketplace { marketplace_pattern, .. }) => {
             bundle.append_marketplace(marketplace_pattern)?;

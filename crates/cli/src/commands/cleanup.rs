@@ -25,7 +25,7 @@ Examples:
   dify plugin cleanup -p ./plugin --dry-run
   dify plugin cleanup -p ./plugin -y")]
 pub(crate) struct Arguments {
-    /// The daemon's working folder (PLUGIN_WORKING_PATH)
+    /// The daemon's working folder, `PLUGIN_WORKING_PATH`
     #[arg(short, long, value_name = "FOLDER")]
     path: PathBuf,
     /// Say what would be deleted, and delete nothing
@@ -145,13 +145,12 @@ fn installed(author: &str, path: PathBuf) -> Option<Installed> {
         let (name, version) = (plugin.get(..at)?, plugin.get(at + 1..)?);
         Some((name.to_owned(), version.parse::<Version>().ok()?))
     });
-    let named = named.filter(|(name, _)| !name.is_empty()).next();
-    let (name, version) = match named {
-        Some(named) => named,
-        None => {
-            let declaration = plugin_manifest::decode(&Folder::open(&path).ok()?).ok()?;
-            (declaration.name, declaration.version.parse().ok()?)
-        }
+    let mut named = named.filter(|(name, _)| !name.is_empty());
+    let (name, version) = if let Some(named) = named.next() {
+        named
+    } else {
+        let declaration = plugin_manifest::decode(&Folder::open(&path).ok()?).ok()?;
+        (declaration.name, declaration.version.parse().ok()?)
     };
     Some(Installed { plugin: format!("{author}/{name}"), version, checksum, path })
 }

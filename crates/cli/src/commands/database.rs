@@ -110,6 +110,8 @@ pub(super) fn env_file(path: &std::path::Path) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -127,7 +129,7 @@ mod tests {
         };
         assert!(environment(&[("HOME", "/")]).database().unwrap().is_none());
         let sqlite = environment(&[("DB_TYPE", "sqlite"), ("PLUGIN_DATA_PATH", "/d")]).database().unwrap().unwrap();
-        assert!(matches!(sqlite, DatabaseConfig::Sqlite { path } if path == PathBuf::from("/d/daemon.db")));
+        assert!(matches!(sqlite, DatabaseConfig::Sqlite { path } if path.as_path() == Path::new("/d/daemon.db")));
         let error = environment(&[("DB_HOST", "db")]).database().unwrap_err();
         assert_eq!(error.to_string(), "DB_USERNAME has to be set for this DB_TYPE");
         let server = [("DB_HOST", "db"), ("DB_USERNAME", "u"), ("DB_PASSWORD", "p"), ("DB_DATABASE", "d")];

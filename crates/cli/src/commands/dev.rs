@@ -18,8 +18,8 @@ use self::watch::Watch;
 use super::block_on;
 use super::database::env_file;
 use super::run::{Loaded, ended, load, shared_environments};
-use crate::check::{self, Options};
-use crate::failure::Failure;
+use crate::check::{self, Options, Severity};
+use crate::failure::{Failure, verdict};
 use crate::local::{Steps, Surroundings};
 use crate::printer::Printer;
 use crate::source::{Source, open_folder};
@@ -39,10 +39,10 @@ pub(crate) struct Arguments {
     /// The plugin's folder
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Address of the debugging server [default: REMOTE_INSTALL_URL]
+    /// Address of the debugging server [default: `REMOTE_INSTALL_URL`]
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "local")]
     url: Option<String>,
-    /// Debugging key, as Dify shows it under Plugins, Debug [default: REMOTE_INSTALL_KEY]
+    /// Debugging key, as Dify shows it under Plugins, Debug [default: `REMOTE_INSTALL_KEY`]
     #[arg(long, conflicts_with = "local")]
     key: Option<String>,
     /// Run on this machine, whatever .env says
@@ -74,7 +74,10 @@ impl Arguments {
             let running = match self.start(source, &mut local, printer).await {
                 Ok(running) => Some(running),
                 Err(error) => {
-                    printer.failure(&error);
+                    if verdict(&error).1 {
+                        printer.failure(&error);
+                    }
+                    printer.note("waiting for a change ...");
                     None
                 }
             };
@@ -107,7 +110,10 @@ impl Arguments {
             for diagnostic in &report.diagnostics {
                 printer.note(diagnostic.show(printer, diagnostic.severity));
             }
-            load(&folder)
+            load(&folder).map_err(|error| {
+                // what is wrong with the declarations has just been said
+                if report.count(Severity::Error) > 0 { Failure::reported().into() } else { error }
+            })
         });
         let loaded: Loaded = loaded.await??;
         let mut surroundings = Surroundings::of_process();
@@ -115,17 +121,13 @@ impl Arguments {
         surroundings.variables.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
         let environments = shared_environments(&surroundings, &std::env::temp_dir());
         let progress: Arc<dyn Progress> = Arc::new(Steps(printer));
-        match self.debugging(source)? {
-            Some(debugging) => {
-                let remote =
-                    Remote::start(&loaded, source, &environments, &surroundings, &debugging, &*progress).await?;
-                printer.info("plugin started", &[("debugging_server", &debugging.url)]);
-                Ok(Running::Remote(remote))
-            }
-            None => {
-                local.start(loaded, source, environments, &surroundings, progress, printer).await?;
-                Ok(Running::Local)
-            }
+        if let Some(debugging) = self.debugging(source)? {
+            let remote = Remote::start(&loaded, source, &environments, &surroundings, &debugging, &*progress).await?;
+            printer.info("plugin started", &[("debugging_server", &debugging.url)]);
+            Ok(Running::Remote(Box::new(remote)))
+        } else {
+            local.start(loaded, source, environments, &surroundings, progress, printer).await?;
+            Ok(Running::Local)
         }
     }
 
@@ -159,7 +161,7 @@ impl Arguments {
 
 /// A plugin that has been started.
 enum Running {
-    Remote(Remote),
+    Remote(Box<Remote>),
     /// On the stage of [`Local`], which replaces it.
     Local,
 }

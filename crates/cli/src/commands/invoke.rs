@@ -5,6 +5,7 @@ mod data;
 mod target;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
     /// A credential; the value is JSON, or else a text
     #[arg(long = "credential", value_name = "NAME=VALUE")]
     credentials: Vec<String>,
-    /// Any value of the request, by its path: model_parameters.temperature=0.5
+    /// Any value of the request, by its path: `model_parameters.temperature=0.5`
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// The whole request: JSON, @FILE, or - for standard input
@@ -72,7 +73,7 @@ pub(crate) struct Arguments {
     /// Call an installed plugin through this daemon
     #[arg(long, value_name = "URL", requires = "key")]
     daemon: Option<String>,
-    /// The daemon's SERVER_KEY
+    /// The daemon's `SERVER_KEY`
     #[arg(long, env = "SERVER_KEY", hide_env_values = true)]
     key: Option<String>,
     /// Fail when it takes longer, in seconds
@@ -100,17 +101,19 @@ impl Arguments {
                 .hint("--sample shows a request that is; give values with -p, --credential, --set or --data")
         })?;
         let answers = Answers::new(printer, self.json, action);
-        let limit = std::time::Duration::from_secs(self.timeout);
-        block_on(async move {
-            let call = target.call(&self, action, text, answers, printer);
-            tokio::select! {
-                outcome = tokio::time::timeout(limit, call) => outcome.unwrap_or_else(|_| {
-                    let text = format!("no answer in {} s", limit.as_secs());
-                    Err(Failure::new(text).hint("give it more time with --timeout").into())
-                }),
-                () = ended() => Err(Failure::new("interrupted").into()),
-            }
-        })
+        block_on(target.call(&self, action, text, answers, printer))
+    }
+
+    /// Lets a call go on until it is done, takes too long, or the user has had enough.
+    async fn bounded(&self, call: impl Future<Output = Result<()>>) -> Result<()> {
+        let limit = Duration::from_secs(self.timeout);
+        tokio::select! {
+            outcome = tokio::time::timeout(limit, call) => outcome.unwrap_or_else(|_| {
+                let text = format!("no answer in {} s", limit.as_secs());
+                Err(Failure::new(text).hint("give it more time with --timeout").into())
+            }),
+            () = ended() => Err(Failure::new("interrupted").into()),
+        }
     }
 
     /// The target as a path.

@@ -20,7 +20,7 @@ Example:
 pub(crate) struct Arguments {}
 
 impl Arguments {
-    pub(crate) fn run(self, printer: Printer) -> Result<()> {
+    pub(crate) fn run(printer: Printer) -> Result<()> {
         let invalid = |error| Failure::new("invalid configuration").because(error);
         let config = Environment::load()?.database().map_err(invalid)?;
         let config = config.ok_or_else(|| {

@@ -136,7 +136,7 @@ pub(super) struct Loaded {
 /// Reads a package, or packs a folder in memory.
 pub(super) fn load(path: &Path) -> Result<Loaded> {
     let package = match Source::open(path)? {
-        Source::Package(package) => package,
+        Source::Package(package) => *package,
         Source::Folder(folder) => {
             let declaration = plugin_manifest::decode(&folder).map_err(not_a_plugin)?;
             let options = PackOptions {

@@ -116,33 +116,34 @@ impl Form {
             KeyCode::Enter | KeyCode::Down => self.go((self.cursor + 1) % ROWS.len()),
             KeyCode::Up => self.go((self.cursor + ROWS.len() - 1) % ROWS.len()),
             KeyCode::Tab | KeyCode::Char(' ') => self.toggle(),
-            KeyCode::Char(digit) if digit.is_ascii_digit() && self.row() == Row::StorageSize => {
-                if self.permissions.storage.is_some() {
-                    let typed = self.typed.get_or_insert_default();
-                    typed.push(digit);
-                    typed.truncate(12);
-                }
-            }
-            KeyCode::Backspace if self.row() == Row::StorageSize => {
-                if let Some(size) = self.permissions.storage {
-                    self.typed.get_or_insert_with(|| size.to_string()).pop();
-                }
-            }
+            code if self.row() == Row::StorageSize => self.type_size(code),
             _ => {}
         }
         Step::Stay
     }
 
+    /// Edits the storage's size, where there is one.
+    fn type_size(&mut self, code: KeyCode) {
+        let Some(size) = self.permissions.storage else { return };
+        match code {
+            KeyCode::Char(digit) if digit.is_ascii_digit() => {
+                let typed = self.typed.get_or_insert_default();
+                typed.push(digit);
+                typed.truncate(12);
+            }
+            KeyCode::Backspace => drop(self.typed.get_or_insert_with(|| size.to_string()).pop()),
+            _ => {}
+        }
+    }
+
     /// Moves the cursor; a size that has been typed has to be good first.
     fn go(&mut self, to: usize) {
         if let Some(typed) = self.typed.take() {
-            match typed.parse().ok().filter(|size| STORAGE.contains(size)) {
-                Some(size) => self.permissions.storage = Some(size),
-                None => {
-                    self.warning = Some(format!("{} to {} bytes can be asked for", STORAGE.start(), STORAGE.end()));
-                    return;
-                }
-            }
+            let Some(size) = typed.parse().ok().filter(|size| STORAGE.contains(size)) else {
+                self.warning = Some(format!("{} to {} bytes can be asked for", STORAGE.start(), STORAGE.end()));
+                return;
+            };
+            self.permissions.storage = Some(size);
         }
         self.cursor = to;
     }

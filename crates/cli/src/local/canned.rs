@@ -169,7 +169,7 @@ fn llm(model: &str, request: &Value) -> Vec<Value> {
     }
     for (at, word) in WORDS.iter().enumerate() {
         let is_last = at + 1 == WORDS.len();
-        chunks.push(chunk(model, chunks.len(), word, &json!([]), is_last.then(usage)));
+        chunks.push(chunk(model, chunks.len(), word, &json!([]), is_last.then(usage).as_ref()));
     }
     chunks
 }
@@ -181,7 +181,7 @@ fn structured(model: &str, request: &Value) -> Vec<Value> {
     let pieces = text.chunks(size).map(|piece| piece.iter().collect::<String>());
     let mut chunks: Vec<Value> =
         pieces.enumerate().map(|(at, piece)| chunk(model, at, &piece, &json!([]), None)).collect();
-    let mut last = chunk(model, chunks.len(), "", &json!([]), Some(usage()));
+    let mut last = chunk(model, chunks.len(), "", &json!([]), Some(&usage()));
     if let Some(last) = last.as_object_mut() {
         last.insert("structured_output".to_owned(), object);
     }
@@ -189,9 +189,9 @@ fn structured(model: &str, request: &Value) -> Vec<Value> {
     chunks
 }
 
-fn chunk(model: &str, index: usize, text: &str, calls: &Value, usage: Option<Value>) -> Value {
+fn chunk(model: &str, index: usize, text: &str, calls: &Value, usage: Option<&Value>) -> Value {
     let message = json!({"role": "assistant", "content": text, "name": "", "tool_calls": calls});
-    let reason = usage.as_ref().map(|_| "stop");
+    let reason = usage.map(|_| "stop");
     let delta = json!({"index": index, "message": message, "usage": usage, "finish_reason": reason});
     json!({"model": model, "prompt_messages": [], "system_fingerprint": "", "delta": delta})
 }

@@ -42,16 +42,10 @@ fn texts_are_quoted_for_the_language_they_are_in() {
         let project = project(category);
         for (path, text) in project.files().unwrap() {
             assert!(!text.contains("&amp;") && !text.contains("&#39;"), "{path}");
-            if path.ends_with(".toml") {
+            if path == "pyproject.toml" {
                 text.parse::<toml::Table>().unwrap();
             }
-            assert!(
-                text.ends_with('\n') && !text.contains("{{")
-                    || path.contains("README")
-                    || path.ends_with("yml")
-                    || text.contains("{{ x }}"),
-                "{path}"
-            );
+            assert!(text.ends_with('\n'), "{path}");
         }
         let root = written(&project);
         let declaration = Source::open(&root.path().join("demo")).unwrap().declaration().unwrap();

@@ -186,7 +186,7 @@ mod tests {
         };
         let config = of_variables(get).into_config().unwrap();
         assert_eq!(config.mode, Mode::Local);
-        assert_eq!(config.local.environment_timeout, Duration::from_secs(120));
+        assert_eq!(config.local.environment_timeout, Duration::from_mins(2));
         assert_eq!(config.local.execution_timeout, Duration::from_secs(3));
         assert_eq!(config.local.extra_args, ["--a", "b"]);
         assert_eq!(config.local.marketplace_url, MARKETPLACE);

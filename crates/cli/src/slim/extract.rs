@@ -60,13 +60,12 @@ pub(super) fn run(flags: &Extract, printer: Printer) -> Result<(), SlimError> {
         (Mode::Local, Some(id), None) => of_store(&config, id)?,
         (Mode::Remote, Some(id), None) => of_daemon(&config, id)?,
     };
-    let data = match &flags.action {
-        Some(name) => sample(&found.declaration, name)?,
-        None => {
-            let manifest = serde_json::to_value(&found.declaration)
-                .map_err(|error| SlimError::new(Code::PackageInvalid, error.to_string()))?;
-            bare(json!({"unique_identifier": found.identifier, "manifest": manifest}))
-        }
+    let data = if let Some(name) = &flags.action {
+        sample(&found.declaration, name)?
+    } else {
+        let manifest = serde_json::to_value(&found.declaration)
+            .map_err(|error| SlimError::new(Code::PackageInvalid, error.to_string()))?;
+        bare(json!({"unique_identifier": found.identifier, "manifest": manifest}))
     };
     Ok(printer.line(json!({"tenant_id": NIL_TENANT, "data": data}))?)
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -24,10 +25,12 @@ pub(super) struct Debugging {
     pub(super) key: String,
 }
 
-/// The process. Dropping it kills it.
+/// The process. Dropping it kills it, and its children.
 pub(super) struct Remote {
     child: Mutex<Child>,
     group: Option<Pid>,
+    /// Its number may have been given to others since.
+    is_gone: AtomicBool,
 }
 
 impl Remote {
@@ -57,27 +60,43 @@ impl Remote {
             .spawn()
             .with_context(|| format!("failed to start {}", prepared.python.display()))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        Ok(Self { child: Mutex::new(child), group })
+        Ok(Self { child: Mutex::new(child), group, is_gone: AtomicBool::new(false) })
     }
 
     /// Resolves when the process has ended by itself.
     pub(super) async fn ended(&self) -> String {
         let status = self.child.lock().await.wait().await;
+        self.bury();
         status.map_or_else(|error| error.to_string(), |status: ExitStatus| status.to_string())
     }
 
     /// Ends the process and its children.
-    pub(super) async fn stop(self) {
-        let mut child = self.child.into_inner();
-        self.group.into_iter().for_each(|group| signal(group, Signal::SIGTERM));
+    pub(super) async fn stop(&self) {
+        let mut child = self.child.lock().await;
+        self.signal(Signal::SIGTERM);
         if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
-            self.group.into_iter().for_each(|group| signal(group, Signal::SIGKILL));
+            self.signal(Signal::SIGKILL);
             drop(child.wait().await);
+        }
+        self.bury();
+    }
+
+    /// Ends what the process has left behind.
+    fn bury(&self) {
+        self.signal(Signal::SIGKILL);
+        self.is_gone.store(true, Ordering::Relaxed);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group.filter(|_| !self.is_gone.load(Ordering::Relaxed)) {
+            // a group that is gone needs none
+            let _gone = killpg(group, signal);
         }
     }
 }
 
-/// A group that is gone needs no signal.
-fn signal(group: Pid, signal: Signal) {
-    let _gone = killpg(group, signal);
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
 }

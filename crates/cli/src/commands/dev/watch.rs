@@ -18,6 +18,7 @@ const FOLDERS: [&str; 8] =
 
 /// A plugin's folder, watched.
 pub(super) struct Watch {
+    root: PathBuf,
     changes: mpsc::Receiver<PathBuf>,
     /// Watches as long as it lives.
     _watcher: RecommendedWatcher,
@@ -44,14 +45,20 @@ impl Watch {
         let failed = || format!("failed to watch {}", root.display());
         let mut watcher = notify::recommended_watcher(on_event).with_context(failed)?;
         watcher.watch(root, RecursiveMode::Recursive).with_context(failed)?;
-        Ok(Self { changes, _watcher: watcher })
+        Ok(Self { root: root.to_owned(), changes, _watcher: watcher })
     }
 
-    /// The first file of the next change.
+    /// The first file of the next change; editors' own files, which are gone by then, come last.
     pub(super) async fn changed(&mut self) -> PathBuf {
         let Some(first) = self.changes.recv().await else { return std::future::pending().await };
-        while let Ok(Some(_)) = tokio::time::timeout(SETTLE, self.changes.recv()).await {}
-        first
+        let mut paths = vec![first];
+        while let Ok(Some(path)) = tokio::time::timeout(SETTLE, self.changes.recv()).await {
+            if paths.len() < WAITING {
+                paths.push(path);
+            }
+        }
+        let present = paths.iter().position(|path| self.root.join(path).exists());
+        paths.swap_remove(present.unwrap_or_default())
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn disk() -> Finding {
         return Finding::warning("disk", text, "set HOME");
     };
     // the folder is made when it is needed
-    let present = cache.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
+    let present = cache.ancestors().find(|path| path.is_dir()).unwrap_or_else(|| Path::new("/"));
     match rustix::fs::statvfs(present) {
         Ok(space) => {
             let free = space.f_bavail.saturating_mul(space.f_frsize);
@@ -85,7 +85,7 @@ pub(super) fn disk() -> Finding {
 
 /// The variables that connect a plugin to a Dify for debugging.
 pub(super) fn debugging(plugin: Option<&Path>) -> Finding {
-    let file = plugin.unwrap_or(Path::new(".")).join(".env");
+    let file = plugin.unwrap_or_else(|| Path::new(".")).join(".env");
     let variables = env_file(&file);
     let get = |name: &str| std::env::var(name).ok().or_else(|| variables.get(name).cloned()).unwrap_or_default();
     let (method, key, url) = (get("INSTALL_METHOD"), get("REMOTE_INSTALL_KEY"), get("REMOTE_INSTALL_URL"));

@@ -38,7 +38,10 @@ pub(super) fn ask(printer: Printer, mut project: Project) -> Result<Project, Fai
 /// Keeps an answer where it belongs.
 fn keep<T>(answer: Answer<T>, put: impl FnOnce(T)) -> Answer<()> {
     match answer {
-        Answer::Given(value) => Answer::Given(put(value)),
+        Answer::Given(value) => {
+            put(value);
+            Answer::Given(())
+        }
         Answer::Back => Answer::Back,
     }
 }

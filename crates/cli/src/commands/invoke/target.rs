@@ -75,8 +75,8 @@ impl Target {
     ) -> Result<()> {
         match self {
             Self::Here(loaded) => here(&loaded, arguments, action, &data, answers, printer).await,
-            Self::Port(address, _) => port(&address, arguments, action, &data, answers).await,
-            Self::Daemon(daemon) => through(&daemon, arguments, action, data, answers).await,
+            Self::Port(address, _) => arguments.bounded(port(&address, arguments, action, &data, answers)).await,
+            Self::Daemon(daemon) => arguments.bounded(through(&daemon, arguments, action, data, answers)).await,
         }
     }
 }
@@ -98,7 +98,8 @@ async fn here(
         }
         converse(&host, &arguments.user, action, data, answers).await
     };
-    let outcome = outcome.await;
+    let outcome = arguments.bounded(outcome).await;
+    // the plugin's process goes before the folder that it runs in
     host.stop().await;
     outcome
 }

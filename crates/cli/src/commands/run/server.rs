@@ -44,8 +44,8 @@ struct Request {
     access: String,
     #[serde(default)]
     action: String,
-    #[serde(default)]
-    request: Option<Box<RawValue>>,
+    #[serde(default, rename = "request")]
+    data: Option<Box<RawValue>>,
 }
 
 /// The client is gone.
@@ -156,7 +156,7 @@ fn parse(line: &[u8]) -> Result<(Request, Action), (String, String)> {
         return Err(no_call("a request is a JSON object on one line".to_owned()));
     }
     let request: Request = serde_json::from_slice(line).map_err(|error| no_call(error.to_string()))?;
-    if request.request.as_ref().is_some_and(|data| !data.get().starts_with(['{', 'n'])) {
+    if request.data.as_ref().is_some_and(|data| !data.get().starts_with(['{', 'n'])) {
         return Err(no_call("`request` is not an object".to_owned()));
     }
     let of_call = |text: String| (request.invoke_id.clone(), text);
@@ -176,7 +176,7 @@ fn parse(line: &[u8]) -> Result<(Request, Action), (String, String)> {
 /// Runs one call, and tells the client all about it.
 async fn call(stage: &Stage, client: &Client, request: Request, action: Action) -> Result<(), Gone> {
     let id = &request.invoke_id;
-    let data = request.request.as_ref().map_or("{}", |data| data.get());
+    let data = request.data.as_ref().map_or("{}", |data| data.get());
     let data = if data == "null" { "{}" } else { data };
     let failed = match stage.host.call(action, Origin::default(), &client.user_id, data, stage.canned.clone()).await {
         Err(error) => Some(ErrorObject::new("PluginRuntimeError", error.to_string())),

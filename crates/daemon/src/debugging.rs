@@ -36,20 +36,22 @@ pub struct Debugging {
     catalog: Arc<Catalog>,
     packages: Arc<Packages>,
     metrics: Metrics,
-    /// Names this process to the other nodes.
-    node: Uuid,
+    /// Names the port to the other nodes; a process that has it knows that those before it are gone.
+    place: String,
     stacks: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Stack>>>>,
 }
 
 impl Debugging {
+    /// `place` names the port in the same way after every restart, and differently from all other nodes.
     pub fn new(
+        place: String,
         keys: DebuggingKeys,
         stores: Stores,
         catalog: Arc<Catalog>,
         packages: Arc<Packages>,
         metrics: Metrics,
     ) -> Self {
-        Self { keys, stores, catalog, packages, metrics, node: Uuid::new_v4(), stacks: Mutex::default() }
+        Self { place, keys, stores, catalog, packages, metrics, stacks: Mutex::default() }
     }
 
     fn shared(&self) -> &dyn SharedState {
@@ -187,7 +189,7 @@ impl Debugging {
 
 impl fmt::Debug for Debugging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Debugging").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("Debugging").field("place", &self.place).finish_non_exhaustive()
     }
 }
 

@@ -50,8 +50,21 @@ pub(super) async fn start(
     budget: NodeBudget,
 ) -> Result<Option<Arc<DebugRuntime>>, BootError> {
     let Lookups { catalog, packages } = lookups.clone();
-    let host = Arc::new(Debugging::new(keys.clone(), stores.clone(), catalog, packages, base.metrics.clone()));
-    if let Err(error) = host.sweep().await {
+    let host = Arc::new(Debugging::new(
+        place(&base.config).await,
+        keys.clone(),
+        stores.clone(),
+        catalog,
+        packages,
+        base.metrics.clone(),
+    ));
+    let tidied = async {
+        if listener.is_some() {
+            host.forget_predecessor().await?;
+        }
+        host.sweep().await
+    };
+    if let Err(error) = tidied.await {
         tracing::warn!(%error, "failed to look for plugins whose connections are gone");
     }
     let Some(listener) = listener else { return Ok(None) };
@@ -68,11 +81,21 @@ pub(super) async fn start(
     Ok(Some(runtime))
 }
 
+/// The name of the port among all nodes: the same after a restart, also in a container that is restarted in its place.
+async fn place(config: &Config) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // machines may have the same name; there are systems without such a file
+    let machine = tokio::fs::read_to_string("/etc/machine-id").await.unwrap_or_default();
+    let debugging = &config.debugging;
+    format!("{host}/{}/{}:{}", machine.trim(), debugging.host, debugging.port)
+}
+
 fn debug_settings(config: &Config) -> DebugSettings {
     let (debugging, workers) = (&config.debugging, &config.workers);
     DebugSettings {
         max_connections: count(debugging.max_connections),
         max_tenant_connections: count(debugging.max_tenant_connections),
+        silence_limit: debugging.silence_limit,
         max_in_flight: count(workers.max_calls),
         max_line_bytes: bytes(workers.max_line_bytes),
         session_buffer_bytes: bytes(workers.session_buffer_bytes),

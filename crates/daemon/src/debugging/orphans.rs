@@ -36,7 +36,18 @@ impl Debugging {
 
     /// Several nodes may have connections of the same plugin.
     fn member(&self, identifier: &UniqueIdentifier) -> String {
-        format!("{}/{identifier}", self.node)
+        format!("{} {identifier}", self.place)
+    }
+
+    /// Takes back what an earlier process on the same port has told the others: its connections are gone. Call it with the
+    /// port open and before anything is connected.
+    pub async fn forget_predecessor(&self) -> Result<(), plugin_store::Error> {
+        for member in self.shared().members(SET).await? {
+            if member.name.strip_prefix(&self.place).is_some_and(|rest| rest.starts_with(' ')) {
+                self.shared().leave(SET, &member.name).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes rows whose connections are nowhere.

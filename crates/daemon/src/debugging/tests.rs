@@ -47,7 +47,7 @@ impl Bench {
         let world = World::new().await;
         let services = world.services();
         let metrics = Metrics::new();
-        let host = host(&world, &services, &metrics);
+        let host = host("here", &world, &services, &metrics);
         Self { world, services, host, metrics }
     }
 
@@ -109,10 +109,10 @@ impl Bench {
     }
 }
 
-fn host(world: &World, services: &Services, metrics: &Metrics) -> Debugging {
+fn host(place: &str, world: &World, services: &Services, metrics: &Metrics) -> Debugging {
     let keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&world.stores.shared)));
     let (catalog, packages) = (Arc::clone(&services.catalog), Arc::clone(&services.packages));
-    Debugging::new(keys, world.stores.clone(), catalog, packages, metrics.clone())
+    Debugging::new(place.to_owned(), keys, world.stores.clone(), catalog, packages, metrics.clone())
 }
 
 fn exposed(metrics: &Metrics) -> String {
@@ -232,7 +232,7 @@ async fn rows_of_a_dead_daemon_are_removed_and_no_others() {
     let dead = bench.connect(1, "0.0.1").await;
     let local = plugin(Uuid::from_u128(8), "0.0.1");
     let other_services = bench.world.services();
-    let other = host(&bench.world, &other_services, &bench.metrics);
+    let other = host("elsewhere", &bench.world, &other_services, &bench.metrics);
     other.connected(1, local).await.unwrap();
 
     // nobody is taken for dead who has told the others of a connection, and be it once
@@ -247,6 +247,19 @@ async fn rows_of_a_dead_daemon_are_removed_and_no_others() {
     assert_eq!(bench.row().await, None, "for another node it is not");
     assert_eq!(bench.world.stores.database.installations.debugged().await.unwrap().len(), 1);
     bench.host.disconnected(1, &dead).await;
+}
+
+#[tokio::test]
+async fn a_restart_knows_that_its_connections_are_gone() {
+    let bench = Bench::new().await;
+    bench.connect(1, "0.0.1").await;
+    let services = bench.world.services();
+    for (place, is_left) in [("here2", true), ("her", true), ("here", false)] {
+        let restarted = host(place, &bench.world, &services, &bench.metrics);
+        restarted.forget_predecessor().await.unwrap();
+        restarted.sweep().await.unwrap();
+        assert_eq!(bench.row().await.is_some(), is_left, "{place}");
+    }
 }
 
 #[tokio::test]

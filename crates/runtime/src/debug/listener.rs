@@ -14,11 +14,11 @@ use super::{Shared, connection};
 const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 /// Connections that the kernel keeps while they wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// Silence of a connection after which, and how often, the peer is probed.
+/// Silence of a connection after which, and how often, the peer's machine is probed.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 const PROBE_EVERY: Duration = Duration::from_secs(5);
-/// How long a peer may leave what was sent, or probes, without an answer.
-const DEAD_AFTER_MILLIS: u32 = 30_000;
+/// How long it may leave what was sent, or probes, without an answer.
+const DEAD_AFTER_MILLIS: u32 = 60_000;
 /// How long to wait after a failed accept, which is mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -17,7 +17,8 @@ pub struct DebugSettings {
     pub registration_timeout: Duration,
     /// Bytes of all registrations that are under way.
     pub registration_bytes: usize,
-    /// Silence after which a peer counts as dead. The SDK sends a heartbeat every 10 s.
+    /// `PLUGIN_REMOTE_INSTALLING_SILENCE_SECONDS`: silence after which a plugin counts as dead although its machine still
+    /// answers. The SDK sends a heartbeat every 10 s, unless its developer has stopped it at a breakpoint.
     pub silence_limit: Duration,
     /// Open sessions of one connection above which calls are refused.
     pub max_in_flight: usize,
@@ -42,7 +43,7 @@ impl Default for DebugSettings {
             handshake_timeout: Duration::from_secs(10),
             registration_timeout: Duration::from_mins(2),
             registration_bytes: 512 * 1024 * 1024,
-            silence_limit: Duration::from_mins(1),
+            silence_limit: Duration::from_mins(5),
             max_in_flight: 4096,
             max_line_bytes: 64 * 1024 * 1024,
             session_buffer_bytes: 64 * 1024 * 1024,

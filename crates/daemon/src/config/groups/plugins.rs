@@ -119,7 +119,10 @@ group! {
     /// File with the private key of the first certificate, in PEM.
     tls_key: Path = "PLUGIN_REMOTE_INSTALLING_TLS_KEY";
     /// Most connections of one tenant.
-    max_tenant_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_SINGLE_TENANT_CONN" => "5" [Late NotYet];
+    max_tenant_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_SINGLE_TENANT_CONN" => "5" [Late];
+    /// A plugin that says nothing for this time is disconnected; one whose machine is gone is noticed within a minute. Long
+    /// enough for a developer who looks around at a breakpoint.
+    silence_limit: Seconds = "PLUGIN_REMOTE_INSTALLING_SILENCE_SECONDS" => "300" [Late];
     /// Event loops of the reference.
     event_loops: Count = "PLUGIN_REMOTE_INSTALL_SERVER_EVENT_LOOP_NUMS" => "8" [Unused];
 }

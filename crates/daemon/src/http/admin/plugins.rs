@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_runtime::debug::ConnectionStatus;
 use plugin_runtime::local::{LogEntry, PluginStatus};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -45,6 +46,13 @@ pub(super) async fn status(State(app): State<App>, Bound(params): Bound<Version>
     Ok(Success(found.ok_or_else(not_here)?))
 }
 
+/// The newest connection of each plugin is the last of its plugin.
+pub(super) async fn debugged(State(app): State<App>) -> Answer<Vec<ConnectionStatus>> {
+    let mut connections = app.debugged.as_ref().map(|debugged| debugged.status()).unwrap_or_default();
+    connections.sort_unstable_by_key(|connection| connection.number);
+    Ok(Success(connections))
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct LogParams {
     plugin_unique_identifier: UniqueIdentifier,
@@ -63,7 +71,12 @@ impl Validate for LogParams {
 }
 
 pub(super) async fn log(State(app): State<App>, Bound(params): Bound<LogParams>) -> Answer<Vec<LogEntry>> {
-    let log = platform(&app)?.log(&params.plugin_unique_identifier).await.ok_or_else(not_here)?;
+    let identifier = &params.plugin_unique_identifier;
+    let debugged = app.debugged.as_ref().and_then(|debugged| debugged.log(identifier));
+    let log = match debugged {
+        Some(log) => log,
+        None => platform(&app)?.log(identifier).await.ok_or_else(not_here)?,
+    };
     let mut entries = log.after(params.after);
     if entries.is_empty() && params.wait > 0 {
         let mut newest = log.newest();

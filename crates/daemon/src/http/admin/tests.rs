@@ -31,6 +31,7 @@ async fn the_administrators_key_is_needed() {
     }
     let installs = send(&door, "GET", "/admin/installs", GOOD, &json!({})).await;
     assert_eq!(installs.data(), json!([]));
+    assert_eq!(send(&door, "GET", "/admin/debugging", GOOD, &json!({})).await.data(), json!([]));
     let (_world, off) = admin(&[]).await;
     assert_eq!(send(&off, "GET", "/admin/installs", GOOD, &json!({})).await.status, 404);
 }

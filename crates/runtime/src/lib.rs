@@ -27,7 +27,7 @@ use plugin_protocol::{Action, Origin, SessionId};
 use tokio::time::Instant;
 
 pub use channel::NodeBudget;
-pub use log::{Level, LogEntry, PluginLog, Source};
+pub use log::{Level, LogEntry, PluginLog, Source, Tail};
 pub use owner::{NotAnOwner, Owner};
 pub use session::{Event, Failure, Replies, Session};
 

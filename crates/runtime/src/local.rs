@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::StartError;
 pub use self::launch::{LaunchSpec, Launched, Launcher, SpawnLauncher, stage};
-pub use self::orphans::kill_orphans;
+pub use self::orphans::{Mark, kill_orphans};
 pub use self::preparer::{EnvironmentPreparer, Packages, Preparer};
 pub use self::process::{ChildProcess, Exit, Process, signal_group};
 pub use self::settings::{LocalSettings, PoolSettings, ProcessSettings, WorkerSettings};

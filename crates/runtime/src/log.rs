@@ -89,13 +89,15 @@ struct Ring {
 }
 
 impl PluginLog {
-    pub(crate) fn new(plugin: UniqueIdentifier, limit: usize) -> Self {
+    /// An empty log that keeps about so many bytes.
+    pub fn new(plugin: UniqueIdentifier, limit: usize) -> Self {
         let ring =
             Ring { entries: VecDeque::new(), bytes: 0, allowance: BURST, refilled: Instant::now(), suppressed: 0 };
         Self { plugin, limit, ring: Mutex::new(ring), newest: watch::Sender::new(0) }
     }
 
-    pub(crate) fn add(&self, pid: impl Into<Option<u32>>, source: Source, level: Level, text: &str) {
+    /// Adds an entry.
+    pub fn add(&self, pid: impl Into<Option<u32>>, source: Source, level: Level, text: &str) {
         let pid = pid.into();
         let text = text.trim_end();
         if text.is_empty() {
@@ -170,7 +172,7 @@ impl Ring {
 
 /// The last bytes of a worker's standard error, for the error that its end causes.
 #[derive(Debug, Default)]
-pub(crate) struct Tail {
+pub struct Tail {
     bytes: Mutex<VecDeque<u8>>,
 }
 
@@ -178,7 +180,8 @@ impl Tail {
     /// As much as fits into an error that a person reads.
     const KEPT: usize = 4 * 1024;
 
-    pub(crate) fn add(&self, line: &[u8]) {
+    /// Adds a line.
+    pub fn add(&self, line: &[u8]) {
         let mut bytes = self.lock();
         let line = line.get(line.len().saturating_sub(Self::KEPT)..).unwrap_or(line);
         bytes.extend(line);
@@ -187,7 +190,8 @@ impl Tail {
         bytes.drain(..excess);
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// What is kept, as text.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(self.lock().make_contiguous()).trim_end().to_owned()
     }
 

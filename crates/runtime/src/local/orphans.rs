@@ -19,22 +19,24 @@ const ROUNDS: usize = 5;
 
 /// Names one worker of one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub struct Mark {
     owner: Owner,
     worker: String,
 }
 
 impl Mark {
-    pub(super) fn new(worker: &str) -> Self {
+    /// A mark of this process's for a worker of a name.
+    pub fn new(worker: &str) -> Self {
         Self { owner: Owner::this_process().clone(), worker: worker.to_owned() }
     }
 
-    pub(super) fn variable(&self) -> (OsString, OsString) {
+    /// What goes into the environment of the worker.
+    pub fn variable(&self) -> (OsString, OsString) {
         (VARIABLE.into(), self.to_string().into())
     }
 
     /// Kills every process that carries this mark. Blocking: reads through `/proc`.
-    pub(super) fn kill(&self) -> usize {
+    pub fn kill(&self) -> usize {
         kill(|mark| mark == self)
     }
 

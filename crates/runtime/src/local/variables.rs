@@ -56,6 +56,13 @@ pub const ALLOWED: &[&str] = &[
 
 /// The environment of a worker process, without the mark of [`super::orphans`].
 pub(super) fn of_worker(settings: &ProcessSettings) -> BTreeMap<OsString, OsString> {
+    let mut variables = of_plugin(settings);
+    variables.insert("INSTALL_METHOD".into(), "local".into());
+    variables
+}
+
+/// What every plugin may know of the machine, however it is run.
+pub fn of_plugin(settings: &ProcessSettings) -> BTreeMap<OsString, OsString> {
     let allowed = |name: &OsStr| {
         let extra = settings.extra_variables.iter().map(String::as_str);
         name.to_str().is_some_and(|name| ALLOWED.iter().copied().chain(extra).any(|pattern| matches(pattern, name)))
@@ -72,7 +79,6 @@ pub(super) fn of_worker(settings: &ProcessSettings) -> BTreeMap<OsString, OsStri
             variables.insert(name.into(), value.into());
         }
     }
-    variables.insert("INSTALL_METHOD".into(), "local".into());
     variables
 }
 

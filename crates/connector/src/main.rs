@@ -1,0 +1,169 @@
+//! The connector's program: reads flags and the environment, then wires the parts together.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Parser as _;
+use plugin_connector::backend::Backend;
+use plugin_connector::backend::process::{ProcessBackend, ProcessOptions, WORKER_STAGE, stage};
+use plugin_connector::options::{BackendKind, Options};
+use plugin_connector::server::{self, ServiceOptions};
+use plugin_package::Limits;
+use plugin_runtime::local::environment::EnvironmentSettings;
+use plugin_runtime::local::{ProcessSettings, kill_orphans};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Exit status of a plugin's process that did not get as far as its interpreter, as shells have it for no command.
+const WORKER_STAGE_FAILED: u8 = 127;
+/// How long calls may go on after the first signal.
+const DRAIN: Duration = Duration::from_secs(8);
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == WORKER_STAGE) {
+        let error = plugin_runtime::local::stage::run(arguments);
+        fail(&error.into());
+        return ExitCode::from(WORKER_STAGE_FAILED);
+    }
+    match serve(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fail(error: &anyhow::Error) {
+    // there is nobody left to tell when this fails too
+    let _told = writeln!(io::stderr(), "{error:#}");
+}
+
+fn serve(options: Options) -> anyhow::Result<()> {
+    let problems = options.problems();
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
+    let filter = EnvFilter::try_new(&options.log).context("CONNECTOR_LOG")?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(options))
+}
+
+async fn run(options: Options) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let cut = watch_signals(&stop)?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("CONNECTOR_LISTEN: cannot listen on {}", options.listen))?;
+    let backend = backend(&options, &stop).await?;
+    let routes = server::routes(ServiceOptions {
+        key: options.api_key.clone(),
+        backend: Arc::clone(&backend),
+        max_package_bytes: options.max_package_bytes,
+        stop: stop.clone(),
+    });
+    tracing::info!(address = %listener.local_addr()?, backend = ?options.backend, "the connector is listening");
+    let drained = {
+        let stop = stop.clone();
+        axum::serve(listener, routes).with_graceful_shutdown(async move { stop.cancelled().await })
+    };
+    let limit = async {
+        stop.cancelled().await;
+        tokio::select! {
+            () = cut.cancelled() => {}
+            () = tokio::time::sleep(DRAIN) => {}
+        }
+    };
+    tokio::select! {
+        served = async { drained.await } => served.context("the HTTP server failed")?,
+        () = limit => tracing::warn!("calls are still running, cutting them"),
+    }
+    backend.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn backend(options: &Options, stop: &CancellationToken) -> anyhow::Result<Arc<dyn Backend>> {
+    match options.backend {
+        BackendKind::Process => {
+            let settings = process_options(options)?;
+            let open = move || {
+                match kill_orphans() {
+                    0 => {}
+                    count => tracing::warn!(count, "killed processes that a connector before this one had left"),
+                }
+                ProcessBackend::open(settings)
+            };
+            let backend = tokio::task::spawn_blocking(open).await?.context("CONNECTOR_DATA_PATH")?;
+            tokio::spawn(backend.clone().run(stop.clone()));
+            Ok(Arc::new(backend))
+        }
+        #[cfg(feature = "lambda")]
+        BackendKind::Lambda => Ok(Arc::new(plugin_connector::backend::lambda::LambdaBackend::open(options).await?)),
+    }
+}
+
+fn process_options(options: &Options) -> anyhow::Result<ProcessOptions> {
+    let inherited: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let process = ProcessSettings {
+        inherited: inherited.clone(),
+        extra_variables: options.process.pass_variables.clone(),
+        stage: stage().context("the connector does not find its own program")?,
+        ..ProcessSettings::default()
+    };
+    Ok(ProcessOptions {
+        data_path: options.data_path.clone(),
+        public_url: options.public_url(),
+        daemon_url: options.daemon_url.clone(),
+        key: options.api_key.clone(),
+        environments: environments(options, inherited),
+        process,
+        idle: Duration::from_secs(options.process.idle_seconds),
+        start_timeout: Duration::from_secs(options.process.start_timeout_seconds),
+        stop_grace: Duration::from_secs(options.process.stop_grace_seconds),
+        max_processes: options.process.max_processes,
+    })
+}
+
+fn environments(options: &Options, inherited: BTreeMap<OsString, OsString>) -> EnvironmentSettings {
+    let python = &options.python;
+    EnvironmentSettings {
+        package_limits: Limits { uncompressed: options.max_package_bytes, ..Limits::default() },
+        python_interpreter: python.interpreter.clone(),
+        uv: python.uv.clone(),
+        mirror_url: python.pip_mirror_url.clone().filter(|url| !url.is_empty()),
+        verbose: false,
+        inherited,
+        concurrent_builds: python.concurrent_builds,
+        ..EnvironmentSettings::new(&options.data_path)
+    }
+}
+
+/// The first SIGTERM or SIGINT cancels `stop`, the second the result.
+fn watch_signals(stop: &CancellationToken) -> io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, cut) = (stop.clone(), CancellationToken::new());
+    let hard = cut.clone();
+    tokio::spawn(async move {
+        for token in [stop, hard] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("told to stop");
+            token.cancel();
+        }
+    });
+    Ok(cut)
+}

@@ -1,0 +1,168 @@
+//! Settings: every one is a flag and a variable of the environment, with one declaration for both.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Turns plugin packages into functions, for a Dify plugin daemon with `PLATFORM=serverless`.
+///
+/// The daemon calls this service at `DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL` with
+/// `DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY`. It takes a package, makes a function of it, and tells the daemon its URL;
+/// from then on the daemon calls the function itself.
+///
+/// Two back ends: `process` runs plugins on this machine, started when they are called and stopped when they idle;
+/// `lambda` makes functions on AWS Lambda (builds with the feature `lambda` only).
+#[derive(Clone, Debug, Parser)]
+#[command(name = "dify-plugin-connector", version, after_help = EXAMPLE, max_term_width = 110)]
+pub struct Options {
+    /// Address to listen on. What is not local should be behind TLS: the key travels in a header.
+    #[arg(long, env = "CONNECTOR_LISTEN", default_value = "127.0.0.1:5004")]
+    pub listen: SocketAddr,
+    /// Key that the daemon sends; the same variable as the daemon's, at least 10 bytes.
+    #[arg(long, env = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY", hide_env_values = true)]
+    pub api_key: String,
+    /// Where functions reach the daemon, to call back into Dify.
+    #[arg(long, env = "CONNECTOR_DAEMON_URL", default_value = "http://127.0.0.1:5002")]
+    pub daemon_url: String,
+    /// Where functions run.
+    #[arg(long, env = "CONNECTOR_BACKEND", value_enum, default_value = "process")]
+    pub backend: BackendKind,
+    /// Folder for packages, working folders and environments.
+    #[arg(long, env = "CONNECTOR_DATA_PATH", default_value = "./data/connector")]
+    pub data_path: PathBuf,
+    /// Largest package in bytes, as it is and unpacked.
+    #[arg(long, env = "CONNECTOR_MAX_PACKAGE_BYTES", default_value_t = 52_428_800)]
+    pub max_package_bytes: u64,
+    /// Log filter: a level, or levels of parts as in `info,plugin_connector=debug`.
+    #[arg(long, env = "CONNECTOR_LOG", default_value = "info")]
+    pub log: String,
+    #[command(flatten, next_help_heading = "Python")]
+    pub python: Python,
+    #[command(flatten, next_help_heading = "Back end `process`")]
+    pub process: Process,
+}
+
+const EXAMPLE: &str = "\
+Example, on one machine:
+
+  export DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY=a-long-secret
+  dify-plugin-connector &
+  PLATFORM=serverless DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL=http://127.0.0.1:5004 dify-plugin-daemon
+
+SIGTERM or SIGINT ends launches, lets running calls end, and stops all plugins; a second signal cuts calls.";
+
+/// Where functions run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendKind {
+    /// Processes of this machine.
+    Process,
+    /// AWS Lambda.
+    #[cfg(feature = "lambda")]
+    Lambda,
+}
+
+/// How dependencies are installed; the variables are the daemon's.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Python {
+    /// The uv program; looked for when it is not given.
+    #[arg(long, env = "UV_PATH")]
+    pub uv: Option<PathBuf>,
+    /// Interpreter of last resort before a download.
+    #[arg(long = "python-interpreter", env = "PYTHON_INTERPRETER_PATH", default_value = "/usr/bin/python3")]
+    pub interpreter: PathBuf,
+    /// Index to install from instead of the official one.
+    #[arg(long, env = "PIP_MIRROR_URL")]
+    pub pip_mirror_url: Option<String>,
+    /// Environments that are built at a time.
+    #[arg(long, env = "PLUGIN_LOCAL_LAUNCHING_CONCURRENT", default_value_t = 2)]
+    pub concurrent_builds: usize,
+}
+
+/// Plugins as processes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Process {
+    /// Where the daemon reaches this service, for the URLs of functions; http:// and the listening address when it is
+    /// not given. Changing it makes the functions that daemons know unreachable until they are reinstalled.
+    #[arg(long, env = "CONNECTOR_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// A process that nobody has called for so many seconds is stopped; the next call starts it again.
+    #[arg(long, env = "CONNECTOR_IDLE_SECONDS", default_value_t = 300)]
+    pub idle_seconds: u64,
+    /// Seconds that a process may take until it answers.
+    #[arg(long, env = "CONNECTOR_START_TIMEOUT_SECONDS", default_value_t = 120)]
+    pub start_timeout_seconds: u64,
+    /// Seconds that a process may take to end after SIGTERM.
+    #[arg(long, env = "CONNECTOR_STOP_GRACE_SECONDS", default_value_t = 5)]
+    pub stop_grace_seconds: u64,
+    /// Processes at a time. When there are so many, the one that has idled longest makes room; calls wait if none idles.
+    #[arg(long, env = "CONNECTOR_MAX_PROCESSES", default_value_t = 64)]
+    pub max_processes: usize,
+    /// Names of variables that plugins see besides those they need; a * at the end stands for any ending.
+    #[arg(long, env = "CONNECTOR_PASS_VARIABLES", value_delimiter = ',')]
+    pub pass_variables: Vec<String>,
+}
+
+/// Shortest key, in bytes.
+const KEY_BYTES: usize = 10;
+
+impl Options {
+    /// What parses and yet cannot be used, all at once.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.api_key.len() < KEY_BYTES {
+            problems.push(format!("DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY: must have at least {KEY_BYTES} bytes"));
+        }
+        let urls = [
+            ("CONNECTOR_DAEMON_URL", Some(&self.daemon_url)),
+            ("CONNECTOR_PUBLIC_URL", self.process.public_url.as_ref()),
+        ];
+        for (name, url) in urls {
+            let Some(url) = url else { continue };
+            let parsed = url.parse::<http::Uri>();
+            let is_http = parsed.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+            if !is_http {
+                problems.push(format!("{name}: '{url}' is not an http or https URL"));
+            } else if name == "CONNECTOR_PUBLIC_URL" && url.contains([',', '=']) {
+                problems.push(format!(
+                    "{name}: neither a comma nor an equals sign may be in it, the protocol splits there"
+                ));
+            }
+        }
+        problems
+    }
+
+    /// Where the daemon reaches this service.
+    pub fn public_url(&self) -> String {
+        self.process.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_declarations_are_sound() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let parse = |arguments: &[&str]| {
+            let all = ["connector", "--api-key"].iter().chain(arguments);
+            Options::try_parse_from(all).unwrap().problems()
+        };
+        assert!(parse(&["long enough"]).is_empty());
+        assert_eq!(
+            parse(&["short", "--daemon-url", "daemon:5002", "--public-url", "http://h/a=b"]),
+            [
+                "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY: must have at least 10 bytes",
+                "CONNECTOR_DAEMON_URL: 'daemon:5002' is not an http or https URL",
+                "CONNECTOR_PUBLIC_URL: neither a comma nor an equals sign may be in it, the protocol splits there",
+            ]
+        );
+    }
+}

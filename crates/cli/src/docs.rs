@@ -50,17 +50,16 @@ fn section(command: &Command, parent: &str, page: &mut String) {
         put(&format!("{about}.\n"));
     }
     let usage = command.clone().render_usage().to_string();
-    put(&format!("```text\n{}\n```\n", usage.trim_start_matches("Usage: ").trim()));
+    put(&format!("```text\n{}\n```", usage.trim_start_matches("Usage: ").trim()));
     let arguments: Vec<&Arg> = command.get_arguments().filter(|argument| is_shown(argument)).collect();
     if !arguments.is_empty() {
-        put("| Argument | Meaning |\n|---|---|");
+        put("\n| Argument | Meaning |\n|---|---|");
         for argument in arguments {
             put(&row(argument));
         }
-        put("");
     }
     if let Some(more) = command.get_after_help() {
-        put(&format!("```text\n{}\n```", more.to_string().trim_end()));
+        put(&format!("\n```text\n{}\n```", more.to_string().trim_end()));
     }
 }
 
@@ -82,14 +81,15 @@ fn row(argument: &Arg) -> String {
         let separator = if name.is_empty() { "" } else { " " };
         name.extend([separator, "<", &value, ">"]);
     }
-    let mut help = argument.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|");
+    let mut help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    help = help.replace('|', "\\|").replace('<', "\\<");
     let possible = argument.get_possible_values();
     if takes_value && !argument.is_hide_possible_values_set() && !possible.is_empty() {
         let words: Vec<_> = possible.iter().map(|value| format!("`{}`", value.get_name())).collect();
         help.extend([": ", &words.join(", ")]);
     }
     let defaults: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-    if !defaults.is_empty() && !argument.is_hide_default_value_set() {
+    if !defaults.is_empty() && !is_switch && takes_value && !argument.is_hide_default_value_set() {
         help.extend([" (default: `", &defaults.join(", "), "`)"]);
     }
     format!("| `{name}` | {help} |")

@@ -122,7 +122,8 @@ impl Arguments {
         let environments = shared_environments(&surroundings, &std::env::temp_dir());
         let progress: Arc<dyn Progress> = Arc::new(Steps(printer));
         if let Some(debugging) = self.debugging(source)? {
-            let remote = Remote::start(&loaded, source, &environments, &surroundings, &debugging, &*progress).await?;
+            let remote =
+                Remote::start(&loaded, source, &environments, &surroundings, &debugging, &*progress, printer).await?;
             printer.info("plugin started", &[("debugging_server", &debugging.url)]);
             Ok(Running::Remote(Box::new(remote)))
         } else {

@@ -1,20 +1,24 @@
 //! The plugin as a process of its own that connects to a debugging server.
 
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use plugin_protocol::PluginEvent;
+use plugin_protocol::event::read_line;
 use plugin_runtime::local::environment::{Environments, Progress, Request};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::run::Loaded;
 use crate::local::Surroundings;
+use crate::printer::Printer;
 
 /// How long it may take to end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -23,6 +27,19 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(super) struct Debugging {
     pub(super) url: String,
     pub(super) key: String,
+}
+
+/// Shows what the plugin prints; the SDK's log lines as a person reads them.
+async fn show(output: ChildStdout, printer: Printer) {
+    let mut lines = BufReader::new(output).lines();
+    // an output that breaks is that of a process that ends
+    while let Ok(Some(line)) = lines.next_line().await {
+        read_line(line.as_bytes(), |event| match event {
+            Ok(PluginEvent::Log(record)) => printer.note(format_args!("{} {}", record.level, record.message)),
+            Ok(PluginEvent::Heartbeat) => {}
+            Ok(_) | Err(_) => printer.note(&line),
+        });
+    }
 }
 
 /// The process. Dropping it kills it, and its children.
@@ -41,12 +58,13 @@ impl Remote {
         surroundings: &Surroundings,
         debugging: &Debugging,
         progress: &dyn Progress,
+        printer: Printer,
     ) -> Result<Self> {
         let cancel = CancellationToken::new();
         let request =
             Request { plugin: &loaded.plugin, package: &loaded.package, deadline: None, progress, cancel: &cancel };
         let prepared = environments.prepare(request).await?;
-        let child = Command::new(&prepared.python)
+        let mut child = Command::new(&prepared.python)
             .args(["-m", &prepared.entrypoint])
             .current_dir(source)
             .env_clear()
@@ -55,10 +73,14 @@ impl Remote {
             .env("REMOTE_INSTALL_URL", &debugging.url)
             .env("REMOTE_INSTALL_KEY", &debugging.key)
             .env("PYTHONUNBUFFERED", "1")
+            .stdout(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("failed to start {}", prepared.python.display()))?;
+        if let Some(output) = child.stdout.take() {
+            tokio::spawn(show(output, printer));
+        }
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         Ok(Self { child: Mutex::new(child), group, is_gone: AtomicBool::new(false) })
     }

@@ -171,6 +171,20 @@ fn told(response: &str) -> anyhow::Error {
     }
 }
 
+/// The plugin's own error in a daemon's, which wraps it as JSON in JSON.
+fn innermost(message: &str) -> anyhow::Error {
+    let mut text = message.to_owned();
+    let mut error = None;
+    while text.starts_with('{')
+        && let Ok(object) = serde_json::value::RawValue::from_string(text)
+    {
+        let object = ErrorObject::from_plugin(&object);
+        text = object.message.as_str().to_owned();
+        error = Some(object);
+    }
+    error.map_or_else(|| Failure::new(message.to_owned()).into(), |error| refused(&error))
+}
+
 async fn through(daemon: &Remote, arguments: &Arguments, action: Action, data: String, answers: Answers) -> Result<()> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
@@ -195,7 +209,7 @@ async fn through(daemon: &Remote, arguments: &Arguments, action: Action, data: S
                 }
             }
             None => {
-                failed.get_or_insert_with(|| Failure::new(format!("the daemon answers {}", envelope.message)).into());
+                failed.get_or_insert_with(|| innermost(&envelope.message));
             }
         }
         Ok(())

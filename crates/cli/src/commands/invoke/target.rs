@@ -173,14 +173,14 @@ fn told(response: &str) -> anyhow::Error {
 
 /// The plugin's own error in a daemon's, which wraps it as JSON in JSON.
 fn innermost(message: &str) -> anyhow::Error {
-    let mut text = message.to_owned();
-    let mut error = None;
-    while text.starts_with('{')
-        && let Ok(object) = serde_json::value::RawValue::from_string(text)
-    {
-        let object = ErrorObject::from_plugin(&object);
-        text = object.message.as_str().to_owned();
-        error = Some(object);
+    let mut error: Option<ErrorObject> = None;
+    loop {
+        let text = error.as_ref().map_or(message, |error| &*error.message);
+        if !text.starts_with('{') {
+            break;
+        }
+        let Ok(object) = serde_json::value::RawValue::from_string(text.to_owned()) else { break };
+        error = Some(ErrorObject::from_plugin(&object));
     }
     error.map_or_else(|| Failure::new(message.to_owned()).into(), |error| refused(&error))
 }

@@ -56,9 +56,9 @@ pub(crate) struct Arguments {
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     #[arg(hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
     quick: bool,
-    /// Folder in which the new folder is made
-    #[arg(long, default_value = ".", value_name = "FOLDER")]
-    directory: PathBuf,
+    /// Folder in which the new folder is made [default: the working folder]
+    #[arg(long, value_name = "FOLDER")]
+    directory: Option<PathBuf>,
 }
 
 macro_rules! permission_flags {
@@ -160,7 +160,10 @@ impl Arguments {
         } else {
             dialog::ask(printer, given)?
         };
-        let target = self.directory.join(&project.name);
+        let target = match &self.directory {
+            Some(directory) => directory.join(&project.name),
+            None => PathBuf::from(&project.name),
+        };
         let created = project.files()?;
         files::write_folder(&target, created.iter().map(|(path, text)| (path.as_str(), text.as_str())))?;
         let guide = target.join("GUIDE.md");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::edit;
 use crate::failure::Failure;
 use crate::files;
-use crate::interact::{edit_permissions, need_terminal};
+use crate::interact::{Answer, cancelled, edit_permissions, need_terminal};
 use crate::printer::Printer;
 use crate::scaffold::Permissions;
 use crate::source::{not_a_plugin, open_folder};
@@ -33,7 +33,9 @@ impl Arguments {
         need_terminal("change `resource.permission` in manifest.yaml")?;
         let mut permissions = Permissions::of(declaration.permission());
         let before = permissions.clone();
-        edit_permissions(printer, &mut permissions)?;
+        if matches!(edit_permissions(printer, &mut permissions)?, Answer::Back) {
+            return Err(cancelled().into());
+        }
         if permissions == before {
             printer.info("permissions are as they were", &[]);
             return Ok(());

@@ -7,7 +7,7 @@ use crossterm::cursor::{Hide, MoveToColumn, MoveUp, Show};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, read};
 use crossterm::terminal::{Clear, ClearType, disable_raw_mode, enable_raw_mode};
 
-use super::cancelled;
+use super::{Answer, cancelled};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::scaffold::{DEFAULT_STORAGE, Permissions, STORAGE};
@@ -44,23 +44,24 @@ const ROWS: [(Row, &str, &str); 12] = [
     (Row::StorageSize, "  storage.size", "bytes, from 1024 to 1073741824"),
     (Row::Endpoint, "endpoint.enabled", "register endpoints"),
 ];
-const HELP: &str = "enter: next row, and done on the last   tab, space: on or off   up, down: move   ctrl+c: cancel";
+const HELP: &str =
+    "enter: next row, and done on the last   tab, space: on or off   up, down: move   Esc: back   ctrl+c: cancel";
 
 /// Shows the permissions and lets the user change them.
 ///
 /// # Errors
 ///
 /// When the user cancels, or the terminal cannot be used.
-pub(crate) fn edit_permissions(printer: Printer, permissions: &mut Permissions) -> Result<(), Failure> {
+pub(crate) fn edit_permissions(printer: Printer, permissions: &mut Permissions) -> Result<Answer<()>, Failure> {
     let failed = |error| Failure::new("failed to use the terminal").because(error);
     enable_raw_mode().map_err(failed)?;
     let outcome = run(printer, permissions);
     // the terminal is what the user goes on with, whatever happened
     let restored = disable_raw_mode().map_err(failed);
-    outcome.and(restored)
+    restored.and(outcome)
 }
 
-fn run(printer: Printer, permissions: &mut Permissions) -> Result<(), Failure> {
+fn run(printer: Printer, permissions: &mut Permissions) -> Result<Answer<()>, Failure> {
     let mut form = Form::new(permissions.clone());
     let mut drawn = 0;
     let outcome = loop {
@@ -71,8 +72,9 @@ fn run(printer: Printer, permissions: &mut Permissions) -> Result<(), Failure> {
                 Step::Stay => {}
                 Step::Done => {
                     *permissions = form.permissions;
-                    break Ok(());
+                    break Ok(Answer::Given(()));
                 }
+                Step::Back => break Ok(Answer::Back),
                 Step::Cancel => break Err(cancelled()),
             },
             _ => {}
@@ -87,6 +89,7 @@ fn run(printer: Printer, permissions: &mut Permissions) -> Result<(), Failure> {
 enum Step {
     Stay,
     Done,
+    Back,
     Cancel,
 }
 
@@ -111,7 +114,7 @@ impl Form {
         self.warning = None;
         match key.code {
             KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return Step::Cancel,
-            KeyCode::Esc => return Step::Cancel,
+            KeyCode::Esc => return Step::Back,
             KeyCode::Enter if self.cursor + 1 == ROWS.len() => return Step::Done,
             KeyCode::Enter | KeyCode::Down => self.go((self.cursor + 1) % ROWS.len()),
             KeyCode::Up => self.go((self.cursor + ROWS.len() - 1) % ROWS.len()),

@@ -103,7 +103,7 @@ fn category(project: &mut Project, _: Printer) -> Result<Answer<()>, Failure> {
 }
 
 fn permissions(project: &mut Project, printer: Printer) -> Result<Answer<()>, Failure> {
-    interact::edit_permissions(printer, &mut project.permissions).map(Answer::Given)
+    interact::edit_permissions(printer, &mut project.permissions)
 }
 
 fn minimum_version(project: &mut Project, _: Printer) -> Result<Answer<()>, Failure> {

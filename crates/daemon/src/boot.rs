@@ -72,7 +72,7 @@ enum Home {
 /// Opens everything and starts what runs in the background. `debugging_port` is what [`bind_debugging`] gave.
 pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<App, BootError> {
     let config = &base.config;
-    let stores = stores::open(base).await?;
+    let stores = Box::pin(stores::open(base)).await?;
     let watched = stores::watch(Arc::clone(base), stores.clone(), base.lifecycle.soft().clone());
     base.lifecycle.spawn("watch over the stores", OnEnd::Ignore, watched);
     let lookups = Lookups::new(config, &stores, trusted_keys(config));
@@ -137,5 +137,5 @@ fn bytes(number: u64) -> usize {
 
 /// The stores, for tests and for tools that need no services.
 pub async fn open_stores(base: &Base) -> Result<Stores, BootError> {
-    stores::open(base).await
+    Box::pin(stores::open(base)).await
 }

@@ -75,14 +75,11 @@ impl Transactions {
 
     /// The session of an id, if its call runs, here or elsewhere. `token` is what the function's URL binds it by.
     pub async fn session(&self, id: &str, token: Option<&str>) -> Result<CallingSession, NoSession> {
-        let (session, plugin) = match self.live.get(id) {
-            Some((ongoing, plugin)) => {
-                (CallingSession { caller: Arc::clone(ongoing.caller()), ongoing: Some(ongoing) }, plugin)
-            }
-            None => {
-                let (caller, plugin) = stored::load(&*self.parts.shared, &self.parts.catalog, id).await?;
-                (CallingSession { caller: Arc::new(caller), ongoing: None }, plugin)
-            }
+        let (session, plugin) = if let Some((ongoing, plugin)) = self.live.get(id) {
+            (CallingSession { caller: Arc::clone(ongoing.caller()), ongoing: Some(ongoing) }, plugin)
+        } else {
+            let (caller, plugin) = stored::load(&*self.parts.shared, &self.parts.catalog, id).await?;
+            (CallingSession { caller: Arc::new(caller), ongoing: None }, plugin)
         };
         if self.parts.binding.allows(token, plugin.as_str()) { Ok(session) } else { Err(NoSession::OtherPlugin) }
     }

@@ -32,7 +32,10 @@ impl Readiness {
     }
 
     fn set(&self, component: &'static str, state: State) -> bool {
-        self.states().insert(component, state.clone()).as_ref() != Some(&state)
+        let mut states = self.states();
+        let news = states.get(component) != Some(&state);
+        states.insert(component, state);
+        news
     }
 
     /// A component cannot serve, for the given reason.

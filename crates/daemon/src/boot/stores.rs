@@ -101,7 +101,7 @@ pub(super) async fn watch(base: Arc<Base>, stores: Stores, stop: CancellationTok
                 }
             )
         };
-        stop.run_until_cancelled(look).await;
+        stop.run_until_cancelled(Box::pin(look)).await;
     }
 }
 

@@ -38,7 +38,7 @@ impl Stages {
         if stage.is_empty() {
             return Ok(Step::Nothing);
         }
-        self.latest = format!("{stage} {state}").trim_end().to_owned();
+        format!("{stage} {state}").trim_end().clone_into(&mut self.latest);
         match (stage, state) {
             (_, "failed") if message.is_empty() => {
                 Err(ConnectorError::Stage(format!("the serverless connector failed in its stage {stage}")))

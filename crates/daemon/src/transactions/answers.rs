@@ -39,13 +39,16 @@ enum Ending {
     Error(String),
 }
 
+/// What is said to a plugin whose transaction is cut, given the reason: an error and the end.
+type LastWords = Box<dyn Fn(&str) -> [Bytes; 2] + Send>;
+
 /// The body.
 pub struct Answers {
     /// `None` when everything is told.
     work: Option<Work>,
-    answers: mpsc::Receiver<Bytes>,
+    waiting: mpsc::Receiver<Bytes>,
     /// Error and end for a transaction that is cut.
-    last_words: Box<dyn Fn(&str) -> [Bytes; 2] + Send>,
+    last_words: LastWords,
     buffer: BytesMut,
     silence: Pin<Box<Sleep>>,
     last_write: Instant,
@@ -59,7 +62,7 @@ impl Answers {
         timeout: Duration,
         cutoff: CancellationToken,
     ) -> Self {
-        let (sender, answers) = mpsc::channel(WAITING);
+        let (sender, waiting) = mpsc::channel(WAITING);
         let caller = Arc::clone(&session.caller);
         let request_id = Invoke::parse(&invoke).map(|invoke| invoke.id.into_owned()).unwrap_or_default();
         let last_words = move |text: &str| {
@@ -81,7 +84,7 @@ impl Answers {
         };
         Self {
             work: Some(Box::pin(work)),
-            answers,
+            waiting,
             last_words: Box::new(last_words),
             buffer: BytesMut::new(),
             silence: Box::pin(sleep(KEEP_ALIVE)),
@@ -101,21 +104,21 @@ impl Answers {
             };
             let mut took = false;
             while self.buffer.len() < COALESCE
-                && let Poll::Ready(Some(answer)) = self.answers.poll_recv(cx)
+                && let Poll::Ready(Some(answer)) = self.waiting.poll_recv(cx)
             {
                 push(&mut self.buffer, &answer);
                 took = true;
             }
             if let Some(Ending::Error(text)) = ending {
                 // the sender is gone with the work: what waits is all there is
-                while let Ok(answer) = self.answers.try_recv() {
+                while let Ok(answer) = self.waiting.try_recv() {
                     push(&mut self.buffer, &answer);
                 }
                 for words in (self.last_words)(&text) {
                     push(&mut self.buffer, &words);
                 }
             }
-            if self.buffer.len() >= COALESCE || (!self.buffer.is_empty() && !(took && self.work.is_some())) {
+            if self.buffer.len() >= COALESCE || (!self.buffer.is_empty() && (!took || self.work.is_none())) {
                 return Poll::Ready(Some(self.piece()));
             }
             if took {

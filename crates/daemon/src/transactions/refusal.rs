@@ -57,7 +57,7 @@ impl Refusal {
             endpoint_id: None,
             context: None,
             event: "backwards_response",
-            data: Data {
+            data: Told {
                 backwards_request_id: request,
                 event: "error",
                 message: &self.to_string(),
@@ -79,11 +79,12 @@ struct Envelope<'a> {
     endpoint_id: Option<()>,
     context: Option<()>,
     event: &'a str,
-    data: Data<'a>,
+    data: Told<'a>,
 }
 
+/// An event of a call back (plugin-protocol 1.5).
 #[derive(Serialize)]
-struct Data<'a> {
+struct Told<'a> {
     backwards_request_id: &'a str,
     event: &'a str,
     message: &'a str,

@@ -46,13 +46,11 @@ fn event(event: &str, data: &str) -> Bytes {
 /// Makes the function of a version anew.
 pub(super) async fn reinstall(State(app): State<App>, Bound(params): Bound<Reinstall>) -> Response {
     let cutoff = app.base.lifecycle.hard().clone();
-    match app.serverless {
-        Some(platform) => sse::respond(events(platform, params.plugin_unique_identifier), cutoff).await,
-        None => {
-            let refusal = event("error", "reinstall is not supported on local platform");
-            sse::respond(stream::iter([Ok::<_, ApiError>(refusal)]), cutoff).await
-        }
+    if let Some(platform) = app.serverless {
+        return sse::respond(events(platform, params.plugin_unique_identifier), cutoff).await;
     }
+    let refusal = event("error", "reinstall is not supported on local platform");
+    sse::respond(stream::iter([Ok::<_, ApiError>(refusal)]), cutoff).await
 }
 
 /// The events of a reinstallation, which goes on as long as somebody reads them.
@@ -115,11 +113,9 @@ pub(super) async fn switch_endpoint(State(app): State<App>, Bound(params): Bound
     };
     let function = Function::parse(&params.function_name, &params.function_url).map_err(ApiError::bad_request)?;
     let switched = platform.switch(&params.plugin_unique_identifier, &function).await;
-    match switched.map_err(|error| ApiError::internal(error.to_string()))? {
-        true => Ok(Success(true)),
-        false => {
-            Err(ApiError::internal(format!("plugin serverless runtime not found: {}", params.plugin_unique_identifier))
-                .into())
-        }
+    if switched.map_err(|error| ApiError::internal(error.to_string()))? {
+        return Ok(Success(true));
     }
+    let unknown = format!("plugin serverless runtime not found: {}", params.plugin_unique_identifier);
+    Err(ApiError::internal(unknown).into())
 }

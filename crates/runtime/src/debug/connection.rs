@@ -130,10 +130,15 @@ async fn greet(shared: &Shared, wire: &mut Wire) -> Result<Option<(Uuid, Slot)>,
     Ok(Some((tenant_id, shared.slots.take(tenant_id)?)))
 }
 
+/// A declaration that was read and one that was written down again, in terms of its text.
+const DECLARATION_WEIGHT: usize = 4;
+
 /// A plugin that has registered, and the memory that it is counted with.
 struct Registered {
     plugin: Plugin,
     held: Held,
+    /// What is left of it when its media are stored.
+    lasting_bytes: usize,
 }
 
 /// From the handshake to the end of the registration; `None` when it came to no good one.
@@ -165,9 +170,11 @@ async fn registration(shared: &Shared, wire: &mut Wire, tenant_id: Uuid) -> Resu
         let step = if line.len() < LARGE { registering.line(&line) } else { apart(|| registering.line(&line)) }?;
         held.grow(registering.bytes())?;
         if step == Step::Last {
+            let lasting_bytes = registering.declared_bytes() * DECLARATION_WEIGHT;
+            held.grow(registering.bytes().max(lasting_bytes))?;
             let finished = tokio::task::spawn_blocking(move || registering.finish(tenant_id)).await;
             let plugin = finished.unwrap_or_else(|error| Err(Refusal::Install(error.to_string())))?;
-            return Ok(Some(Registered { plugin, held }));
+            return Ok(Some(Registered { plugin, held, lasting_bytes }));
         }
     }
     Ok(None)
@@ -176,16 +183,17 @@ async fn registration(shared: &Shared, wire: &mut Wire, tenant_id: Uuid) -> Resu
 /// The part after the registration: sessions come and go until the connection ends.
 async fn live(shared: &Shared, wire: Wire, registered: Registered, peer: SocketAddr, slot: Slot) {
     let Wire { reader, writer, splitter, .. } = wire;
-    let Registered { plugin, held } = registered;
+    let Registered { plugin, mut held, lasting_bytes } = registered;
     let identity = plugin.identity.clone();
     let (connection, mut writing) = Connection::new(shared, &identity, peer, writer);
     let number = connection.number;
     shared.routes.add(Arc::clone(&connection));
     let installed = timeout(INSTALL, shared.host.connected(number, plugin)).await;
-    drop(held);
+    held.shrink(lasting_bytes);
     let end = match installed {
         Ok(Ok(())) => {
-            connection.channel.note(Level::Info, "debugging runtime connected");
+            let from = format!("debugging runtime connected from {peer} for tenant {}", identity.tenant_id);
+            connection.channel.note(Level::Info, &from);
             connection.channel.vitals.sign();
             let life = AssertUnwindSafe(connection.run(shared, reader, splitter, &mut writing)).catch_unwind();
             life.await.unwrap_or_else(|_| End::Lost("the daemon failed to read it".to_owned()))
@@ -208,6 +216,7 @@ async fn live(shared: &Shared, wire: Wire, registered: Registered, peer: SocketA
     }
     drop(writing);
     shared.host.disconnected(number, &identity).await;
+    drop(held);
 }
 
 impl Connection {

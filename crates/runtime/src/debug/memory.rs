@@ -1,4 +1,4 @@
-//! What all registrations together may hold in memory.
+//! What all registrations together, and the declarations that are left of them, may hold in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ impl Memory {
     }
 }
 
-/// What one registration holds, until it is dropped.
+/// What one connection holds, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     memory: Arc<Memory>,
@@ -30,6 +30,13 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// It holds only so much from now on.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        self.memory.held.fetch_sub(less, Ordering::Relaxed);
+    }
+
     /// It holds so much now, which is not less than before.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let more = bytes.saturating_sub(self.bytes);
@@ -58,6 +65,10 @@ mod tests {
         assert!(matches!(two.grow(41), Err(Refusal::Busy)));
         drop(one);
         two.grow(100).unwrap();
+        two.shrink(30);
+        two.shrink(50);
+        memory.hold().grow(70).unwrap();
+        assert!(matches!(memory.hold().grow(71), Err(Refusal::Busy)));
         drop(two);
         assert_eq!(memory.held.load(Ordering::Relaxed), 0);
     }

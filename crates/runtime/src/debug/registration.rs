@@ -87,6 +87,11 @@ impl Registering {
         Ok(Step::More)
     }
 
+    /// Bytes of the declarations as they were sent.
+    pub fn declared_bytes(&self) -> usize {
+        self.declared_bytes
+    }
+
     /// What it holds in memory, roughly.
     pub fn bytes(&self) -> usize {
         self.declared_bytes + self.assets.bytes()

@@ -15,7 +15,7 @@ pub struct DebugSettings {
     pub handshake_timeout: Duration,
     /// From the handshake to the end of the registration.
     pub registration_timeout: Duration,
-    /// Bytes of all registrations that are under way.
+    /// Bytes of all registrations that are under way, and of the declarations of all plugins that are connected.
     pub registration_bytes: usize,
     /// `PLUGIN_REMOTE_INSTALLING_SILENCE_SECONDS`: silence after which a plugin counts as dead although its machine still
     /// answers. The SDK sends a heartbeat every 10 s, unless its developer has stopped it at a breakpoint.

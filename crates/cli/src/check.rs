@@ -86,7 +86,11 @@ impl Checker<'_> {
             let found = if of_manifest.contains(&violation) { Diagnostic::error } else { Diagnostic::warning };
             let (place, field) = self.documents.find(declaration, &violation.path);
             let message = format!("{} {}", named(&field), violation.reason);
-            self.report.add(found(rule_code(&violation), message).at(place).fix(remedy(&violation)));
+            let misspelt =
+                self.documents.misspelt(declaration, &violation.path).filter(|_| violation.tag == "required");
+            let fix =
+                misspelt.map_or_else(|| remedy(&violation).to_owned(), |key| format!("did you mean it by `{key}`?"));
+            self.report.add(found(rule_code(&violation), message).at(place).fix(fix));
         }
         if let Err(error) = declaration.validate() {
             let (path, fix) = match error {

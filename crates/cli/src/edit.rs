@@ -232,6 +232,17 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_text_the_value_is_set_or_nothing_is_said_to_be(text in "[a-c:\\-{}\\[\\] \"'#\n,|>]{0,40}") {
+            let value = json!({"x": [1, "two"]});
+            if let Ok(edited) = set(&text, &["a", "b"], &value) {
+                let found = read(&edited).unwrap();
+                proptest::prop_assert_eq!(found.pointer("/a/b"), Some(&value));
+            }
+        }
+    }
+
     #[test]
     fn no_yaml() {
         assert!(set("{{{ no", &["a"], &json!(1)).is_err());

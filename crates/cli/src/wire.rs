@@ -23,6 +23,17 @@ pub(crate) fn compact(json: &str) -> String {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn strings_stay_what_they_are(text: String) {
+            let json = serde_json::json!({ "key": [text, 1.5] });
+            let line = compact(&serde_json::to_string_pretty(&json).unwrap());
+            let is_one_line = !line.contains(['\n', '\u{2028}', '<']);
+            proptest::prop_assert!(is_one_line);
+            proptest::prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), json);
+        }
+    }
+
     #[test]
     fn documents_become_lines() {
         for (json, expected) in [

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -112,6 +113,19 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn add(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
+    }
+
+    /// The same with places as they are seen from outside the plugin's folder, for editors and annotations.
+    pub(crate) fn seen_from_outside(&self, folder: &Path) -> Vec<Diagnostic> {
+        let folder = folder.strip_prefix(".").unwrap_or(folder);
+        let moved = |diagnostic: &Diagnostic| {
+            let mut diagnostic = diagnostic.clone();
+            if let Some(file) = &mut diagnostic.place.file {
+                *file = folder.join(&*file).display().to_string();
+            }
+            diagnostic
+        };
+        self.diagnostics.iter().map(moved).collect()
     }
 
     /// Errors first, then by place.

@@ -80,19 +80,41 @@ impl<'f> Documents<'f> {
     /// The place of a field of a declaration, such as `tool.tools[0].identity.name`, or of the nearest thing around it,
     /// and the field as that file has it.
     pub(super) fn find(&self, declaration: &Declaration, path: &str) -> (Place, String) {
+        let (file, steps) = self.locate(declaration, path);
+        (self.place(&file, &steps), shown(&steps))
+    }
+
+    /// A key that stands beside a missing field and is likely meant to be it.
+    pub(super) fn misspelt(&self, declaration: &Declaration, path: &str) -> Option<String> {
+        let (file, steps) = self.locate(declaration, path);
+        let (Step::Key(wanted), around) = steps.split_last()? else { return None };
+        let keys = self.with(&file, |root| {
+            let around = around.iter().try_fold(root, |node, step| Some(step_into(node, step)?.1));
+            let pairs = around.into_iter().filter(|node| matches!(node.kind(), Kind::Mapping)).flat_map(Node::pairs);
+            pairs.filter_map(|(key, _)| Some(key.scalar()?.text.clone().into_owned())).collect::<Vec<_>>()
+        })?;
+        let distance = |key: &String| strsim::osa_distance(key, wanted);
+        keys.into_iter().filter(|key| (1..=2).contains(&distance(key))).min_by_key(distance)
+    }
+
+    /// The file that a field is in, and the way to it there.
+    fn locate<'p>(&self, declaration: &Declaration, path: &'p str) -> (String, Vec<Step<'p>>) {
         let steps = steps(path);
-        let [Step::Key(first), rest @ ..] = &*steps else { return (Place::file(MANIFEST), path.to_owned()) };
-        let kind = KINDS.iter().find(|kind| kind.key == *first);
-        let Some((kind, provider)) = kind.and_then(|kind| Some((kind, kind.file(declaration)?))) else {
-            return (self.place(MANIFEST, &steps), shown(&steps));
+        let found = match &*steps {
+            [Step::Key(first), ..] => KINDS.iter().find(|kind| kind.key == *first),
+            _ => None,
         };
+        let Some((kind, provider)) = found.and_then(|kind| Some((kind, kind.file(declaration)?))) else {
+            return (MANIFEST.to_owned(), steps);
+        };
+        let rest = steps.get(1..).unwrap_or_default();
         if let [Step::Key(key), Step::Index(index), inner @ ..] = rest
             && *key == kind.children
             && let Some(child) = self.child(declaration, kind, provider, *index)
         {
-            return (self.place(&child, inner), shown(inner));
+            return (child, inner.to_vec());
         }
-        (self.place(provider, rest), shown(rest))
+        (provider.clone(), rest.to_vec())
     }
 
     /// The file of a provider's child, if it has one of its own.
@@ -156,26 +178,30 @@ pub(super) fn at<'t>(node: Node<'t>, path: &[&str]) -> Option<Node<'t>> {
 
 /// The place that the steps lead to, as far as they lead.
 fn descend(root: Node<'_>, steps: &[Step<'_>]) -> Mark {
-    /// Keys of which a file may have the second in place of the first.
-    const ALIASES: [(&str, &str); 1] = [("credentials_schema", "credentials_for_provider")];
     let (mut node, mut mark) = (root, root.mark());
     for step in steps {
-        let next = match step {
-            Step::Key(key) => pair(node, key).or_else(|| {
-                let (_, alias) = ALIASES.iter().find(|(name, _)| name == key)?;
-                pair(node, alias)
-            }),
-            // a list, or a mapping that stands for one
-            Step::Index(index) => match node.kind() {
-                Kind::Mapping => node.pairs().nth(*index),
-                _ => node.children().nth(*index).map(|item| (item, item)),
-            },
-        };
-        let Some((key, value)) = next else { break };
-        mark = key.mark();
-        node = value.resolve().unwrap_or(value);
+        let Some((key, value)) = step_into(node, step) else { break };
+        (node, mark) = (value, key.mark());
     }
     mark
+}
+
+/// What a step leads to, and where that begins.
+fn step_into<'t>(node: Node<'t>, step: &Step<'_>) -> Option<(Node<'t>, Node<'t>)> {
+    /// Keys of which a file may have the second in place of the first.
+    const ALIASES: [(&str, &str); 1] = [("credentials_schema", "credentials_for_provider")];
+    let (key, value) = match step {
+        Step::Key(key) => pair(node, key).or_else(|| {
+            let (_, alias) = ALIASES.iter().find(|(name, _)| name == key)?;
+            pair(node, alias)
+        })?,
+        // a list, or a mapping that stands for one
+        Step::Index(index) => match node.kind() {
+            Kind::Mapping => node.pairs().nth(*index)?,
+            _ => node.children().nth(*index).map(|item| (item, item))?,
+        },
+    };
+    Some((key, value.resolve()?))
 }
 
 fn mention(node: Node<'_>, text: &str) -> Option<Mark> {

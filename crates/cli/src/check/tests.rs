@@ -131,6 +131,18 @@ fn fields_against_the_rules_are_found_where_they_stand() {
 }
 
 #[test]
+fn misspelt_keys() {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in PLUGIN.iter().chain(&[("tools/one.py", "")]) {
+        std::fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
+        std::fs::write(root.path().join(path), text.replace("- name: query", "- nmae: query")).unwrap();
+    }
+    let report = check(&Source::open(root.path()).unwrap(), Options::default());
+    let found: Vec<_> = report.diagnostics.iter().map(|found| (found.place.line, found.fix.as_deref())).collect();
+    assert_eq!(found, [(Some(9), Some("did you mean it by `nmae`?"))]);
+}
+
+#[test]
 fn what_a_daemon_refuses() {
     one(
         &[("manifest.yaml", "name: small", "name: Small Plugin")],

@@ -1,6 +1,6 @@
 //! `dify plugin check`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -53,10 +53,13 @@ impl Arguments {
     pub(crate) fn run(self, printer: Printer) -> Result<()> {
         let source = Source::open(&self.path)?;
         let report = check::check(&source, Options { marketplace: self.marketplace });
+        // files of a package have no place outside of it
+        let folder = source.folder().map_or_else(|| Path::new(""), |_| &*self.path);
+        let found = report.seen_from_outside(folder);
         let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
         match self.format {
             CheckFormat::Text => {
-                for diagnostic in &report.diagnostics {
+                for diagnostic in &found {
                     printer.line(diagnostic.show(printer, diagnostic.severity))?;
                 }
                 printer.line(summary(errors, warnings))?;
@@ -67,7 +70,7 @@ impl Arguments {
                 printer.json(&json!({"path": path, "errors": errors, "warnings": warnings, "diagnostics": found}))?;
             }
             CheckFormat::Github => {
-                for diagnostic in &report.diagnostics {
+                for diagnostic in &found {
                     printer.line(diagnostic.annotation())?;
                 }
             }

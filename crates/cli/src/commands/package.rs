@@ -62,10 +62,8 @@ impl Arguments {
         let packed = self.pack(&folder, &output);
         // what the reference packs is only warned of
         let shown = if packed.is_err() || self.strict { Severity::Error } else { Severity::Warning };
-        for diagnostic in &report.diagnostics {
-            let severity = diagnostic.severity.max(shown);
-            let place = self.path.display();
-            printer.note(format_args!("{place}/{}", diagnostic.show(printer, severity)));
+        for diagnostic in report.seen_from_outside(&self.path) {
+            printer.note(diagnostic.show(printer, diagnostic.severity.max(shown)));
         }
         let package = packed?;
         if self.strict && !report.diagnostics.is_empty() {

@@ -4,4 +4,5 @@
 
 mod docs;
 mod plugins;
+mod slim;
 mod support;

@@ -22,7 +22,7 @@ const CATEGORIES: [&str; 11] = [
 ];
 
 /// A plugin without the SDK, whose environment needs no network.
-fn light(place: &Place) {
+pub(crate) fn light(place: &Place) {
     place.init("light", "tool");
     let main = r#"
 import json, sys, threading, time

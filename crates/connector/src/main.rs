@@ -110,7 +110,11 @@ async fn backend(options: &Options, stop: &CancellationToken) -> anyhow::Result<
             Ok(Arc::new(backend))
         }
         #[cfg(feature = "lambda")]
-        BackendKind::Lambda => Ok(Arc::new(plugin_connector::backend::lambda::LambdaBackend::open(options).await?)),
+        BackendKind::Lambda => {
+            let inherited = std::env::vars_os().collect();
+            let environments = environments(options, inherited);
+            Ok(Arc::new(plugin_connector::backend::lambda::LambdaBackend::open(options, environments).await?))
+        }
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Options {
     pub python: Python,
     #[command(flatten, next_help_heading = "Back end `process`")]
     pub process: Process,
+    #[cfg(feature = "lambda")]
+    #[command(flatten, next_help_heading = "Back end `lambda`")]
+    pub lambda: Lambda,
 }
 
 const EXAMPLE: &str = "\
@@ -103,6 +106,60 @@ pub struct Process {
     pub pass_variables: Vec<String>,
 }
 
+/// Plugins as functions on AWS Lambda. Region and credentials come from where the tools of AWS look for them.
+#[cfg(feature = "lambda")]
+#[derive(Clone, Debug, clap::Args)]
+pub struct Lambda {
+    /// ARN of the role that functions run as; it needs the policy `AWSLambdaBasicExecutionRole`. Required for `lambda`.
+    #[arg(long = "lambda-role", env = "CONNECTOR_LAMBDA_ROLE")]
+    pub role: Option<String>,
+    /// Beginning of the functions' names; several connectors in one account need different ones.
+    #[arg(long = "lambda-prefix", env = "CONNECTOR_LAMBDA_PREFIX", default_value = "dify-")]
+    pub prefix: String,
+    /// S3 bucket for code of more than 50 MB, which cannot be sent directly.
+    #[arg(long = "lambda-bucket", env = "CONNECTOR_LAMBDA_BUCKET")]
+    pub bucket: Option<String>,
+    /// ARN of the layer with the Lambda Web Adapter; {region} and {arch} (X86 or Arm64) are replaced.
+    #[arg(long = "lambda-adapter-layer", env = "CONNECTOR_LAMBDA_ADAPTER_LAYER", default_value = ADAPTER)]
+    pub adapter_layer: String,
+    /// Processor of the functions; `auto` takes arm64, which costs less, where the plugin allows it.
+    #[arg(long = "lambda-architecture", env = "CONNECTOR_LAMBDA_ARCHITECTURE", value_enum, default_value = "auto")]
+    pub architecture: Processor,
+    /// Longest time of one call in seconds, at most 900; not below `PLUGIN_MAX_EXECUTION_TIMEOUT` of the daemon.
+    #[arg(long = "lambda-timeout-seconds", env = "CONNECTOR_LAMBDA_TIMEOUT_SECONDS", default_value_t = 900,
+        value_parser = clap::value_parser!(i32).range(1..=900))]
+    pub timeout_seconds: i32,
+    /// Least memory in MiB; many manifests ask for less than Python takes.
+    #[arg(long = "lambda-min-memory-mib", env = "CONNECTOR_LAMBDA_MIN_MEMORY_MIB", default_value_t = 512,
+        value_parser = clap::value_parser!(u64).range(128..=10240))]
+    pub min_memory_mib: u64,
+    /// Subnets of a VPC for the functions, separated by commas.
+    #[arg(long = "lambda-subnets", env = "CONNECTOR_LAMBDA_SUBNETS", value_delimiter = ',')]
+    pub subnets: Vec<String>,
+    /// Security groups there, separated by commas.
+    #[arg(long = "lambda-security-groups", env = "CONNECTOR_LAMBDA_SECURITY_GROUPS", value_delimiter = ',')]
+    pub security_groups: Vec<String>,
+    /// Builds dependencies that have no wheel, on this machine; only for those that are pure Python.
+    #[arg(long = "lambda-allow-builds", env = "CONNECTOR_LAMBDA_ALLOW_BUILDS")]
+    pub allow_builds: bool,
+    /// Does not call a new function to see whether it answers.
+    #[arg(long = "lambda-skip-probe", env = "CONNECTOR_LAMBDA_SKIP_PROBE")]
+    pub skip_probe: bool,
+}
+
+#[cfg(feature = "lambda")]
+const ADAPTER: &str = "arn:aws:lambda:{region}:753240598075:layer:LambdaAdapterLayer{arch}:27";
+
+/// Processor of functions.
+#[cfg(feature = "lambda")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Processor {
+    Auto,
+    Arm64,
+    #[value(name = "x86_64")]
+    X86_64,
+}
+
 /// Shortest key, in bytes.
 const KEY_BYTES: usize = 10;
 
@@ -112,6 +169,10 @@ impl Options {
         let mut problems = Vec::new();
         if self.api_key.len() < KEY_BYTES {
             problems.push(format!("DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY: must have at least {KEY_BYTES} bytes"));
+        }
+        #[cfg(feature = "lambda")]
+        if self.backend == BackendKind::Lambda && self.lambda.role.is_none() {
+            problems.push("CONNECTOR_LAMBDA_ROLE: must be set when CONNECTOR_BACKEND is lambda".to_owned());
         }
         let urls = [
             ("CONNECTOR_DAEMON_URL", Some(&self.daemon_url)),

@@ -1,1 +1,188 @@
+//! Functions on AWS Lambda (cluster-serverless-observability 5).
+//!
+//! A plugin becomes a zip file with its dependencies for Lambda's platform, started by the Lambda Web Adapter, behind a
+//! function URL that streams. Every launch is a new version to which the alias `live` then points, so that what runs goes
+//! on until the new version stands, and there is a way back. What there is, Lambda knows: nothing is kept here.
 
+mod api;
+mod build;
+mod code;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod zip;
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use plugin_runtime::local::environment::{EnvironmentSettings, Environments};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::api::Api;
+use self::build::Builder;
+use self::code::Uploads;
+use self::spec::Specs;
+use super::{Backend, BackendError, Function, LaunchError, Progress, Stage};
+use crate::options::{Lambda, Options};
+use crate::plugin::{Plugin, function_name};
+
+/// How long a new function may take until it answers.
+const PROBE: Duration = Duration::from_mins(1);
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The back end; see the module.
+pub struct LambdaBackend {
+    api: Api,
+    builder: Builder,
+    specs: Specs,
+    uploads: Uploads,
+    prefix: String,
+    /// Calls new functions; `None` leaves that out.
+    probe: Option<reqwest::Client>,
+}
+
+/// What of the connector's settings concerns functions on Lambda.
+#[derive(Debug)]
+pub struct LambdaOptions {
+    pub lambda: Lambda,
+    /// Where functions reach the daemon.
+    pub daemon_url: String,
+    /// The key that daemon and connector share.
+    pub key: String,
+    pub environments: EnvironmentSettings,
+}
+
+impl LambdaBackend {
+    /// With region and credentials as the tools of AWS find them.
+    pub async fn open(options: &Options, environments: EnvironmentSettings) -> anyhow::Result<Self> {
+        let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+        let options = LambdaOptions {
+            lambda: options.lambda.clone(),
+            daemon_url: options.daemon_url.clone(),
+            key: options.api_key.clone(),
+            environments,
+        };
+        Self::with(&config, options)
+    }
+
+    fn with(config: &aws_config::SdkConfig, options: LambdaOptions) -> anyhow::Result<Self> {
+        let region = config.region().context("AWS_REGION: must be set when CONNECTOR_BACKEND is lambda")?.to_string();
+        let lambda = options.lambda;
+        let probe = if lambda.skip_probe { None } else { Some(reqwest::Client::builder().timeout(PROBE).build()?) };
+        Ok(Self {
+            api: Api::new(aws_sdk_lambda::Client::new(config)),
+            builder: Builder::new(Environments::new(options.environments), lambda.allow_builds),
+            uploads: Uploads::new(lambda.bucket.as_deref(), &region)?,
+            prefix: lambda.prefix.clone(),
+            specs: Specs { lambda, region, daemon_url: options.daemon_url, key: options.key },
+            probe,
+        })
+    }
+
+    async fn make(&self, plugin: &Plugin, progress: &Progress) -> Result<Function, LaunchError> {
+        let name = function_name(&self.prefix, &plugin.filename);
+        let failed = |stage| move |error: BackendError| LaunchError::new(stage, error);
+        let spec = self.specs.of(plugin).map_err(|error| LaunchError::new(Stage::Start, error))?;
+        progress(Stage::Build, "installing dependencies for Lambda");
+        let zip = self.builder.build(plugin, &spec).await.map_err(|error| LaunchError::new(Stage::Build, error))?;
+        let code = self.uploads.code(&name, zip).await.map_err(failed(Stage::Build))?;
+
+        progress(Stage::Run, "making the function");
+        let version = self.api.publish(&name, &spec, &code).await.map_err(failed(Stage::Run))?;
+        let before = self.api.point_live(&name, &version).await.map_err(failed(Stage::Run))?;
+        let url = self.api.open_url(&name).await.map_err(failed(Stage::Run))?;
+        if let Some(client) = &self.probe {
+            progress(Stage::Run, "waiting for the function to answer");
+            if let Err(error) = answers(client, &url).await {
+                if let Some(before) = &before {
+                    // what was there goes on
+                    self.api.point_live(&name, before).await.map_err(failed(Stage::Run))?;
+                }
+                return Err(LaunchError::new(Stage::Run, error));
+            }
+        }
+        let kept: Vec<_> = before.iter().chain([&version]).collect();
+        if let Err(error) = self.api.delete_versions_but(&name, &kept).await {
+            tracing::warn!(function = name, %error, "old versions of a function are left");
+        }
+        self.uploads.clear(&name).await;
+        Ok(Function {
+            id: name.clone(),
+            resource: format!("lambda:{name}:{version}"),
+            name,
+            url,
+            filename: plugin.filename.clone(),
+        })
+    }
+}
+
+/// Waits until a function answers well.
+async fn answers(client: &reqwest::Client, url: &str) -> Result<(), String> {
+    let deadline = Instant::now() + PROBE;
+    loop {
+        let problem = match client.get(format!("{url}/health")).send().await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => {
+                let status = answer.status();
+                format!("the function answers {status}: {}", answer.text().await.unwrap_or_default())
+            }
+            Err(error) => format!("the function does not answer: {}", plugin_runtime::transport::describe(error)),
+        };
+        if Instant::now() + PROBE_PAUSE > deadline {
+            return Err(problem);
+        }
+        sleep(PROBE_PAUSE).await;
+    }
+}
+
+#[async_trait]
+impl Backend for LambdaBackend {
+    async fn launch(
+        &self,
+        plugin: &Plugin,
+        progress: Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Function, LaunchError> {
+        let made = cancel.run_until_cancelled(Box::pin(self.make(plugin, &progress))).await;
+        made.unwrap_or_else(|| Err(LaunchError::new(Stage::Run, "cancelled")))
+    }
+
+    async fn find(&self, filename: &str) -> Result<Option<Function>, BackendError> {
+        let name = function_name(&self.prefix, filename);
+        let url = self.api.url(&name).await?;
+        Ok(url.map(|url| Function {
+            id: name.clone(),
+            resource: format!("lambda:{name}"),
+            name,
+            url,
+            filename: filename.to_owned(),
+        }))
+    }
+
+    async fn list(&self) -> Result<Vec<Function>, BackendError> {
+        let mut functions = Vec::new();
+        for (name, arn) in self.api.functions(&self.prefix).await? {
+            let filename = self.api.tag(&arn, spec::FILENAME_TAG).await?;
+            // one that somebody else has made, or that is not whole
+            let (Some(filename), Some(url)) = (filename, self.api.url(&name).await?) else { continue };
+            functions.push(Function { id: name.clone(), name, url, resource: arn, filename });
+        }
+        Ok(functions)
+    }
+
+    async fn delete(&self, filename: &str) -> Result<bool, BackendError> {
+        self.api.delete(&function_name(&self.prefix, filename)).await
+    }
+}
+
+impl fmt::Debug for LambdaBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LambdaBackend")
+            .field("prefix", &self.prefix)
+            .field("specs", &self.specs)
+            .finish_non_exhaustive()
+    }
+}

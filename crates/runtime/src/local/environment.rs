@@ -111,6 +111,17 @@ impl Environments {
         tokio::join!(sweep, uv, self.tools.mirror());
     }
 
+    /// uv, ready to be given arguments: found, or fetched, with the environment that tools get.
+    ///
+    /// # Errors
+    ///
+    /// When there is none and none can be had.
+    pub async fn uv(&self) -> Result<tokio::process::Command, EnvironmentError> {
+        let mut command = tokio::process::Command::new(self.tools.uv().await?);
+        command.env_clear().envs(&self.tools.variables);
+        Ok(command)
+    }
+
     /// Makes the plugin ready to be started. What is in place already is used without running anything.
     ///
     /// # Errors

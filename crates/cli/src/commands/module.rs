@@ -5,7 +5,7 @@ mod list;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use plugin_manifest::{Category as Chiefly, Declaration};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ struct AppendTo {
 }
 
 /// What can be added.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug)]
 enum Addition {
     Tools,
     Endpoints,

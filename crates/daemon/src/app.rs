@@ -8,6 +8,7 @@ use plugin_runtime::debug::DebugRuntime;
 use crate::base::Base;
 use crate::calls::Calls;
 use crate::debugging::DebuggingKeys;
+use crate::http::Forwarder;
 use crate::install::{LocalPlatform, ServerlessPlatform};
 use crate::services::Services;
 
@@ -24,6 +25,8 @@ pub struct App {
     pub debugging_keys: DebuggingKeys,
     /// Plugins under development, unless they may not connect.
     pub debugged: Option<Arc<DebugRuntime>>,
+    /// Passes calls on to other nodes, where there can be any.
+    pub forwarder: Option<Forwarder>,
     /// Where plugins run, unless they run elsewhere.
     pub local: Option<Arc<LocalPlatform>>,
     /// Where plugins run as functions, if they do.

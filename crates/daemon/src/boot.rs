@@ -2,6 +2,7 @@
 //!
 //! What is out of reach at the start (a database that is not up yet) is waited for; requests wait at the door meanwhile.
 
+mod cluster;
 mod debugging;
 mod local;
 mod serverless;
@@ -22,6 +23,7 @@ use crate::app::App;
 use crate::base::Base;
 use crate::callback::DifyConfigError;
 use crate::calls::Calls;
+use crate::cluster::AddressError;
 use crate::config::{Config, Platform as PlatformKind};
 use crate::connector::ConnectorConfigError;
 use crate::install::{Installer, LocalPlatform, Platform, ServerlessPlatform};
@@ -44,6 +46,9 @@ pub enum BootError {
     /// Dify's inner API cannot be called as it is configured.
     #[error(transparent)]
     Dify(#[from] DifyConfigError),
+    /// The address for other nodes cannot be used.
+    #[error("SERVER_NODE_ADDRESS, SERVER_HOST: {0}")]
+    Address(#[from] AddressError),
     /// The serverless connector cannot be called as it is configured.
     #[error(transparent)]
     Connector(#[from] ConnectorConfigError),
@@ -76,6 +81,7 @@ pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Res
     let watched = stores::watch(Arc::clone(base), stores.clone(), base.lifecycle.soft().clone());
     base.lifecycle.spawn("watch over the stores", OnEnd::Ignore, watched);
     let lookups = Lookups::new(config, &stores, trusted_keys(config));
+    let cluster = cluster::start(base, &stores, &lookups.catalog).await?;
     let home = match config.plugins.platform {
         PlatformKind::Local => Home::Local(local::start(base, Arc::clone(&lookups.packages))?),
         PlatformKind::Serverless => Home::Serverless(serverless::start(base, &stores, &lookups)?),
@@ -85,7 +91,7 @@ pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Res
         Home::Local(platform) => platform.runtime().node_budget(),
         Home::Serverless(_) => NodeBudget::new(bytes(config.workers.node_buffer_bytes)),
     };
-    let debugged = debugging::start(base, debugging_port, &stores, &lookups, &debugging_keys, budget).await?;
+    let debugged = debugging::start(base, debugging_port, &stores, &lookups, &cluster, &debugging_keys, budget).await?;
     let mut runtimes = match &home {
         Home::Local(platform) => Runtimes::none().with(RuntimeType::Local, platform.runtime()),
         Home::Serverless(platform) => {
@@ -100,9 +106,10 @@ pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Res
         Home::Local(platform) => (Arc::clone(&platform) as _, Some(platform), None),
         Home::Serverless(platform) => (Arc::new(platform.clone()), None, Some(platform)),
     };
+    let forwarder = cluster::forwarder(base, &cluster, &lookups.catalog);
     let services = Services::new(config, stores, lookups, platform, base.metrics.clone());
     run(base, &services);
-    Ok(App { base: Arc::clone(base), services, calls, debugging_keys, debugged, local, serverless })
+    Ok(App { base: Arc::clone(base), services, calls, debugging_keys, debugged, forwarder, local, serverless })
 }
 
 /// The keys whose signatures count; one that cannot be used is logged and does not stop the others.

@@ -16,13 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_manifest::identifier::{PluginId, UniqueIdentifier};
-use plugin_store::{Database, Endpoint, Installation, SharedState};
+use plugin_store::{Database, Endpoint, Installation, RawJson, SharedState};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+pub use debugged::Elsewhere;
 pub use declared::Declared;
 pub use error::CatalogError;
 
+use crate::cluster::declaration_key;
 use crate::connector::Function;
 use crate::packages::Packages;
 use change::Change;
@@ -131,6 +133,10 @@ impl Catalog {
             Some(row) => Some(row.declaration),
             None => self.database.declarations.remote(uid).await?,
         };
+        let stored = match stored {
+            None => self.told_elsewhere(identifier).await,
+            stored => stored,
+        };
         let declared = match stored {
             Some(json) => Declared::parse(uid, json).await?,
             None => match self.packages.declare_again(identifier).await.map_err(CatalogError::package)? {
@@ -144,6 +150,13 @@ impl Catalog {
             },
         };
         Ok(Some(Arc::new(declared)))
+    }
+
+    /// The declaration of a plugin under development that another node has connected, and that has no rows.
+    async fn told_elsewhere(&self, identifier: &UniqueIdentifier) -> Option<RawJson> {
+        // out of reach is as good as not there
+        let told = self.shared.get(&declaration_key(identifier)).await.ok().flatten()?;
+        RawJson::new(String::from_utf8(told.into()).ok()?).ok()
     }
 
     /// The function of a version that runs as one.

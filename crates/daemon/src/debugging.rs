@@ -21,6 +21,7 @@ use uuid::Uuid;
 pub use keys::DebuggingKeys;
 
 use crate::catalog::{Catalog, Declared};
+use crate::cluster::Cluster;
 use crate::packages::Packages;
 use crate::services::Stores;
 use crate::telemetry::Metrics;
@@ -34,6 +35,7 @@ pub struct Debugging {
     keys: DebuggingKeys,
     stores: Stores,
     catalog: Arc<Catalog>,
+    cluster: Arc<Cluster>,
     packages: Arc<Packages>,
     metrics: Metrics,
     /// Names the port to the other nodes; a process that has it knows that those before it are gone.
@@ -48,10 +50,11 @@ impl Debugging {
         keys: DebuggingKeys,
         stores: Stores,
         catalog: Arc<Catalog>,
+        cluster: Arc<Cluster>,
         packages: Arc<Packages>,
         metrics: Metrics,
     ) -> Self {
-        Self { place, keys, stores, catalog, packages, metrics, stacks: Mutex::default() }
+        Self { place, keys, stores, catalog, cluster, packages, metrics, stacks: Mutex::default() }
     }
 
     fn shared(&self) -> &dyn SharedState {
@@ -70,7 +73,7 @@ impl Debugging {
                 let entry = entry.clone();
                 let outcome = self.install(*tenant_id, plugin_id, &entry).await?;
                 let is_shadow = matches!(outcome, DebugOutcome::Shadowed(_));
-                self.catalog.shadow(*tenant_id, plugin_id, is_shadow.then_some(&entry.identifier));
+                self.show_shadow(key, is_shadow.then_some(&entry)).await;
                 stack.rows = match outcome {
                     DebugOutcome::Installed(installation) => Some(installation),
                     DebugOutcome::Shadowed(_) => None,
@@ -79,7 +82,7 @@ impl Debugging {
             }
             Some(_) => return Ok(()),
             None => {
-                self.catalog.shadow(*tenant_id, plugin_id, None);
+                self.show_shadow(key, None).await;
                 stack.recorded_for = None;
                 if let Some(rows) = stack.rows.take() {
                     self.remove(&rows).await?;
@@ -88,6 +91,13 @@ impl Debugging {
         }
         self.catalog.installation_changed(*tenant_id, plugin_id.as_str()).await;
         Ok(())
+    }
+
+    /// Shows, here and to the other nodes, what stands in the place of the plugin that the tenant has installed.
+    async fn show_shadow(&self, (tenant_id, plugin_id): &Key, by: Option<&Entry>) {
+        self.catalog.shadow(*tenant_id, plugin_id, by.map(|entry| &entry.identifier));
+        let by = by.map(|entry| (&entry.identifier, &entry.declared.json));
+        self.cluster.shadow(*tenant_id, plugin_id, by).await;
     }
 
     async fn install(
@@ -144,6 +154,7 @@ impl Host for Debugging {
         self.catalog.show_debugged(&entry.identifier, &entry.declared);
         // before the rows, so that no other node takes them for those of a dead one
         self.announce(&entry.identifier).await;
+        self.cluster.connected(&entry.identifier).await;
         stack.entries.insert(connection, entry);
         self.settle(&key, &mut stack).await.map_err(|error| failed(&error))?;
         self.metrics.runtime_status(key.1.as_str(), RuntimeKind::Remote, 1.0);
@@ -164,6 +175,7 @@ impl Host for Debugging {
         }
         if !stack.has(&plugin.identifier) {
             self.withdraw(&plugin.identifier).await;
+            self.cluster.disconnected(&plugin.identifier).await;
             self.catalog.hide_debugged(&plugin.identifier);
         }
         self.forget_if_empty(&key, &stack);

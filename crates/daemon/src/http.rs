@@ -5,6 +5,7 @@ pub mod bind;
 pub mod dispatch;
 pub mod endpoint;
 pub mod envelope;
+pub mod forward;
 pub mod front;
 pub mod routes;
 pub mod server;
@@ -24,4 +25,5 @@ mod transaction;
 
 pub use bind::{Bound, Validate, Violations};
 pub use envelope::{Answer, Managed, Success};
+pub use forward::{ForwardLimits, Forwarder};
 pub use front::{Front, SentUri};

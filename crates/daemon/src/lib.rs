@@ -9,6 +9,7 @@ pub mod boot;
 pub mod callback;
 pub mod calls;
 pub mod catalog;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod connector;

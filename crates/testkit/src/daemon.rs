@@ -1,6 +1,5 @@
 //! A daemon of a test's own: free ports, an empty folder, and an end with the test.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::Client;
+use crate::servers::free_port;
 
 /// The key that clients of [`Daemon`] show.
 pub const SERVER_KEY: &str = "testkit-server-key";
@@ -127,8 +127,4 @@ impl Daemon {
             .context("SIGTERM did not end it")??;
         Ok(self.settings)
     }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

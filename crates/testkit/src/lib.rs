@@ -6,8 +6,11 @@
 pub mod binary;
 pub mod client;
 pub mod daemon;
+pub mod developer;
 pub mod plugins;
+pub mod servers;
 
 pub use binary::binary;
 pub use client::Client;
 pub use daemon::Daemon;
+pub use developer::Developer;

@@ -33,9 +33,9 @@ impl Readiness {
 
     fn set(&self, component: &'static str, state: State) -> bool {
         let mut states = self.states();
-        let news = states.get(component) != Some(&state);
+        let is_news = states.get(component) != Some(&state);
         states.insert(component, state);
-        news
+        is_news
     }
 
     /// A component cannot serve, for the given reason.

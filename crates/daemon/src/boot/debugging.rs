@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::{BootError, bytes, count};
 use crate::base::Base;
+use crate::cluster::Cluster;
 use crate::config::{CacheType, Config};
 use crate::debugging::{Debugging, DebuggingKeys};
 use crate::lifecycle::OnEnd;
@@ -46,6 +47,7 @@ pub(super) async fn start(
     listener: Option<TcpListener>,
     stores: &Stores,
     lookups: &Lookups,
+    cluster: &Arc<Cluster>,
     keys: &DebuggingKeys,
     budget: NodeBudget,
 ) -> Result<Option<Arc<DebugRuntime>>, BootError> {
@@ -55,6 +57,7 @@ pub(super) async fn start(
         keys.clone(),
         stores.clone(),
         catalog,
+        Arc::clone(cluster),
         packages,
         base.metrics.clone(),
     ));

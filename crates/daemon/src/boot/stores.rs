@@ -48,8 +48,8 @@ pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
     let database = database_config(&config.database);
     let ((), shared, database) = tokio::try_join!(
         patiently(base, STORAGE, || super::storage::check(&*blobs, &layout)),
-        patiently(base, SHARED, || shared::open(&shared)),
-        patiently(base, DATABASE, || Database::open(&database)),
+        patiently(base, SHARED, || Box::pin(shared::open(&shared))),
+        patiently(base, DATABASE, || Box::pin(Database::open(&database))),
     )?;
     Ok(Stores { database, shared, blobs, layout })
 }
@@ -86,22 +86,13 @@ pub(super) async fn watch(base: Arc<Base>, stores: Stores, stop: CancellationTok
     let mut ticks = interval(WATCH_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let look = async {
-            tokio::join!(
-                async {
-                    if database {
-                        tell(&base, DATABASE, timeout(WATCH_PATIENCE, stores.database.ping()).await.ok());
-                    }
-                },
-                async {
-                    if shared {
-                        let answer = timeout(WATCH_PATIENCE, stores.shared.get("ping")).await.ok();
-                        tell(&base, SHARED, answer.map(|answer| answer.map(drop)));
-                    }
-                }
-            )
-        };
-        stop.run_until_cancelled(Box::pin(look)).await;
+        if database {
+            tell(&base, DATABASE, timeout(WATCH_PATIENCE, stores.database.ping()).await.ok());
+        }
+        if shared {
+            let answer = timeout(WATCH_PATIENCE, stores.shared.get("ping")).await.ok();
+            tell(&base, SHARED, answer.map(|answer| answer.map(drop)));
+        }
     }
 }
 

@@ -11,15 +11,34 @@ use uuid::Uuid;
 
 use super::{Catalog, Declared, Installed, TenantPlugin};
 
-/// What is connected to this node.
+/// What is connected, here and elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct Debugged(ArcSwap<Shown>);
+
+/// What is under development on other nodes and stands in the place of what tenants have installed for good.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Elsewhere(HashMap<TenantPlugin, UniqueIdentifier>);
+
+impl Elsewhere {
+    /// Tenants, plugins, and the versions to be seen in their place.
+    pub fn new(shadows: impl IntoIterator<Item = (Uuid, PluginId, UniqueIdentifier)>) -> Self {
+        let shadows = shadows.into_iter().map(|(tenant, plugin, by)| (TenantPlugin { tenant, plugin }, by));
+        Self(shadows.collect())
+    }
+}
 
 #[derive(Debug, Default, Clone)]
 struct Shown {
     declarations: HashMap<UniqueIdentifier, Arc<Declared>>,
     /// Plugins that are installed for good, by what is to be seen in their place.
     shadows: HashMap<TenantPlugin, UniqueIdentifier>,
+    elsewhere: Elsewhere,
+}
+
+impl Shown {
+    fn shadow_of(&self, key: &TenantPlugin) -> Option<&UniqueIdentifier> {
+        self.shadows.get(key).or_else(|| self.elsewhere.0.get(key))
+    }
 }
 
 impl Debugged {
@@ -37,7 +56,7 @@ impl Debugged {
 
     /// The installation as it is to be seen.
     pub(super) fn over(&self, key: &TenantPlugin, installed: Arc<Installed>) -> Arc<Installed> {
-        match self.0.load().shadows.get(key) {
+        match self.0.load().shadow_of(key) {
             Some(identifier) if installed.identifier != *identifier => {
                 let row = shadowed(installed.row.clone(), identifier);
                 Arc::new(Installed { row, identifier: identifier.clone() })
@@ -72,6 +91,13 @@ impl Catalog {
         });
     }
 
+    /// Replaces what is under development on other nodes.
+    pub fn show_elsewhere(&self, elsewhere: &Elsewhere) {
+        if self.debugged.0.load().elsewhere != *elsewhere {
+            self.debugged.change(|shown| shown.elsewhere = elsewhere.clone());
+        }
+    }
+
     /// Whether a version is connected to this node.
     pub fn is_debugged(&self, identifier: &UniqueIdentifier) -> bool {
         self.debugged.0.load().declarations.contains_key(identifier)
@@ -96,10 +122,10 @@ impl Catalog {
     /// The version that is to be seen in the place of the one that the tenant has installed.
     pub fn shadow_of(&self, tenant: Uuid, plugin_id: &str) -> Option<UniqueIdentifier> {
         let shown = self.debugged.0.load();
-        if shown.shadows.is_empty() {
+        if shown.shadows.is_empty() && shown.elsewhere.0.is_empty() {
             return None;
         }
-        shown.shadows.get(&TenantPlugin { tenant, plugin: plugin_id.into() }).cloned()
+        shown.shadow_of(&TenantPlugin { tenant, plugin: plugin_id.into() }).cloned()
     }
 
     /// A stored installation as it is to be seen.

@@ -46,6 +46,11 @@ fn server(config: &Config, refuse: &mut impl FnMut(String)) {
     if zone == "Local" || jiff::tz::TimeZone::get(zone).is_err() {
         refuse(format!("SERVER_TZ: '{zone}' is not a time zone that this machine knows"));
     }
+    if let Some(address) = &config.server.node_address
+        && let Err(error) = crate::cluster::parse(address, config.server.port)
+    {
+        refuse(format!("SERVER_NODE_ADDRESS: {error}"));
+    }
     let url = config.dify.url.as_str();
     if !is_http_url(url) {
         refuse(format!("DIFY_INNER_API_URL: '{url}' is not an http or https URL"));

@@ -112,7 +112,8 @@ impl Bench {
 fn host(place: &str, world: &World, services: &Services, metrics: &Metrics) -> Debugging {
     let keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&world.stores.shared)));
     let (catalog, packages) = (Arc::clone(&services.catalog), Arc::clone(&services.packages));
-    Debugging::new(place.to_owned(), keys, world.stores.clone(), catalog, packages, metrics.clone())
+    let cluster = Arc::new(Cluster::new(Arc::clone(&world.stores.shared), format!("http://{place}:5002"), false));
+    Debugging::new(place.to_owned(), keys, world.stores.clone(), catalog, cluster, packages, metrics.clone())
 }
 
 fn exposed(metrics: &Metrics) -> String {

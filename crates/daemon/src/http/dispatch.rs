@@ -148,10 +148,15 @@ async fn poll(
 }
 
 async fn installed(calls: &Calls, headers: &HeaderMap, tenant_id: Uuid) -> Result<Plugin, ApiError> {
-    let plugin_id = headers.get(PLUGIN_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let found = calls.catalog.find(tenant_id, plugin_id.ok_or_else(ApiError::plugin_id_required)?).await?;
+    let plugin_id = named_plugin(headers).ok_or_else(ApiError::plugin_id_required)?;
+    let found = calls.catalog.find(tenant_id, plugin_id).await?;
     let (installed, declared) = found.ok_or_else(ApiError::plugin_not_found)?;
     Ok(Plugin { identifier: installed.identifier.clone(), runtime_type: installed.row.runtime_type, declared })
+}
+
+/// The plugin that a request names.
+pub(super) fn named_plugin(headers: &HeaderMap) -> Option<&str> {
+    headers.get(PLUGIN_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
 }
 
 /// The version that a request of `/v2/invoke` names (http-api 9).

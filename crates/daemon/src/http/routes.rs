@@ -19,8 +19,10 @@ pub fn early(base: &Arc<Base>) -> Table<Arc<Base>> {
 pub fn all(app: &App) -> Table<App> {
     let config = &app.base.config;
     let table = management::routes(always(Table::new(Arc::clone(&app.base))));
-    endpoint::routes(dispatch::routes(table))
-        .when(config.plugins.endpoints_enabled && config.plugins.webhook_enabled, webhook::routes)
+    let forwarder = app.forwarder.as_ref();
+    let webhooks = config.plugins.endpoints_enabled && config.plugins.webhook_enabled;
+    endpoint::routes(table.forwarded(forwarder, dispatch::routes))
+        .when(webhooks, |table| table.forwarded(forwarder, webhook::routes))
         .when(app.calls.transactions.is_some(), transaction::routes)
         .when(config.admin.enabled, admin::routes)
         .guarded(Key::Server, |table| table.when(config.server.pprof_enabled, debug))

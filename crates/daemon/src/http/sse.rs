@@ -50,6 +50,11 @@ where
     response
 }
 
+/// Appends an error as an event.
+pub(super) fn push_error(out: &mut BytesMut, error: &ApiError) {
+    frame::push_envelope(out, &error.to_envelope());
+}
+
 struct EventBody<S> {
     /// `None` after the last chunk.
     chunks: Option<Pin<Box<S>>>,

@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, on};
 use http::Method;
 
 use super::auth::Key;
+use super::forward::Forwarder;
 use crate::base::Base;
 
 /// The pattern of the route that answered; an extension of the response.
@@ -25,12 +26,13 @@ pub struct Table<S> {
     router: Router<S>,
     patterns: Vec<(MethodFilter, &'static str)>,
     key: Key,
+    forwarder: Option<Forwarder>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Table<S> {
     /// Without routes.
     pub fn new(base: Arc<Base>) -> Self {
-        Self { base, router: Router::new(), patterns: Vec::new(), key: Key::None }
+        Self { base, router: Router::new(), patterns: Vec::new(), key: Key::None, forwarder: None }
     }
 
     /// The common ground, for conditions.
@@ -44,6 +46,15 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
         let outer = std::mem::replace(&mut self.key, key);
         let mut table = rows(self);
         table.key = outer;
+        table
+    }
+
+    /// The routes that `rows` adds may be answered by another node, where there are others.
+    #[must_use]
+    pub fn forwarded(mut self, forwarder: Option<&Forwarder>, rows: impl FnOnce(Self) -> Self) -> Self {
+        let outer = std::mem::replace(&mut self.forwarder, forwarder.cloned());
+        let mut table = rows(self);
+        table.forwarder = outer;
         table
     }
 
@@ -79,7 +90,8 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
         pattern: &'static str,
         handler: H,
     ) -> Self {
-        let guard = Guard { base: Arc::clone(&self.base), key: self.key, pattern: Pattern(pattern) };
+        let (base, forwarder) = (Arc::clone(&self.base), self.forwarder.clone());
+        let guard = Guard { base, key: self.key, forwarder, pattern: Pattern(pattern) };
         let route = on(methods, handler).route_layer(from_fn_with_state(guard, pass));
         for path in axum_paths(pattern) {
             self.router = self.router.route(&path, route.clone());
@@ -98,13 +110,15 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
 struct Guard {
     base: Arc<Base>,
     key: Key,
+    forwarder: Option<Forwarder>,
     pattern: Pattern,
 }
 
 async fn pass(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let mut response = match guard.key.check(&guard.base.config, request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(error) => axum::response::IntoResponse::into_response(error),
+    let mut response = match (guard.key.check(&guard.base.config, request.headers()), &guard.forwarder) {
+        (Ok(()), None) => next.run(request).await,
+        (Ok(()), Some(forwarder)) => forwarder.answer(request, next).await,
+        (Err(error), _) => axum::response::IntoResponse::into_response(error),
     };
     response.extensions_mut().insert(guard.pattern);
     response

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::base::Base;
 use crate::calls::Calls;
 use crate::debugging::DebuggingKeys;
-use crate::http::Front;
+use crate::http::{Forwarder, Front};
 use crate::invocation::Runtimes;
 use crate::services::Services;
 
@@ -64,6 +64,16 @@ impl Door {
 
     /// Where plugins can be called.
     pub(crate) fn with_runtimes(world: &World, services: &Services, runtimes: Runtimes) -> Self {
+        Self::among_others(world, services, runtimes, None)
+    }
+
+    /// With other nodes.
+    pub(crate) fn among_others(
+        world: &World,
+        services: &Services,
+        runtimes: Runtimes,
+        forwarder: Option<Forwarder>,
+    ) -> Self {
         let base = Base::new(world.config.clone());
         let catalog = Arc::clone(&services.catalog);
         let calls = Calls::new(&world.config, &world.stores, catalog, runtimes, base.metrics.clone()).unwrap();
@@ -75,10 +85,16 @@ impl Door {
             calls,
             debugging_keys,
             debugged: None,
+            forwarder,
             local: None,
             serverless: None,
         });
         Self { front, tenant: Uuid::new_v4() }
+    }
+
+    /// Where requests from outside come in.
+    pub(crate) fn front(&self) -> Arc<Front> {
+        Arc::clone(&self.front)
     }
 
     /// Another tenant at the same door.

@@ -12,6 +12,9 @@ group! {
     host: Text = "SERVER_HOST" => "0.0.0.0" [Late];
     /// Port to listen on; other nodes are told it too.
     port: Port = "SERVER_PORT" => "5002" [Late];
+    /// Address at which other nodes reach this one, as `host`, `host:port` or `http://host:port`. The default is
+    /// `SERVER_HOST` when that is an address of its own, else that of the interface through which Redis is reached.
+    node_address: Text = "SERVER_NODE_ADDRESS";
     /// Key that Dify sends in `X-Api-Key`. When it is not set, one is generated at the first start and kept in the data
     /// folder.
     key: Hidden = "SERVER_KEY" [Secret];
@@ -72,6 +75,6 @@ group! {
     file: Path = "LOG_FILE";
     /// Logs requests to `/health/check`.
     health_checks: Bool = "HEALTH_API_LOG_ENABLED" => "true";
-    /// Logs what nodes tell each other.
-    cluster: Bool = "DISPLAY_CLUSTER_LOG" => "false" [NotYet];
+    /// Logs the coming and going of other nodes.
+    cluster: Bool = "DISPLAY_CLUSTER_LOG" => "false";
 }

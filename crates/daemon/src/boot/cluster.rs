@@ -1,0 +1,37 @@
+//! This node among others.
+
+use std::sync::Arc;
+
+use super::{BootError, bytes};
+use crate::base::Base;
+use crate::catalog::Catalog;
+use crate::cluster::{self, Cluster};
+use crate::config::{CacheType, Secret};
+use crate::http::{ForwardLimits, Forwarder};
+use crate::lifecycle::OnEnd;
+use crate::services::Stores;
+
+/// Tells the other nodes of this one from now on.
+pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) -> Result<Arc<Cluster>, BootError> {
+    let config = &base.config;
+    let address = cluster::advertised(config).await?;
+    let cluster = Arc::new(Cluster::new(Arc::clone(&stores.shared), address, config.log.cluster));
+    let lifecycle = &base.lifecycle;
+    let (member, catalog, stop) = (Arc::clone(&cluster), Arc::clone(catalog), lifecycle.soft().clone());
+    lifecycle.spawn("membership of the cluster", OnEnd::Ignore, async move { member.run(&catalog, stop).await });
+    Ok(cluster)
+}
+
+/// Passes calls on to other nodes, where there can be any.
+pub(super) fn forwarder(base: &Base, cluster: &Arc<Cluster>, catalog: &Arc<Catalog>) -> Option<Forwarder> {
+    let config = &base.config;
+    if config.redis.cache_type == CacheType::Memory {
+        return None;
+    }
+    tracing::info!(node = %cluster.node().id, address = cluster.node().address, "other nodes reach this one here");
+    let key = config.server.key.as_ref().map(Secret::expose).unwrap_or_default();
+    let limits =
+        ForwardLimits { total: config.plugins.max_execution_timeout, body: bytes(config.server.max_request_bytes) };
+    let cutoff = base.lifecycle.hard().clone();
+    Some(Forwarder::new(Arc::clone(catalog), Arc::clone(cluster), key, limits, cutoff))
+}

@@ -1,0 +1,150 @@
+//! Private servers for tests: each starts from a shell script, and goes with the test process.
+
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A server; it stops when the input of its script closes, at the latest with the process.
+#[derive(Debug)]
+pub struct Running {
+    script: Child,
+    folder: PathBuf,
+}
+
+impl Running {
+    /// Runs a shell script, `$1` (also `$folder`) being a new folder and the rest `arguments`. It should start the server,
+    /// wait for its input to end (`cat >/dev/null`), and stop the server; the folder is removed then.
+    pub fn start(script: &str, arguments: &[String]) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("test-server-").tempdir()?.keep();
+        let script = Command::new("sh")
+            .args(["-c", &format!("folder=$1; {script}\nrm -rf \"$folder\""), "server"])
+            .arg(&folder)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot run sh")?;
+        Ok(Self { script, folder })
+    }
+
+    /// Where the server has its files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Ends the script's input and waits for it.
+    pub fn stop(mut self) -> Result<()> {
+        drop(self.script.stdin.take());
+        self.script.wait()?;
+        Ok(())
+    }
+
+    /// Gives the script a line to read.
+    pub fn tell(&mut self, line: &str) -> Result<()> {
+        let input = self.script.stdin.as_mut().context("the script's input is closed")?;
+        input.write_all(format!("{line}\n").as_bytes())?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+    }
+}
+
+/// A server on a port of its own, which can be stopped and started again.
+#[derive(Debug)]
+pub struct Server {
+    running: Running,
+    port: u16,
+}
+
+impl Server {
+    /// A PostgreSQL that trusts everybody on this machine; its user is `postgres`. Its files outlast a stop. `None` where
+    /// none is installed.
+    pub fn postgres() -> Result<Option<Self>> {
+        const SCRIPT: &str = r#"
+            port=$2 bin=$3 as=
+            if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; as="runuser -u postgres --"; fi
+            control() { $as "$bin/pg_ctl" -D "$folder/data" "$@"; }
+            start() { control -l "$folder/log" -w -o "-p $port -h 127.0.0.1 -k '$folder' -F -c max_connections=300" start; }
+            $as "$bin/initdb" -D "$folder/data" -U postgres -A trust --no-sync --locale C.UTF-8
+            start
+            while read -r line; do case $line in start) start;; stop) control -m immediate stop;; esac; done
+            control -m immediate stop"#;
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let newest = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists()).max();
+        let Some(bin) = newest else { return Ok(None) };
+        Self::run(SCRIPT, &[bin.display().to_string()]).map(Some)
+    }
+
+    /// A Redis without a password, which forgets everything when it stops. `None` where none is installed.
+    pub fn redis() -> Result<Option<Self>> {
+        const SCRIPT: &str = r#"
+            start() { redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --save '' & pid=$!; }
+            port=$2
+            start
+            while read -r line; do case $line in start) start;; stop) kill -KILL $pid; wait $pid;; esac; done
+            kill -KILL $pid"#;
+        if !is_installed("redis-server") {
+            return Ok(None);
+        }
+        Self::run(SCRIPT, &[]).map(Some)
+    }
+
+    fn run(script: &str, more: &[String]) -> Result<Self> {
+        let port = free_port()?;
+        let arguments: Vec<_> = std::iter::once(port.to_string()).chain(more.iter().cloned()).collect();
+        let server = Self { running: Running::start(script, &arguments)?, port };
+        server.wait(true)?;
+        Ok(server)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it as a crash does (blocking).
+    pub fn stop(&mut self) -> Result<()> {
+        self.running.tell("stop")?;
+        self.wait(false)
+    }
+
+    /// Starts it again on the same port (blocking).
+    pub fn start(&mut self) -> Result<()> {
+        self.running.tell("start")?;
+        self.wait(true)
+    }
+
+    fn wait(&self, up: bool) -> Result<()> {
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() != up {
+            if begun.elapsed() > PATIENCE {
+                bail!("the server on port {} did not {}", self.port, if up { "start" } else { "stop" });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Whether a program is installed.
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).exists())
+}

@@ -62,7 +62,7 @@ async fn launches_that_fail() {
     let building = Script::lines(&[r#"data: {"Stage":"build","State":"running"}"#]);
     check(building, "the serverless connector broke the launch off, its last stage was: build running").await;
     let fake = FakeConnector::start().await;
-    fake.script(Script::slow(Duration::from_secs(60)));
+    fake.script(Script::slow(Duration::from_mins(1)));
     let (launched, stages) = launch(&client(&fake.address, Duration::from_millis(300))).await;
     assert_eq!(launched, Err(ConnectorError::LaunchTimedOut(Duration::from_millis(300))));
     assert_eq!(stages, ["build running"]);

@@ -118,7 +118,7 @@ fn host(place: &str, world: &World, services: &Services, metrics: &Metrics) -> D
 
 fn exposed(metrics: &Metrics) -> String {
     let text = metrics.expose(Format::Plain).text;
-    text.lines().filter(|line| line.contains("remote")).map(|line| format!("{line}\n")).collect()
+    text.split_inclusive('\n').filter(|line| line.contains("remote")).collect()
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::callback::testing::{FakeDify, Script, callbacks, caller, frame};
 use crate::config::Secret;
 use crate::testing::{Door, World, package, upload};
 
-const TIMEOUT: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Nodes that share a state, a catalogue and a Dify.
 struct Nodes {
@@ -92,7 +92,7 @@ async fn begin(node: &Transactions, invoke: Bytes) -> Answers {
 #[tokio::test]
 async fn answers_of_the_node_that_has_the_call() {
     let dify = FakeDify::start().await;
-    let nodes = Nodes::new(&dify.url).await;
+    let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let node = nodes.node();
     let registered = node.register(calling(), &nodes.identifier).await;
     assert!(!registered.is_calling());
@@ -112,7 +112,7 @@ async fn answers_of_the_node_that_has_the_call() {
 #[tokio::test]
 async fn another_node_serves_the_session_with_what_is_stored() {
     let dify = FakeDify::start().await;
-    let nodes = Nodes::new(&dify.url).await;
+    let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let (here, there) = (nodes.node(), nodes.node());
     let caller = calling();
     let registered = here.register(Arc::clone(&caller), &nodes.identifier).await;
@@ -135,7 +135,7 @@ async fn another_node_serves_the_session_with_what_is_stored() {
 
 #[tokio::test]
 async fn sessions_that_are_none() {
-    let nodes = Nodes::new("http://127.0.0.1:1").await;
+    let nodes = Box::pin(Nodes::new("http://127.0.0.1:1")).await;
     for id in ["", "*", "unknown", SESSION, "../../secret"] {
         assert!(matches!(nodes.node().session(id, None).await, Err(NoSession::Unknown)), "{id}");
     }
@@ -145,7 +145,7 @@ async fn sessions_that_are_none() {
 
 #[tokio::test]
 async fn a_long_call_keeps_its_session_stored() {
-    let nodes = Nodes::new("http://127.0.0.1:1").await;
+    let nodes = Box::pin(Nodes::new("http://127.0.0.1:1")).await;
     let _registered = nodes.node().register(calling(), &nodes.identifier).await;
     let there = nodes.node();
     there.session(SESSION, None).await.unwrap(); // the declaration is read while time runs
@@ -158,7 +158,7 @@ async fn a_long_call_keeps_its_session_stored() {
 
 #[tokio::test]
 async fn a_function_is_bound_to_its_plugin() {
-    let nodes = Nodes::new("http://127.0.0.1:1").await;
+    let nodes = Box::pin(Nodes::new("http://127.0.0.1:1")).await;
     let own = callback_token("key", nodes.identifier.as_str());
     let other = callback_token("key", "acme/echo:0.0.1@00");
     for required in [false, true] {
@@ -175,7 +175,7 @@ async fn a_function_is_bound_to_its_plugin() {
 #[tokio::test]
 async fn a_transaction_ends_with_a_word_on_why() {
     let dify = FakeDify::start().await;
-    let nodes = Nodes::new(&dify.url).await;
+    let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let node = nodes.node_with(false, Duration::from_millis(200));
     let registered = node.register(calling(), &nodes.identifier).await;
     let first = || Script::Stall(vec![frame(r#"{"data":{"n":1},"error":""}"#)]);
@@ -210,7 +210,7 @@ async fn a_transaction_ends_with_a_word_on_why() {
 #[tokio::test]
 async fn silence_is_broken_every_25_seconds() {
     let dify = FakeDify::start().await;
-    let nodes = Nodes::new(&dify.url).await;
+    let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let node = nodes.node();
     let _registered = node.register(calling(), &nodes.identifier).await;
     dify.script(Script::Hang);
@@ -232,7 +232,7 @@ async fn silence_is_broken_every_25_seconds() {
 #[tokio::test]
 async fn one_session_has_so_many_transactions_at_a_time() {
     let dify = FakeDify::start().await;
-    let nodes = Nodes::new(&dify.url).await;
+    let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let node = nodes.node();
     let _registered = node.register(calling(), &nodes.identifier).await;
     let mut others = Vec::new();

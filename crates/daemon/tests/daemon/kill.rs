@@ -62,7 +62,7 @@ async fn ended(client: &Client, task: Option<&str>) -> Result<()> {
         match row.and_then(|row| row["status"].as_str()) {
             None | Some("success") => return Ok(()),
             Some("failed") => bail!("the task failed: {row:?}"),
-            _ if begun.elapsed() > Duration::from_secs(60) => bail!("the task did not end: {row:?}"),
+            _ if begun.elapsed() > Duration::from_mins(1) => bail!("the task did not end: {row:?}"),
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }

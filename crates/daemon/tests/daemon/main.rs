@@ -1,5 +1,7 @@
 //! The daemon as a process: what its users and its operators rely on, on plugins that need no network.
 
+#![expect(clippy::indexing_slicing, reason = "a JSON value gives null for what it does not hold")]
+
 mod faults;
 mod kill;
 mod life;

@@ -48,7 +48,7 @@ fn call(request: &'static str) -> Call {
         origin: Arc::new(Origin::default()),
         request: Bytes::from_static(request.as_bytes()),
         start_by: now + Duration::from_secs(10),
-        deadline: now + Duration::from_secs(60),
+        deadline: now + Duration::from_mins(1),
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
     }
 }

@@ -148,7 +148,7 @@ async fn whoever_does_not_want_it_any_more_ends_a_launch_that_nobody_else_waits_
     let cloud = Cloud::new().await;
     let _running = World::run(&cloud.services);
     let identifier = cloud.uploaded().await;
-    cloud.connector.script(Script::slow(Duration::from_secs(60)));
+    cloud.connector.script(Script::slow(Duration::from_mins(1)));
     let (one, two) = (cloud.begin(&identifier).await, cloud.begin(&identifier).await);
     until("a launch", async || cloud.connector.launches() == 1).await;
     cloud.services.installer.delete_task(one.0, one.1.parse().unwrap()).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_lost_row_is_found_again_by_a_call() {
     cloud.platform.connector().delete(&identifier).await.unwrap();
     cloud.world.stores.database.serverless.delete(identifier.as_str()).await.unwrap();
     cloud.services.catalog.version_changed(&identifier).await;
-    cloud.connector.script(Script::slow(Duration::from_secs(60)));
+    cloud.connector.script(Script::slow(Duration::from_mins(1)));
     let soon = Instant::now() + Duration::from_millis(200);
     let error = cloud.platform.url(&identifier, soon).await.unwrap_err();
     assert!(matches!(error, OpenError::StillStarting { .. }), "{error}");

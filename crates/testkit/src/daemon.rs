@@ -93,7 +93,12 @@ impl Settings {
 
 impl Daemon {
     pub fn client(&self, tenant: &str) -> Result<Client> {
-        Client::new(&format!("http://127.0.0.1:{}", self.settings.port), SERVER_KEY, tenant)
+        Client::new(&self.url(), SERVER_KEY, tenant)
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.settings.port)
     }
 
     pub fn pid(&self) -> Option<u32> {

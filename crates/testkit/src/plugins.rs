@@ -21,7 +21,7 @@ pub fn package(name: &str) -> Result<Bytes> {
 /// `files` replaces files of it, or adds some.
 pub fn light(answer: &str, files: &[(&str, &str)]) -> Result<Bytes> {
     let scratch = tempfile::tempdir()?;
-    copy(&here().join("plugins/light"), scratch.path())?;
+    copy(&light_folder(), scratch.path())?;
     std::fs::write(scratch.path().join("answer.txt"), answer)?;
     for (path, content) in files {
         let path = scratch.path().join(path);
@@ -29,6 +29,11 @@ pub fn light(answer: &str, files: &[(&str, &str)]) -> Result<Bytes> {
         std::fs::write(path, content)?;
     }
     pack_folder(scratch.path())
+}
+
+/// The folder that [`light`] is made of.
+pub fn light_folder() -> PathBuf {
+    here().join("plugins/light")
 }
 
 fn here() -> &'static Path {

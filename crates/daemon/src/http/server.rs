@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +31,10 @@ const PROBE_AFTER: Duration = Duration::from_secs(30);
 
 /// How long a peer may leave what was sent, or probes, without an answer.
 const DEAD_AFTER_MILLIS: u32 = 300_000;
+
+/// How long a connection may rest after the soft stop: its client may be about to use it, and would not know whether a
+/// request that meets a closed connection was heard.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// How long answers that were cut may take to leave.
 const CUT_GRACE: Duration = Duration::from_secs(1);
@@ -60,21 +65,41 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, max_connections: u3
     let connections = TaskTracker::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let serve = |(stream, peer), slot: OwnedSemaphorePermit| {
+        let connection = connection(http.clone(), stream, peer, Arc::clone(&front), lifecycle.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(slot);
+        });
+    };
     let accept = async {
         loop {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let (stream, peer) = accept(&listener).await;
-            let connection = connection(http.clone(), stream, peer, Arc::clone(&front), lifecycle.clone());
-            connections.spawn(async move {
-                connection.await;
-                drop(slot);
-            });
+            serve(accept(&listener).await, slot);
         }
     };
     lifecycle.soft().run_until_cancelled(accept).await;
-    drop(listener);
+    for accepted in waiting(listener, slots.available_permits()) {
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { break };
+        serve(accepted, slot);
+    }
     connections.close();
     connections.wait().await;
+}
+
+/// Closes the port; at most so many of the connections that have been made and not accepted yet. The rest are reset.
+fn waiting(listener: TcpListener, most: usize) -> Vec<(TcpStream, SocketAddr)> {
+    let accepted = listener.into_std().map(|listener| {
+        // it does not block, and ends when there is none
+        std::iter::from_fn(|| listener.accept().ok())
+            .take(most)
+            .filter_map(|(stream, peer)| {
+                stream.set_nonblocking(true).ok()?;
+                Some((TcpStream::from_std(stream).ok()?, peer))
+            })
+            .collect()
+    });
+    accepted.unwrap_or_default()
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
@@ -99,18 +124,29 @@ async fn connection(
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "failed to set options of a connection");
     }
+    let stopping = lifecycle.soft().clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer.ip()).await) }
+        let (front, stopping) = (Arc::clone(&front), stopping.clone());
+        async move {
+            let mut response = front.answer(request.map(Body::new), peer.ip()).await;
+            if stopping.is_cancelled() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = lifecycle.soft().cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = &mut connection => ended,
-                () = cut(lifecycle.hard()) => Ok(()),
+            if let Ok(ended) = tokio::time::timeout(LAST_REQUEST, &mut connection).await {
+                ended
+            } else {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = &mut connection => ended,
+                    () = cut(lifecycle.hard()) => Ok(()),
+                }
             }
         }
     };

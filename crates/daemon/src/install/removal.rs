@@ -31,12 +31,13 @@ impl Installer {
         }
     }
 
-    /// Takes a version's package out of use and its runtime down, unless it is installed or about to be.
+    /// Takes a version's runtime down and its package out of use, unless it is installed or about to be.
     pub(super) async fn clear_away(&self, identifier: &UniqueIdentifier) -> Result<(), InstallError> {
         let _lock = self.locks.lock(identifier).await;
         if self.is_unused(identifier).await? {
-            self.packages.delete_installed(identifier).await?;
+            // in this order: what nobody has installed does not go on running because the storage fails
             self.platform.remove(identifier).await;
+            self.packages.delete_installed(identifier).await?;
         }
         Ok(())
     }

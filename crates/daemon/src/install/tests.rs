@@ -1,4 +1,5 @@
 mod crashes;
+mod faults;
 mod intake;
 mod jobs;
 mod removals;

@@ -66,6 +66,22 @@ async fn a_connection_is_kept_and_closed_by_the_soft_stop() {
 }
 
 #[tokio::test]
+async fn who_was_there_before_the_soft_stop_has_one_more_answer() {
+    let running = start(10).await;
+    let mut used = TcpStream::connect(running.address).await.unwrap();
+    ask(&mut used, "/health/check").await;
+    // one that nobody has accepted yet
+    let mut new = TcpStream::connect(running.address).await.unwrap();
+    running.base.lifecycle.soft().cancel();
+    for stream in [&mut used, &mut new] {
+        let answer = ask(stream, "/health/check").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+    }
+    running.done.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_connection_over_the_limit_waits_for_a_free_place() {
     let running = start(1).await;
     let mut first = TcpStream::connect(running.address).await.unwrap();

@@ -1,0 +1,114 @@
+//! The servers that the nodes share fail and come back.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use plugin_testkit::plugins;
+use serde_json::json;
+
+use crate::site::{Node, Site, ask, call, tenant, until};
+
+const PLUGIN: &str = "testkit/light";
+const DEBUGGED: &str = "testkit/debugged";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_waits_for_its_servers_and_says_so() -> Result<()> {
+    let Some(mut site) = Site::new().await? else { return Ok(()) };
+    site.postgres.stop()?;
+    site.redis.stop()?;
+    let (settings, debugging) = site.settings()?;
+    let node = Node { daemon: settings.start().await?, debugging };
+    let (status, report) = node.report().await?;
+    let component = |name: &str| report["components"][name].as_str().unwrap_or_default().to_owned();
+    ensure!(status == 503 && report["ready"] == false, "{report}");
+    ensure!(component("database") != "ok" && component("shared state") != "ok", "{report}");
+    until("the reasons are told", async || {
+        let report = node.report().await?.1.to_string();
+        Ok(report.contains("cannot connect to the database") && report.contains("Redis"))
+    })
+    .await?;
+    site.redis.start()?;
+    site.postgres.start()?;
+    node.ready().await?;
+    let client = node.daemon.client(&tenant())?;
+    client.install_package(&plugins::light("late", &[])?).await?;
+    assert_eq!(call(&client, PLUGIN).await?, "late");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_survives_a_restart_of_the_database_at_any_point() -> Result<()> {
+    let Some(mut site) = Site::new().await? else { return Ok(()) };
+    let node = site.node().await?;
+    let client = node.daemon.client(&tenant())?;
+    client.install_package(&plugins::light("first", &[])?).await?;
+    let begun = Instant::now();
+    node.daemon.client(&tenant())?.install_package(&plugins::light("whole", &[])?).await?;
+    let whole = begun.elapsed();
+    for round in 0..6_u32 {
+        let client = node.daemon.client(&tenant())?;
+        let answer = format!("answer of round {round}");
+        let identifier = client.upload(&plugins::light(&answer, &[])?).await?;
+        let task = client.install(&identifier).await?.context("it is installed already")?;
+        tokio::time::sleep(whole * round / 6).await;
+        site.postgres.stop()?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        site.postgres.start()?;
+        until("the installation has ended well", async || {
+            let Ok(rows) = client.get("management/install/tasks?page=1&page_size=256").await else { return Ok(false) };
+            let row = rows.as_array().into_iter().flatten().find(|row| row["id"] == *task);
+            ensure!(row.is_none_or(|row| row["status"] != "failed"), "round {round}: {row:?}");
+            Ok(row.is_none_or(|row| row["status"] == "success"))
+        })
+        .await?;
+        assert_eq!(call(&client, PLUGIN).await?, answer, "round {round}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_and_calls_go_on_without_redis_and_the_rest_comes_back() -> Result<()> {
+    let Some(mut site) = Site::new().await? else { return Ok(()) };
+    let (here, there) = site.two_nodes().await?;
+    let tenant = tenant();
+    let client = here.daemon.client(&tenant)?;
+    client.install_package(&plugins::light("here", &[])?).await?;
+    assert_eq!(call(&client, PLUGIN).await?, "here");
+    let developer = there.connect(&client, "debugged", "0.0.1", "afar").await?;
+
+    let far = ask(&client, DEBUGGED, json!({"count": 40, "pause": 0.1})).await?;
+    let near = ask(&client, PLUGIN, json!({"seconds": 3})).await?;
+    site.redis.stop()?;
+    let begun = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(call(&client, PLUGIN).await?, "here");
+        // what is known already is passed on
+        assert_eq!(call(&client, DEBUGGED).await?, "afar");
+    }
+    ensure!(begun.elapsed() < Duration::from_secs(2), "calls took {:?} without Redis", begun.elapsed());
+    let begun = Instant::now();
+    let key = client.post("debugging/key", &json!({})).await;
+    ensure!(key.is_err() && begun.elapsed() < Duration::from_secs(10), "{key:?} after {:?}", begun.elapsed());
+    until("it is told what fails", async || {
+        let (status, report) = here.report().await?;
+        ensure!(status == 200, "a node that can be called is taken out: {report}");
+        Ok(report["components"]["shared state"].as_str().is_some_and(|text| text.starts_with("failing: ")))
+    })
+    .await?;
+
+    site.redis.start()?;
+    assert_eq!(far.collect().await?.len(), 40);
+    assert_eq!(near.collect().await?.len(), 1);
+    until("it is told that it is back", async || Ok(here.report().await?.1["components"]["shared state"] == "ok"))
+        .await?;
+    // Redis has forgotten everything, the nodes have not
+    until("the nodes know each other again", async || {
+        Ok(call(&client, DEBUGGED).await.is_ok_and(|text| text == "afar"))
+    })
+    .await?;
+    drop(developer);
+    until("changes are told again", async || {
+        Ok(call(&client, DEBUGGED).await.is_err_and(|error| error.to_string().contains("plugin not found")))
+    })
+    .await
+}

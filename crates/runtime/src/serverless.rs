@@ -34,6 +34,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Idle connections kept for one host.
 const MAX_IDLE: usize = 256;
 
+/// The `errorType` of a 404 by which a connector says that it has no such function: nothing has run.
+pub const FUNCTION_NOT_FOUND: &str = "FunctionNotFound";
+
 /// How functions are called.
 #[derive(Clone, Debug)]
 pub struct ServerlessSettings {
@@ -69,6 +72,9 @@ impl Default for ServerlessSettings {
 pub trait Functions: Send + Sync + fmt::Debug {
     /// The URL of the function, below which `invoke` is. One that has to be made first may take until `start_by`.
     async fn url(&self, plugin: &UniqueIdentifier, start_by: Instant) -> Result<Url, OpenError>;
+
+    /// The same when the function that was known is gone: it is made again.
+    async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant) -> Result<Url, OpenError>;
 }
 
 /// Calls functions.
@@ -103,12 +109,18 @@ impl Runtime for ServerlessRuntime {
         if bytes > limit {
             return Err(OpenError::TooLarge(too_large(call.action, bytes, limit, None)));
         }
-        let mut url = self.functions.url(&call.plugin, call.start_by).await?;
-        point_to_invoke(&mut url, call.action);
+        let url = self.functions.url(&call.plugin, call.start_by).await?;
         let cut = CancellationToken::new();
         let on_drop = cut.clone();
         let (sender, session) = Session::new(Arc::new(NoReplies), move || on_drop.cancel());
-        let exchange = Exchange::new(self.client.clone(), self.settings.clone(), url, call, sender);
+        let exchange = Exchange {
+            client: self.client.clone(),
+            functions: Arc::clone(&self.functions),
+            settings: self.settings.clone(),
+            url: invoke_at(url, call.action),
+            call,
+            sender,
+        };
         tokio::spawn(async move {
             if let Some(Some(rest)) = cut.run_until_cancelled(exchange.run()).await {
                 rest.read().await;
@@ -125,11 +137,12 @@ pub fn too_large(action: plugin_protocol::Action, bytes: usize, limit: usize, it
 }
 
 /// `{url}/invoke?action={action}`, whatever slash or query the URL ends with.
-fn point_to_invoke(url: &mut Url, action: plugin_protocol::Action) {
+fn invoke_at(mut url: Url, action: plugin_protocol::Action) -> Url {
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().push("invoke");
     }
     url.query_pairs_mut().append_pair("action", action.as_str());
+    url
 }
 
 /// Functions are answered by the requests that they make, not on this way.

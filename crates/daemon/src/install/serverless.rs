@@ -258,22 +258,22 @@ impl Platform for ServerlessPlatform {
 #[async_trait]
 impl Functions for ServerlessPlatform {
     async fn url(&self, plugin: &UniqueIdentifier, start_by: Instant) -> Result<Url, OpenError> {
-        if let Some(function) = self.function(plugin).await? {
-            return Ok(function.url.clone());
+        match self.function(plugin).await? {
+            Some(function) => Ok(function.url.clone()),
+            // the row is lost, or the plugin was installed on another platform
+            None => self.again(plugin, start_by).await,
         }
-        // the row is lost, or the plugin was installed on another platform
+    }
+
+    async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant) -> Result<Url, OpenError> {
         let begun = Instant::now();
-        let unknown =
-            || OpenError::NotReady { cause: format!("plugin serverless runtime not found: {plugin}"), next_try: None };
-        let is_used = self.0.parts.database.plugins.get(plugin.as_str()).await;
-        match is_used {
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(unknown()),
-            Err(error) => return Err(OpenError::NotReady { cause: error.to_string(), next_try: None }),
-        }
+        let unknown = || not_ready(format!("plugin serverless runtime not found: {plugin}"));
+        // what nobody has installed is not launched for whoever calls it
+        let used = self.0.parts.database.plugins.get(plugin.as_str()).await;
+        used.map_err(|error| not_ready(error.to_string()))?.ok_or_else(unknown)?;
         match timeout_at(start_by, self.ensure_function(plugin, &|_| {}).boxed()).await {
             Ok(Ok(())) => Ok(self.function(plugin).await?.ok_or_else(unknown)?.url.clone()),
-            Ok(Err(error)) => Err(OpenError::NotReady { cause: error.to_string(), next_try: None }),
+            Ok(Err(error)) => Err(not_ready(error.to_string())),
             Err(_) => {
                 Err(OpenError::StillStarting { waited: begun.elapsed(), state: "launching a function".to_owned() })
             }
@@ -283,9 +283,12 @@ impl Functions for ServerlessPlatform {
 
 impl ServerlessPlatform {
     async fn function(&self, plugin: &UniqueIdentifier) -> Result<Option<Arc<Function>>, OpenError> {
-        let found = self.0.parts.catalog.function(plugin).await;
-        found.map_err(|error| OpenError::NotReady { cause: error.to_string(), next_try: None })
+        self.0.parts.catalog.function(plugin).await.map_err(|error| not_ready(error.to_string()))
     }
+}
+
+fn not_ready(cause: String) -> OpenError {
+    OpenError::NotReady { cause, next_try: None }
 }
 
 #[cfg(test)]

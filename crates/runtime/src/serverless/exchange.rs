@@ -1,5 +1,6 @@
 //! One call of a function over HTTP: attempts, and the answer of the one that came through.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,9 +9,9 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::ServerlessSettings;
 use super::answer::{AnswerReader, inner, refused};
-use super::refusal::Head;
+use super::refusal::{Head, LambdaError};
+use super::{FUNCTION_NOT_FOUND, Functions, ServerlessSettings, invoke_at};
 use crate::Call;
 use crate::session::{Event, Sender, Staged};
 use crate::transport;
@@ -29,11 +30,13 @@ const REST_TIME: Duration = Duration::from_millis(500);
 /// One call.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    client: reqwest::Client,
-    settings: ServerlessSettings,
-    url: Url,
-    call: Call,
-    sender: Sender,
+    pub(super) client: reqwest::Client,
+    pub(super) functions: Arc<dyn Functions>,
+    pub(super) settings: ServerlessSettings,
+    /// Where the request goes.
+    pub(super) url: Url,
+    pub(super) call: Call,
+    pub(super) sender: Sender,
 }
 
 /// What is left of an answer after its end.
@@ -57,27 +60,23 @@ impl Rest {
     }
 }
 
-/// An attempt that may be made again.
+/// An attempt without an answer of the function's.
 enum Failed {
     /// No connection came up.
     Unreached(String),
     /// A gateway did not get through.
     Gateway(Response),
+    /// There is no such function any more.
+    Gone(Event),
+    /// It is refused, and would be again.
+    Refused(Event),
+    /// The function may have begun to run.
+    Lost(String),
 }
 
 impl Exchange {
-    pub(super) fn new(
-        client: reqwest::Client,
-        settings: ServerlessSettings,
-        url: Url,
-        call: Call,
-        sender: Sender,
-    ) -> Self {
-        Self { client, settings, url, call, sender }
-    }
-
     /// Makes the call; the session has its last event then. What is left of the answer is given back for reading.
-    pub(super) async fn run(self) -> Option<Rest> {
+    pub(super) async fn run(mut self) -> Option<Rest> {
         match self.request().await {
             Ok(response) => self.read(response).await,
             Err(event) => {
@@ -88,40 +87,56 @@ impl Exchange {
     }
 
     /// The answer of the first attempt that came through.
-    async fn request(&self) -> Result<Response, Event> {
+    async fn request(&mut self) -> Result<Response, Event> {
         let attempts = self.settings.attempts.max(1);
         let mut pause = self.settings.retry_pause;
         let mut attempt = 1;
+        let mut was_gone = false;
         loop {
             let failed = match self.attempt().await {
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(failed)) => failed,
-                Err(error) => {
-                    let hint = "it is not made again, since the function may have begun to run";
-                    let text = format!("attempt {attempt}/{attempts} failed: {error}; {hint}");
-                    return Err(unsent(&text));
-                }
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
             };
-            tracing::debug!(plugin = %self.call.plugin, attempt, "an attempt to call a function failed");
-            if attempt == attempts || Instant::now() + pause >= self.call.deadline {
-                let last = match failed {
-                    Failed::Unreached(error) => format!("attempt {attempt}/{attempts} failed: {error}"),
-                    Failed::Gateway(response) if response.status() == StatusCode::BAD_GATEWAY => {
-                        format!("attempt {attempt}/{attempts} failed with status code: 502")
-                    }
-                    Failed::Gateway(response) => return Ok(response),
-                };
-                return Err(unsent(&format!("all {attempt} attempts failed, last error: {last}")));
+            let is_last = attempt >= attempts || Instant::now() + pause >= self.call.deadline;
+            let number = format!("attempt {attempt}/{attempts} failed");
+            let problem = match failed {
+                Failed::Gone(_) if !was_gone => {
+                    was_gone = true;
+                    self.make_again().await?;
+                    continue;
+                }
+                Failed::Gone(event) | Failed::Refused(event) => return Err(event),
+                Failed::Lost(error) => {
+                    let hint = "it is not made again, since the function may have begun to run";
+                    return Err(unsent(&format!("{number}: {error}; {hint}")));
+                }
+                Failed::Unreached(error) => format!("{number}: {error}"),
+                Failed::Gateway(response) if is_last && response.status() != StatusCode::BAD_GATEWAY => {
+                    return Ok(response);
+                }
+                Failed::Gateway(response) => format!("{number} with status code: {}", response.status().as_u16()),
+            };
+            if is_last {
+                return Err(unsent(&format!("all {attempt} attempts failed, last error: {problem}")));
             }
-            drop(failed);
+            tracing::debug!(plugin = %self.call.plugin, problem, "a function is called again");
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
             attempt += 1;
         }
     }
 
-    /// Sends the request once. The outer error is one after which the function may have run.
-    async fn attempt(&self) -> Result<Result<Response, Failed>, String> {
+    /// Has the function made again that is gone.
+    async fn make_again(&mut self) -> Result<(), Event> {
+        tracing::warn!(plugin = %self.call.plugin, "the function of a plugin is gone, it is made again");
+        let url = self.functions.again(&self.call.plugin, self.call.start_by).await;
+        let url = url.map_err(|error| inner(format!("the function is gone and cannot be made again: {error}")))?;
+        self.url = invoke_at(url, self.call.action);
+        Ok(())
+    }
+
+    /// Sends the request once.
+    async fn attempt(&self) -> Result<Response, Failed> {
         let request = self
             .client
             .post(self.url.clone())
@@ -132,11 +147,12 @@ impl Exchange {
             .body(self.call.request.clone());
         match request.send().await {
             Ok(response) => match response.status() {
-                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => Ok(Err(Failed::Gateway(response))),
-                _ => Ok(Ok(response)),
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => Err(Failed::Gateway(response)),
+                StatusCode::NOT_FOUND => Err(not_found(response).await),
+                _ => Ok(response),
             },
-            Err(error) if error.is_connect() => Ok(Err(Failed::Unreached(transport::describe(error)))),
-            Err(error) => Err(transport::describe(error)),
+            Err(error) if error.is_connect() => Err(Failed::Unreached(transport::describe(error))),
+            Err(error) => Err(Failed::Lost(transport::describe(error))),
         }
     }
 
@@ -188,6 +204,17 @@ impl Exchange {
         // nothing is taken after a last event
         sender.push(reader.end(settings.accept_missing_end));
         None
+    }
+}
+
+/// What a 404 means: a connector of this project's says so of a function that it does not have.
+async fn not_found(mut response: Response) -> Failed {
+    let head = Head::new(response.status(), response.headers());
+    let body = beginning(&mut response).await;
+    let event = refused(&head, &body);
+    match LambdaError::read(&body).kind.as_deref() {
+        Some(FUNCTION_NOT_FOUND) => Failed::Gone(event),
+        _ => Failed::Refused(event),
     }
 }
 

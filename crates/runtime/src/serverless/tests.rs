@@ -28,6 +28,10 @@ impl Functions for At {
     async fn url(&self, _: &UniqueIdentifier, _: Instant) -> Result<Url, OpenError> {
         Ok(self.0.parse().unwrap())
     }
+
+    async fn again(&self, _: &UniqueIdentifier, _: Instant) -> Result<Url, OpenError> {
+        Ok(format!("{}/again", self.0).parse().unwrap())
+    }
 }
 
 fn runtime(url: &str) -> ServerlessRuntime {
@@ -156,6 +160,16 @@ async fn what_may_have_run_is_not() {
         let expected = format!(r#"{{"args":{{"request_id":"r-1","status_code":{status}}}"#);
         assert_eq!(check_error(script, &[], &expected).await.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_function_that_is_gone_is_made_again_once() {
+    let gone = || Then::answer(404, "", r#"{"errorType":"FunctionNotFound","errorMessage":"there is none"}"#);
+    let (seen, got) = events(vec![gone(), Then::answer(200, "", END)]).await;
+    assert_eq!((seen, got.len()), (vec![Event::End], 2));
+    assert!(got[1].head.starts_with("POST /again/invoke?action=invoke_tool "), "{}", got[1].head);
+    let expected = "Plugin runtime request failed: FunctionNotFound: there is none";
+    assert_eq!(check_error(vec![gone(), gone()], &[], expected).await.len(), 2);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use hyper::body::{Frame, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use plugin_runtime::serverless::FUNCTION_NOT_FOUND;
 use serde::Serialize;
 
 use super::ProcessBackend;
@@ -81,7 +82,7 @@ fn refuse(status: StatusCode, kind: &str, message: &str) -> Response {
 async fn invoke(State(front): State<Front>, Path(token): Path<String>, request: Request) -> Response {
     let inner = &front.backend.0;
     let Some(slot) = inner.read().get(&token).cloned() else {
-        return refuse(StatusCode::NOT_FOUND, "FunctionNotFound", "there is no such function");
+        return refuse(StatusCode::NOT_FOUND, FUNCTION_NOT_FOUND, "there is no such function");
     };
     if !slot.is_up() && !inner.make_room(&slot).await {
         // the daemon tries again

@@ -31,8 +31,6 @@ pub mod shared;
 mod sql;
 mod storage_usage;
 mod tasks;
-#[cfg(all(test, any(feature = "postgres", feature = "mysql", feature = "redis", feature = "objects")))]
-mod testing;
 
 pub use blob::{BlobEntry, BlobKey, BlobStore, Layout};
 pub use database::{Database, DatabaseConfig, ServerConfig, SslMode};

@@ -1,11 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::shared::Member;
 use crate::{Error, Result, SharedState};
 
 const NODES: &str = "node_registry";
@@ -19,7 +17,7 @@ pub struct Node {
     pub address: String,
 }
 
-/// The nodes that are alive and the plugins that they run.
+/// The nodes that are alive.
 ///
 /// Entries drop out by themselves after the lifetime they were given, measured by the backend.
 #[derive(Clone, Debug)]
@@ -56,27 +54,4 @@ impl Cluster {
         nodes.sort_unstable_by_key(|node| node.id);
         Ok(nodes)
     }
-
-    /// Tells that a node runs a plugin version; repeat it well within `ttl`.
-    pub async fn place(&self, unique_identifier: &str, node: Uuid, ttl: Duration) -> Result<()> {
-        self.state.join(&places(unique_identifier), &node.to_string(), Bytes::new(), ttl).await
-    }
-
-    /// Tells that a node runs it no longer.
-    pub async fn displace(&self, unique_identifier: &str, node: Uuid) -> Result<()> {
-        self.state.leave(&places(unique_identifier), &node.to_string()).await.map(|_| ())
-    }
-
-    /// The nodes that run a plugin version, by id; some may be gone from [`Self::nodes`] already.
-    pub async fn locate(&self, unique_identifier: &str) -> Result<Vec<Uuid>> {
-        let members = self.state.members(&places(unique_identifier)).await?;
-        let mut nodes: Vec<Uuid> =
-            members.iter().filter_map(|Member { name, .. }| Uuid::parse_str(name).ok()).collect();
-        nodes.sort_unstable();
-        Ok(nodes)
-    }
-}
-
-fn places(unique_identifier: &str) -> String {
-    format!("plugin_places:{unique_identifier}")
 }

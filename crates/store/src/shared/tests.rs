@@ -58,7 +58,7 @@ suite! {
     leases_exclude_each_other,
     a_lease_is_renewed_while_it_lives,
     a_stolen_lease_is_lost,
-    nodes_and_places,
+    nodes_come_and_go,
 }
 
 async fn keys_live_for_their_time(state: Arc<dyn SharedState>) {
@@ -229,7 +229,7 @@ async fn a_stolen_lease_is_lost(state: Arc<dyn SharedState>) {
     assert!(state.renew("l", "other", LONG).await.unwrap(), "a lost lease frees nothing");
 }
 
-async fn nodes_and_places(state: Arc<dyn SharedState>) {
+async fn nodes_come_and_go(state: Arc<dyn SharedState>) {
     let cluster = Cluster::new(Arc::clone(&state));
     let node = |number| Node { id: Uuid::from_u128(number), address: format!("http://10.0.0.{number}:5002") };
     cluster.announce(&node(2), LONG).await.unwrap();
@@ -239,15 +239,6 @@ async fn nodes_and_places(state: Arc<dyn SharedState>) {
     assert_eq!(cluster.nodes().await.unwrap(), [node(2)]);
     cluster.withdraw(node(2).id).await.unwrap();
     assert_eq!(cluster.nodes().await.unwrap(), []);
-
-    let plugin = "a/b:1.0.0@00";
-    cluster.place(plugin, node(3).id, LONG).await.unwrap();
-    cluster.place(plugin, node(1).id, LONG).await.unwrap();
-    cluster.place("a/other:1.0.0@00", node(2).id, LONG).await.unwrap();
-    assert_eq!(cluster.locate(plugin).await.unwrap(), [node(1).id, node(3).id]);
-    cluster.displace(plugin, node(3).id).await.unwrap();
-    assert_eq!(cluster.locate(plugin).await.unwrap(), [node(1).id]);
-    assert!(cluster.locate("a/none:1.0.0@00").await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use opendal::Operator;
 use opendal::services::Memory;
+use plugin_testkit::servers::{Running, free_port, is_installed};
 
 use super::{ObjectBlobs, open, vendors};
 use crate::blob::tests::behaves;
 use crate::blob::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig};
-use crate::testing::{Running, free_port, is_installed};
 use crate::{BlobKey, BlobStore};
 
 #[tokio::test]
@@ -34,8 +34,8 @@ async fn s3_behaves() {
         eprintln!("skipped: no moto_server is installed");
         return;
     }
-    let port = free_port();
-    let _server = Running::start(START, &[port.to_string()]);
+    let port = free_port().unwrap();
+    let _server = Running::start(START, &[port.to_string()]).unwrap();
     let vendor = vendor(&format!("http://127.0.0.1:{port}"), "us-east-1");
     let store = open(&BlobConfig::S3(S3Config { vendor: vendor.clone(), path_style: true, managed: false })).unwrap();
     let probe = BlobKey::new("probe").unwrap();
@@ -69,7 +69,7 @@ async fn azure_behaves() {
 #[tokio::test]
 async fn an_unreachable_vendor_is_an_error() {
     let config = S3Config {
-        vendor: vendor(&format!("http://127.0.0.1:{}", free_port()), "us-east-1"),
+        vendor: vendor(&format!("http://127.0.0.1:{}", free_port().unwrap()), "us-east-1"),
         path_style: true,
         managed: false,
     };

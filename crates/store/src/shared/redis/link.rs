@@ -60,8 +60,14 @@ impl Link {
     }
 
     /// Sends a command and waits for its answer. A connection that turns out to be broken, or to lead to a server that
-    /// is no longer the master, is replaced, and the command sent once more.
+    /// is no longer the master, is replaced, and the command sent once more. However many wait for a connection, none
+    /// waits for longer than a few times the patience.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
+        let asked = timeout(self.patience * 3, self.try_ask(command)).await;
+        asked.unwrap_or_else(|_| Err(failed(timed_out())))
+    }
+
+    async fn try_ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
         let (connection, number) = self.connection().await?;
         match self.send(connection, command).await {
             Err(error) if is_worth_another_connection(&error) => {
@@ -149,10 +155,12 @@ impl Link {
 
     async fn within<T>(&self, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
         // Looking for a master asks several servers.
-        timeout(self.patience * 2, work)
-            .await
-            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+        timeout(self.patience * 2, work).await.unwrap_or_else(|_| Err(timed_out()))
     }
+}
+
+fn timed_out() -> RedisError {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
 fn servers(config: &RedisConfig, certificates: &TlsCertificates) -> RedisResult<Servers> {

@@ -3,12 +3,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use plugin_testkit::servers::{Running, free_port, is_installed};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
 use super::{LONG, Notice, SharedState, text};
 use crate::shared::{RedisConfig, RedisServers, RedisState, RedisTls};
-use crate::testing::{Running, free_port, is_installed};
 
 const HOST: &str = "127.0.0.1";
 
@@ -103,8 +103,8 @@ pub(super) async fn on_single<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<dy
         return;
     }
     let start = async || {
-        let port = free_port();
-        (port, Running::start(START_SINGLE, &[port.to_string()]))
+        let port = free_port().unwrap();
+        (port, Running::start(START_SINGLE, &[port.to_string()]).unwrap())
     };
     let (port, _) = SINGLE.get_or_init(start).await;
     let config = RedisConfig { password: "sesame".to_owned(), ..single(*port) };
@@ -119,9 +119,9 @@ pub(super) async fn on_cluster<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<d
         config(RedisServers::Cluster { nodes: ports.iter().map(|port| (HOST.to_owned(), *port)).collect() })
     };
     let start = async || {
-        let ports: Vec<u16> = (0..6).map(|_| free_port()).collect();
+        let ports: Vec<u16> = (0..6).map(|_| free_port().unwrap()).collect();
         let arguments: Vec<String> = ports.iter().map(u16::to_string).collect();
-        let running = Running::start(START_CLUSTER, &arguments);
+        let running = Running::start(START_CLUSTER, &arguments).unwrap();
         let ports = ports[..3].to_vec();
         // Until every slot has its node.
         for _ in 0..200 {
@@ -153,7 +153,7 @@ async fn a_wrong_password_is_told() {
     let (port, _) = SINGLE.get().unwrap();
     let error = RedisState::open(&RedisConfig { password: "wrong".to_owned(), ..single(*port) }).await.unwrap_err();
     assert!(!error.is_retryable(), "{error}");
-    let error = RedisState::open(&single(free_port())).await.unwrap_err();
+    let error = RedisState::open(&single(free_port().unwrap())).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
 }
 
@@ -162,17 +162,17 @@ async fn a_restarted_server_is_found_again() {
     if is_missing("redis-server") {
         return;
     }
-    let port = free_port();
+    let port = free_port().unwrap();
     let config = RedisConfig { password: "sesame".to_owned(), ..single(port) };
-    let first = Running::start(START_SINGLE, &[port.to_string()]);
+    let first = Running::start(START_SINGLE, &[port.to_string()]).unwrap();
     let state = eventually_open(&config).await;
     let mut listener = state.subscribe("t").await.unwrap();
     state.publish("t", text("before")).await.unwrap();
     assert_eq!(timeout(LONG, listener.next()).await.unwrap(), Some(Notice::Message(text("before"))));
 
-    first.stop();
+    first.stop().unwrap();
     assert!(state.get("k").await.unwrap_err().is_retryable());
-    let _second = Running::start(START_SINGLE, &[port.to_string()]);
+    let _second = Running::start(START_SINGLE, &[port.to_string()]).unwrap();
     eventually_open(&config).await;
     state.set("k", text("v"), LONG).await.unwrap();
     assert_eq!(timeout(LONG, listener.next()).await.unwrap(), Some(Notice::Missed));
@@ -181,14 +181,39 @@ async fn a_restarted_server_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_nothing_keeps_nobody_for_long() {
+    const START_AND_FREEZE: &str = r#"
+        redis-server --port "$2" --bind 127.0.0.1 --dir "$folder" --save '' & pid=$!
+        read -r _; kill -STOP $pid
+        cat >/dev/null; kill -KILL $pid"#;
+    if is_missing("redis-server") {
+        return;
+    }
+    let port = free_port().unwrap();
+    let mut server = Running::start(START_AND_FREEZE, &[port.to_string()]).unwrap();
+    let patience = Duration::from_millis(200);
+    let state = eventually_open(&RedisConfig { timeout: patience, ..single(port) }).await;
+    server.tell("freeze").unwrap();
+    while state.get("k").await.is_ok() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    // each of them has to wait for its turn to connect
+    let begun = tokio::time::Instant::now();
+    let all = futures_util::future::join_all((0..50).map(|_| state.get("k"))).await;
+    assert!(all.into_iter().all(|one| one.is_err_and(|error| error.is_retryable())));
+    assert!(begun.elapsed() < patience * 5, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn sentinels_name_the_next_master() {
     if is_missing("redis-server") || is_missing("redis-cli") {
         return;
     }
-    let [master, replica, sentinel] = [free_port(), free_port(), free_port()];
-    let mut servers = Running::start(START_SENTINEL, &[master, replica, sentinel].map(|port| port.to_string()));
+    let [master, replica, sentinel] = [free_port().unwrap(), free_port().unwrap(), free_port().unwrap()];
+    let mut servers =
+        Running::start(START_SENTINEL, &[master, replica, sentinel].map(|port| port.to_string())).unwrap();
     let config = config(RedisServers::Sentinel {
-        sentinels: vec![(HOST.to_owned(), free_port()), (HOST.to_owned(), sentinel)],
+        sentinels: vec![(HOST.to_owned(), free_port().unwrap()), (HOST.to_owned(), sentinel)],
         service: "main".to_owned(),
         username: String::new(),
         password: "guard".to_owned(),
@@ -197,7 +222,7 @@ async fn sentinels_name_the_next_master() {
     state.set("k", text("v"), LONG).await.unwrap();
     let mut listener = state.subscribe("t").await.unwrap();
     sleep(Duration::from_secs(1)).await;
-    servers.poke();
+    servers.tell("").unwrap();
 
     let written = async {
         while let Err(error) = state.set("k", text("w"), LONG).await {
@@ -219,8 +244,8 @@ async fn tls_checks_what_it_is_told_to() {
     }
     let folder = tempfile::tempdir().unwrap();
     let authorities = folder.path().join("ca.pem");
-    let port = free_port();
-    let _server = Running::start(START_TLS, &[port.to_string(), authorities.display().to_string()]);
+    let port = free_port().unwrap();
+    let _server = Running::start(START_TLS, &[port.to_string(), authorities.display().to_string()]).unwrap();
     let with = |verify, authorities| RedisConfig { tls: Some(RedisTls { verify, authorities }), ..single(port) };
     let state = eventually_open(&with(false, None)).await;
     state.set("k", Bytes::new(), LONG).await.unwrap();

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use plugin_testkit::servers::{Running, free_port};
 use tokio::sync::OnceCell;
 
-use crate::testing::{Running, free_port};
 use crate::{Database, DatabaseConfig, ServerConfig, SslMode};
 
 pub(super) struct Server {
@@ -62,7 +62,7 @@ impl Server {
     }
 
     async fn run(&self) -> Result<(u16, Running), Missing> {
-        let port = free_port();
+        let port = free_port().unwrap();
         let running = (self.start)(port).map_err(Missing::NotInstalled)?;
         let config = (self.config)(self.server(port, "probe".to_owned()));
         let mut last = String::new();
@@ -90,7 +90,7 @@ fn start_postgres(port: u16) -> Result<Running, String> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists()).max();
     let bin = newest.ok_or("no PostgreSQL server is installed")?;
-    Ok(Running::start(START, &[port.to_string(), bin.display().to_string()]))
+    Running::start(START, &[port.to_string(), bin.display().to_string()]).map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "mysql")]
@@ -105,8 +105,8 @@ fn start_mysql(port: u16) -> Result<Running, String> {
             --max-connections=300 >"$folder/log" 2>&1 &
         cat >/dev/null
         kill -KILL "$(cat "$folder/pid")""#;
-    if !crate::testing::is_installed("mariadbd") {
+    if !plugin_testkit::servers::is_installed("mariadbd") {
         return Err("no MariaDB server is installed".to_owned());
     }
-    Ok(Running::start(START, &[port.to_string()]))
+    Running::start(START, &[port.to_string()]).map_err(|error| error.to_string())
 }

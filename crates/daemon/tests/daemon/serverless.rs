@@ -1,0 +1,144 @@
+//! Plugins as functions: the daemon and the project's own connector, whichever of them comes, goes or dies.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use plugin_connector::backend::Backend;
+use plugin_connector::backend::process::{ProcessBackend, ProcessOptions};
+use plugin_connector::server::{ServiceOptions, routes};
+use plugin_runtime::local::ProcessSettings;
+use plugin_runtime::local::environment::EnvironmentSettings;
+use plugin_testkit::daemon::Daemon;
+use plugin_testkit::{Client, plugins};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{daemon, tenant};
+
+const KEY: &str = "the-shared-key";
+
+/// A connector; dropping it is its sudden end, but for its processes.
+struct Connector {
+    backend: ProcessBackend,
+    server: JoinHandle<()>,
+}
+
+impl Connector {
+    async fn start(address: SocketAddr, folder: &Path) -> Result<Self> {
+        let inherited = std::env::vars_os().collect::<std::collections::BTreeMap<_, _>>();
+        let mut environments = EnvironmentSettings::new(folder);
+        environments.inherited.clone_from(&inherited);
+        let options = ProcessOptions {
+            data_path: folder.to_owned(),
+            public_url: format!("http://{address}"),
+            daemon_url: "http://127.0.0.1:1".to_owned(),
+            key: KEY.to_owned(),
+            environments,
+            process: ProcessSettings { inherited, ..ProcessSettings::default() },
+            idle: Duration::from_mins(5),
+            start_timeout: Duration::from_mins(1),
+            stop_grace: Duration::from_secs(1),
+            max_processes: 8,
+        };
+        let backend = ProcessBackend::open(options)?;
+        let routes = routes(ServiceOptions {
+            key: KEY.to_owned(),
+            backend: Arc::new(backend.clone()),
+            max_package_bytes: 10_000_000,
+            stop: CancellationToken::new(),
+        });
+        let listener = TcpListener::bind(address).await?;
+        let server = tokio::spawn(async move { drop(axum::serve(listener, routes).await) });
+        Ok(Self { backend, server })
+    }
+
+    async fn functions(&self) -> Result<usize> {
+        Ok(self.backend.list().await?.len())
+    }
+
+    async fn stop(self) {
+        self.server.abort();
+        self.backend.stop().await;
+    }
+}
+
+/// What `/ready` says.
+async fn ready(daemon: &Daemon) -> Result<(u16, Value)> {
+    let answer = reqwest::get(format!("{}/ready", daemon.url())).await?;
+    Ok((answer.status().as_u16(), answer.json().await?))
+}
+
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    for _ in 0..600 {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    anyhow::bail!("{what} did not happen")
+}
+
+async fn answer(client: &Client) -> Result<String> {
+    let events = client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await?;
+    let text = events.first().and_then(|event| event["message"]["text"].as_str()).context("no text")?;
+    Ok(text.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn daemon_and_connector_come_and_go_and_plugins_stay() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let settings = daemon()?
+        .with("PLATFORM", "serverless")
+        .with("DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL", &format!("http://{address}"))
+        .with("DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY", KEY);
+
+    // without its connector the daemon lives, says what is missing, and keeps what it is asked for
+    let running = settings.start().await?;
+    let client = running.client(&tenant())?;
+    let (status, report) = until("a report", async || {
+        let report = ready(&running).await?;
+        Ok(report.1["components"]["connector"]
+            .as_str()
+            .is_some_and(|text| text.contains("out of reach"))
+            .then_some(report))
+    })
+    .await?;
+    assert_eq!(status, 503, "{report}");
+    let identifier = client.upload(&plugins::light("a function", &[])?).await?;
+    let task = client.install(&identifier).await?.context("a task")?;
+    let connector = Connector::start(address, folder.path()).await?;
+    client.wait_for(&task, |_| {}).await?;
+    assert_eq!((answer(&client).await?.as_str(), connector.functions().await?), ("a function", 1));
+    until("readiness", async || Ok((ready(&running).await?.0 == 200).then_some(()))).await?;
+
+    // a daemon that was killed knows where the function is
+    let running = running.kill().await?.start().await?;
+    let client = running.client(client.tenant())?;
+    assert_eq!(answer(&client).await?, "a function");
+
+    // a connector that was stopped starts the function again when it is called
+    connector.stop().await;
+    let failed = answer(&client).await.unwrap_err().to_string();
+    assert!(failed.contains("all 3 attempts failed"), "{failed}");
+    let connector = Connector::start(address, folder.path()).await?;
+    assert_eq!((connector.backend.running(), answer(&client).await?.as_str()), (0, "a function"));
+
+    // a function that is lost is made again, and the last one to uninstall takes it down
+    let filename = connector.backend.list().await?.remove(0).filename;
+    connector.backend.delete(&filename).await?;
+    assert_eq!(answer(&client).await?, "a function");
+    let rows = client.get("management/list?page=1&page_size=10").await?;
+    let installation = rows["list"][0]["id"].as_str().context("an installation")?;
+    client.post("management/uninstall", &json!({"plugin_installation_id": installation})).await?;
+    until("a deletion", async || Ok((connector.functions().await? == 0).then_some(()))).await?;
+    let refused = answer(&client).await.unwrap_err().to_string();
+    assert!(refused.contains("plugin not found"), "{refused}");
+    connector.stop().await;
+    Ok(())
+}

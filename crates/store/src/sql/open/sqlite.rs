@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 
 use super::ACQUIRE_TIMEOUT;
 use crate::sql::connection::Pool;
@@ -34,6 +34,12 @@ pub(super) async fn open(path: &Path) -> Result<Pool> {
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
+            // When the disk is full SQLite itself rolls back, which the driver does not notice: it fails to roll back
+            // once more, and every transaction after that. Such a connection is replaced.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
             .max_lifetime(None)
             .idle_timeout(None)
     };
@@ -46,4 +52,29 @@ pub(super) async fn open(path: &Path) -> Result<Pool> {
         let kind = failed(error);
         Error::new(kind.kind(), format!("cannot open the database {}", path.display())).with_source(kind)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::statement::sql;
+
+    #[tokio::test]
+    async fn writing_goes_on_after_the_disk_was_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = open(&folder.path().join("test.db")).await.unwrap();
+        pool.execute(sql("CREATE TABLE things (content TEXT)")).await.unwrap();
+        let fill = || sql("INSERT INTO things VALUES (?)").bind("x".repeat(100_000));
+        pool.execute(sql("PRAGMA max_page_count = 4")).await.unwrap();
+        let mut full = pool.begin().await.unwrap();
+        let error = full.execute(fill()).await.unwrap_err();
+        assert!(error.to_string().contains("full"), "{error}");
+        drop(full);
+
+        // the limit went with the connection, as if there was room again
+        let mut tx = pool.begin().await.unwrap();
+        tx.execute(fill()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(pool.rows(sql("SELECT content FROM things")).await.unwrap().len(), 1);
+    }
 }

@@ -41,7 +41,13 @@ pub struct LambdaBackend {
     uploads: Uploads,
     prefix: String,
     /// Calls new functions; `None` leaves that out.
-    probe: Option<reqwest::Client>,
+    probe: Option<Probe>,
+}
+
+/// Asks a new function whether it answers.
+struct Probe {
+    client: reqwest::Client,
+    patience: Duration,
 }
 
 /// What of the connector's settings concerns functions on Lambda.
@@ -71,7 +77,11 @@ impl LambdaBackend {
     fn with(config: &aws_config::SdkConfig, options: LambdaOptions) -> anyhow::Result<Self> {
         let region = config.region().context("AWS_REGION: must be set when CONNECTOR_BACKEND is lambda")?.to_string();
         let lambda = options.lambda;
-        let probe = if lambda.skip_probe { None } else { Some(reqwest::Client::builder().timeout(PROBE).build()?) };
+        let probe = if lambda.skip_probe {
+            None
+        } else {
+            Some(Probe { client: reqwest::Client::builder().timeout(PROBE).build()?, patience: PROBE })
+        };
         Ok(Self {
             api: Api::new(aws_sdk_lambda::Client::new(config)),
             builder: Builder::new(Environments::new(options.environments), lambda.allow_builds),
@@ -82,7 +92,8 @@ impl LambdaBackend {
         })
     }
 
-    async fn make(&self, plugin: &Plugin, progress: &Progress) -> Result<Function, LaunchError> {
+    /// `live` is the version that serves now.
+    async fn make(&self, plugin: &Plugin, live: Option<&String>, progress: &Progress) -> Result<Function, LaunchError> {
         let name = function_name(&self.prefix, &plugin.filename);
         let failed = |stage| move |error: BackendError| LaunchError::new(stage, error);
         let spec = self.specs.of(plugin).map_err(|error| LaunchError::new(Stage::Start, error))?;
@@ -92,23 +103,17 @@ impl LambdaBackend {
 
         progress(Stage::Run, "making the function");
         let version = self.api.publish(&name, &spec, &code).await.map_err(failed(Stage::Run))?;
-        let before = self.api.point_live(&name, &version).await.map_err(failed(Stage::Run))?;
+        self.api.point_live(&name, &version).await.map_err(failed(Stage::Run))?;
         let url = self.api.open_url(&name).await.map_err(failed(Stage::Run))?;
-        if let Some(client) = &self.probe {
+        if let Some(probe) = &self.probe {
             progress(Stage::Run, "waiting for the function to answer");
-            if let Err(error) = answers(client, &url).await {
-                if let Some(before) = &before {
-                    // what was there goes on
-                    self.api.point_live(&name, before).await.map_err(failed(Stage::Run))?;
-                }
-                return Err(LaunchError::new(Stage::Run, error));
-            }
+            probe.answers(&url).await.map_err(|error| LaunchError::new(Stage::Run, error))?;
         }
-        let kept: Vec<_> = before.iter().chain([&version]).collect();
+        self.api.tag(&name, spec::WHOLE_TAG, "true").await.map_err(failed(Stage::Run))?;
+        let kept: Vec<_> = live.into_iter().chain([&version]).collect();
         if let Err(error) = self.api.delete_versions_but(&name, &kept).await {
             tracing::warn!(function = name, %error, "old versions of a function are left");
         }
-        self.uploads.clear(&name).await;
         Ok(Function {
             id: name.clone(),
             resource: format!("lambda:{name}:{version}"),
@@ -117,24 +122,55 @@ impl LambdaBackend {
             filename: plugin.filename.clone(),
         })
     }
+
+    /// A function that is whole; neither one that somebody else has made, nor one that a launch has left behind when the
+    /// connector was killed.
+    async fn function(&self, name: String) -> Result<Option<Function>, BackendError> {
+        let Some(mut tags) = self.api.tags(&name).await? else { return Ok(None) };
+        let (Some(filename), true) = (tags.remove(spec::FILENAME_TAG), tags.contains_key(spec::WHOLE_TAG)) else {
+            return Ok(None);
+        };
+        let url = self.api.url(&name).await?;
+        let resource = format!("lambda:{name}");
+        Ok(url.map(|url| Function { id: name.clone(), resource, name, url, filename }))
+    }
+
+    /// The version that serves calls of a function, if it is whole.
+    async fn live(&self, name: &str) -> Result<Option<String>, BackendError> {
+        let Some(tags) = self.api.tags(name).await? else { return Ok(None) };
+        if tags.contains_key(spec::WHOLE_TAG) { self.api.live(name).await } else { Ok(None) }
+    }
+
+    /// Takes back what a launch that failed has done: the version before goes on, and without one there is no function.
+    async fn undo(&self, name: &str, live: Option<&String>) {
+        let undone = match live {
+            Some(version) => self.api.point_live(name, version).await,
+            None => self.api.delete(name).await.map(drop),
+        };
+        if let Err(error) = undone {
+            tracing::warn!(function = name, %error, "a failed launch is not cleared away");
+        }
+    }
 }
 
-/// Waits until a function answers well.
-async fn answers(client: &reqwest::Client, url: &str) -> Result<(), String> {
-    let deadline = Instant::now() + PROBE;
-    loop {
-        let problem = match client.get(format!("{url}/health")).send().await {
-            Ok(answer) if answer.status().is_success() => return Ok(()),
-            Ok(answer) => {
-                let status = answer.status();
-                format!("the function answers {status}: {}", answer.text().await.unwrap_or_default())
+impl Probe {
+    /// Waits until a function answers well.
+    async fn answers(&self, url: &str) -> Result<(), String> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let problem = match self.client.get(format!("{url}/health")).send().await {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) => {
+                    let status = answer.status();
+                    format!("the function answers {status}: {}", answer.text().await.unwrap_or_default())
+                }
+                Err(error) => format!("the function does not answer: {}", plugin_runtime::transport::describe(error)),
+            };
+            if Instant::now() + PROBE_PAUSE > deadline {
+                return Err(problem);
             }
-            Err(error) => format!("the function does not answer: {}", plugin_runtime::transport::describe(error)),
-        };
-        if Instant::now() + PROBE_PAUSE > deadline {
-            return Err(problem);
+            sleep(PROBE_PAUSE).await;
         }
-        sleep(PROBE_PAUSE).await;
     }
 }
 
@@ -146,29 +182,25 @@ impl Backend for LambdaBackend {
         progress: Progress,
         cancel: &CancellationToken,
     ) -> Result<Function, LaunchError> {
-        let made = cancel.run_until_cancelled(Box::pin(self.make(plugin, &progress))).await;
-        made.unwrap_or_else(|| Err(LaunchError::new(Stage::Run, "cancelled")))
+        let name = function_name(&self.prefix, &plugin.filename);
+        let live = self.live(&name).await.map_err(|error| LaunchError::new(Stage::Start, error))?;
+        let made = cancel.run_until_cancelled(Box::pin(self.make(plugin, live.as_ref(), &progress))).await;
+        let made = made.unwrap_or_else(|| Err(LaunchError::new(Stage::Run, "cancelled")));
+        self.uploads.clear(&name).await;
+        if made.is_err() {
+            self.undo(&name, live.as_ref()).await;
+        }
+        made
     }
 
     async fn find(&self, filename: &str) -> Result<Option<Function>, BackendError> {
-        let name = function_name(&self.prefix, filename);
-        let url = self.api.url(&name).await?;
-        Ok(url.map(|url| Function {
-            id: name.clone(),
-            resource: format!("lambda:{name}"),
-            name,
-            url,
-            filename: filename.to_owned(),
-        }))
+        self.function(function_name(&self.prefix, filename)).await
     }
 
     async fn list(&self) -> Result<Vec<Function>, BackendError> {
         let mut functions = Vec::new();
-        for (name, arn) in self.api.functions(&self.prefix).await? {
-            let filename = self.api.tag(&arn, spec::FILENAME_TAG).await?;
-            // one that somebody else has made, or that is not whole
-            let (Some(filename), Some(url)) = (filename, self.api.url(&name).await?) else { continue };
-            functions.push(Function { id: name.clone(), name, url, resource: arn, filename });
+        for name in self.api.functions(&self.prefix).await? {
+            functions.extend(self.function(name).await?);
         }
         Ok(functions)
     }

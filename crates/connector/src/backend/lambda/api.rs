@@ -1,5 +1,6 @@
 //! The calls of Lambda's API that it takes.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_lambda::Client;
@@ -157,22 +158,30 @@ impl Api {
         }
     }
 
-    /// Points the alias to a version; the one it pointed to before.
-    pub(super) async fn point_live(&self, name: &str, version: &str) -> Result<Option<String>> {
+    /// The version that the alias points to.
+    pub(super) async fn live(&self, name: &str) -> Result<Option<String>> {
         let found = self.0.get_alias().function_name(name).name(LIVE).send().await;
-        let found = absent("look for an alias", found)?;
-        if let Some(alias) = found {
-            let moved = self.0.update_alias().function_name(name).name(LIVE).function_version(version).send().await;
-            moved.map_err(|error| failed("move an alias", &error))?;
-            return Ok(alias.function_version.filter(|before| before != version));
+        Ok(absent("look for an alias", found)?.and_then(|alias| alias.function_version))
+    }
+
+    /// Points the alias to a version.
+    pub(super) async fn point_live(&self, name: &str, version: &str) -> Result<()> {
+        match self.live(name).await? {
+            Some(now) if now == version => Ok(()),
+            Some(_) => {
+                let moved = self.0.update_alias().function_name(name).name(LIVE).function_version(version).send().await;
+                moved.map(drop).map_err(|error| failed("move an alias", &error))
+            }
+            None => {
+                let made = self.0.create_alias().function_name(name).name(LIVE).function_version(version).send().await;
+                made.map(drop).map_err(|error| failed("create an alias", &error))
+            }
         }
-        let created = self.0.create_alias().function_name(name).name(LIVE).function_version(version).send().await;
-        created.map_err(|error| failed("create an alias", &error))?;
-        Ok(None)
     }
 
     /// Makes the function's URL, which the daemon calls without credentials: it cannot be guessed.
     pub(super) async fn open_url(&self, name: &str) -> Result<String> {
+        self.permit(name).await?;
         if let Some(url) = self.url(name).await? {
             return Ok(url);
         }
@@ -186,7 +195,6 @@ impl Api {
             .send()
             .await;
         let created = created.map_err(|error| failed("create a function URL", &error))?;
-        self.permit(name).await?;
         Ok(without_slash(created.function_url()))
     }
 
@@ -234,25 +242,29 @@ impl Api {
         Ok(())
     }
 
-    /// Names and ARNs of the functions whose name begins so.
-    pub(super) async fn functions(&self, prefix: &str) -> Result<Vec<(String, String)>> {
+    /// Names of the functions whose name begins so.
+    pub(super) async fn functions(&self, prefix: &str) -> Result<Vec<String>> {
         let mut pages = self.0.list_functions().into_paginator().items().send();
         let mut functions = Vec::new();
         while let Some(function) = pages.next().await {
             let function = function.map_err(|error| failed("list functions", &error))?;
-            if let (Some(name), Some(arn)) = (function.function_name, function.function_arn)
-                && name.starts_with(prefix)
-            {
-                functions.push((name, arn));
-            }
+            functions.extend(function.function_name.filter(|name| name.starts_with(prefix)));
         }
         Ok(functions)
     }
 
-    /// One of a function's tags.
-    pub(super) async fn tag(&self, arn: &str, tag: &str) -> Result<Option<String>> {
-        let tags = self.0.list_tags().resource(arn).send().await.map_err(|error| failed("list tags", &error))?;
-        Ok(tags.tags.and_then(|mut tags| tags.remove(tag)))
+    /// A function's tags, if there is one.
+    pub(super) async fn tags(&self, name: &str) -> Result<Option<HashMap<String, String>>> {
+        let found = self.0.get_function().function_name(name).send().await;
+        Ok(absent("look for a function", found)?.map(|function| function.tags.unwrap_or_default()))
+    }
+
+    /// Adds a tag to a function.
+    pub(super) async fn tag(&self, name: &str, tag: &str, value: &str) -> Result<()> {
+        let found = self.0.get_function_configuration().function_name(name).send().await;
+        let arn = found.map_err(|error| failed("look at a function", &error))?.function_arn.unwrap_or_default();
+        let tagged = self.0.tag_resource().resource(arn).tags(tag, value).send().await;
+        tagged.map(drop).map_err(|error| failed("tag a function", &error))
     }
 
     /// Deletes a function with all that belongs to it; true if there was one.

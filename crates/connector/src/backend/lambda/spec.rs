@@ -11,6 +11,8 @@ use crate::plugin::Plugin;
 
 /// The tag that names the package of a function.
 pub(super) const FILENAME_TAG: &str = "dify-filename";
+/// The tag of a function that has been launched to the end.
+pub(super) const WHOLE_TAG: &str = "dify-launched";
 /// Where dependencies are in the zip file, beside the plugin's own files.
 pub(super) const DEPENDENCIES: &str = ".dependencies";
 /// What starts the plugin; the adapter runs it.

@@ -185,8 +185,7 @@ async fn further_launches_are_versions_of_the_same_function() {
     let versions = client.list_versions_by_function().function_name(&function.name).send().await.unwrap();
     let numbers: Vec<_> = versions.versions.unwrap().into_iter().filter_map(|version| version.version).collect();
     assert!(numbers.len() <= 3, "{numbers:?}");
-    let alias = client.get_alias().function_name(&function.name).name("live").send().await.unwrap();
-    assert!(numbers.contains(&alias.function_version.unwrap()));
+    assert!(numbers.contains(&live(&client, &function).await));
 }
 
 #[tokio::test]
@@ -207,8 +206,67 @@ async fn launches_that_fail_say_why() {
     assert!(error.message.starts_with("the plugin runs on amd64 only"), "{}", error.message);
     drop(aws);
     let error = launch(&backend, &plugin("a", "")).await.unwrap_err();
-    assert_eq!(error.stage, Stage::Run);
+    assert_eq!(error.stage, Stage::Start);
     assert!(error.message.starts_with("AWS Lambda: look for a function failed: "), "{}", error.message);
+}
+
+/// The version that serves.
+async fn live(client: &aws_sdk_lambda::Client, function: &Function) -> String {
+    let alias = client.get_alias().function_name(&function.name).name("live").send().await.unwrap();
+    alias.function_version.unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs moto_server, uv and a package index"]
+async fn a_function_that_does_not_answer_is_none_and_one_that_did_goes_on() {
+    let aws = Aws::start().await;
+    let (careless, mut careful) = (aws.backend(&[]).await, aws.backend(&[]).await);
+    // what the emulator makes cannot be called
+    careful.probe = Some(Probe { client: reqwest::Client::new(), patience: Duration::ZERO });
+    let (client, plugin) = (aws.client(), plugin("a", ""));
+    let error = launch(&careful, &plugin).await.unwrap_err();
+    assert_eq!(error.stage, Stage::Run);
+    assert!(error.message.starts_with("the function does not answer: "), "{}", error.message);
+    let there = client.list_functions().send().await.unwrap().functions.unwrap();
+    assert!(there.is_empty() && careful.find(&plugin.filename).await.unwrap().is_none(), "{there:?}");
+
+    let function = launch(&careless, &plugin).await.unwrap();
+    let before = live(&client, &function).await;
+    launch(&careful, &plugin).await.unwrap_err();
+    assert_eq!(live(&client, &function).await, before);
+    assert_eq!(careful.find(&plugin.filename).await.unwrap().unwrap().url, function.url);
+}
+
+#[tokio::test]
+#[ignore = "needs moto_server, uv and a package index"]
+async fn a_launch_that_is_cancelled_leaves_nothing() {
+    let aws = Aws::start().await;
+    let backend = aws.backend(&[]).await;
+    let (client, plugin, cancel) = (aws.client(), plugin("a", ""), CancellationToken::new());
+    let at_the_function = cancel.clone();
+    let progress: Progress = std::sync::Arc::new(move |stage, _| {
+        if stage == Stage::Run {
+            at_the_function.cancel();
+        }
+    });
+    let error = backend.launch(&plugin, progress, &cancel).await.unwrap_err();
+    assert_eq!(error.message, "cancelled");
+    assert!(client.list_functions().send().await.unwrap().functions.unwrap().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs moto_server, uv and a package index"]
+async fn what_a_killed_connector_has_left_is_no_function_and_is_launched_anew() {
+    let aws = Aws::start().await;
+    let backend = aws.backend(&[]).await;
+    let (client, plugin) = (aws.client(), plugin("a", ""));
+    let function = launch(&backend, &plugin).await.unwrap();
+    let arn = client.get_function().function_name(&function.name).send().await.unwrap();
+    let arn = arn.configuration.unwrap().function_arn.unwrap();
+    client.untag_resource().resource(arn).tag_keys(spec::WHOLE_TAG).send().await.unwrap();
+    assert_eq!((backend.find(&plugin.filename).await.unwrap(), backend.list().await.unwrap()), (None, vec![]));
+    assert_eq!(launch(&backend, &plugin).await.unwrap().url, function.url);
+    assert_eq!(backend.list().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -1,17 +1,17 @@
 //! Plugins as processes of this node.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod measure;
+
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Duration;
 
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments, MirrorDetection, Proxies};
 use plugin_runtime::local::{
-    EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, SpawnLauncher, State,
-    WorkerSettings, kill_orphans,
+    EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, SpawnLauncher, WorkerSettings,
+    kill_orphans,
 };
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::{BootError, bytes, count};
 use crate::base::Base;
@@ -20,11 +20,6 @@ use crate::config::Config;
 use crate::install::LocalPlatform;
 use crate::lifecycle::OnEnd;
 use crate::packages::Packages;
-use crate::telemetry::Metrics;
-use crate::telemetry::metrics::RuntimeKind;
-
-/// How often the state of plugins is counted.
-const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPlatform>, BootError> {
     let config = &base.config;
@@ -49,34 +44,9 @@ pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPla
     });
     let keep_running = config.workers.start_all_at_boot;
     let platform = Arc::new(LocalPlatform::new(runtime, environments, lifecycle.clone(), keep_running));
-    let measured = measure(Arc::clone(&platform), base.metrics.clone(), lifecycle.soft().clone());
+    let measured = measure::measure(Arc::clone(&platform), base.metrics.clone(), lifecycle.soft().clone());
     lifecycle.spawn("metrics of local plugins", OnEnd::Ignore, measured);
     Ok(platform)
-}
-
-/// Shows in the metrics which plugins are up, until `stop`.
-async fn measure(platform: Arc<LocalPlatform>, metrics: Metrics, stop: CancellationToken) {
-    let mut shown = BTreeSet::new();
-    while stop.run_until_cancelled(tokio::time::sleep(MEASURE_EVERY)).await.is_some() {
-        let mut running = 0;
-        let mut present = BTreeSet::new();
-        for status in platform.status() {
-            let plugin_id = status.plugin.plugin_id();
-            let value = match status.state {
-                State::Running => 1.0,
-                State::Fetching | State::Preparing { .. } | State::Starting => 0.5,
-                State::Absent | State::Ready | State::Failed(_) | State::Stopping => 0.0,
-            };
-            running += usize::from(status.state == State::Running);
-            metrics.runtime_status(plugin_id.as_str(), RuntimeKind::Local, value);
-            present.insert(plugin_id);
-        }
-        for gone in shown.difference(&present) {
-            metrics.runtime_removed(gone.as_str(), RuntimeKind::Local);
-        }
-        metrics.active_plugins(RuntimeKind::Local, running);
-        shown = present;
-    }
 }
 
 fn environment_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> EnvironmentSettings {

@@ -235,7 +235,7 @@ impl Metrics {
             restarts: register(
                 &mut registry,
                 "plugin_restarts",
-                "Starts of a plugin after it ended by itself",
+                "Processes of a plugin that ended by themselves, to be started again",
                 Family::default(),
             ),
             active_plugins: register(
@@ -309,10 +309,12 @@ impl Metrics {
         self.0.runtime_status.remove(&labels);
     }
 
-    /// A plugin is started again after it ended by itself.
-    pub fn plugin_restarted(&self, plugin_id: &str, runtime_type: RuntimeKind) {
-        let labels = PluginRuntime { plugin_id: plugin_id.to_owned(), runtime_type };
-        self.0.restarts.get_or_create(&labels).inc();
+    /// Processes of a plugin have ended by themselves, so many since the last time.
+    pub fn plugin_ended(&self, plugin_id: &str, runtime_type: RuntimeKind, count: u64) {
+        if count > 0 {
+            let labels = PluginRuntime { plugin_id: plugin_id.to_owned(), runtime_type };
+            self.0.restarts.get_or_create(&labels).inc_by(count);
+        }
     }
 
     /// How many plugins of a kind can be called now.

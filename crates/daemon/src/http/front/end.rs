@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use hyper::body::{Frame, SizeHint};
-use tracing::Span;
+use tracing::{Level, Span};
 
 use crate::base::{Active, Base};
 use crate::http::table::Pattern;
@@ -75,9 +75,9 @@ impl RequestEnd {
             };
         }
         let _entered = self.span.enter();
-        match self.status {
-            500.. => line!(error),
-            400.. => line!(warn),
+        match level(self.pattern, self.status) {
+            Level::ERROR => line!(error),
+            Level::WARN => line!(warn),
             _ => line!(info),
         }
     }
@@ -89,6 +89,16 @@ impl Drop for RequestEnd {
             self.base.metrics.http_request(&self.method, self.pattern, self.status, self.started.elapsed());
         }
         self.log();
+    }
+}
+
+/// How bad an answer is. That the daemon is not ready is what whoever asks wants to know, every few seconds.
+fn level(pattern: &str, status: u16) -> Level {
+    match status {
+        503 if pattern == "/ready" => Level::INFO,
+        500.. => Level::ERROR,
+        400.. => Level::WARN,
+        _ => Level::INFO,
     }
 }
 
@@ -131,5 +141,22 @@ impl hyper::body::Body for Tracked {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels() {
+        let check = |pattern, status, expected| assert_eq!(level(pattern, status), expected, "{pattern} {status}");
+        check("/ready", 200, Level::INFO);
+        check("/ready", 503, Level::INFO);
+        check("/ready", 500, Level::ERROR);
+        check("/health/check", 503, Level::ERROR);
+        check("", 404, Level::WARN);
+        check("", 499, Level::WARN);
+        check("", 304, Level::INFO);
     }
 }

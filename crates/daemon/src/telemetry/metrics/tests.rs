@@ -44,7 +44,7 @@ fn names_and_labels_are_the_reference_s() {
     metrics.http_request(&http::Method::GET, "/plugin/:tenant_id/management/list", 200, Duration::from_millis(7));
     metrics.installation_ended("a/b", Success::Failed, Duration::from_secs(20));
     metrics.runtime_status("a/b", RuntimeKind::Remote, 0.5);
-    metrics.plugin_restarted("a/b", RuntimeKind::Local);
+    metrics.plugin_ended("a/b", RuntimeKind::Local, 1);
     metrics.active_plugins(RuntimeKind::Local, 3);
     metrics.storage_operation("load", "local", Success::Success, Duration::from_millis(1));
     let text = metrics.expose(Format::Plain).text;

@@ -45,7 +45,7 @@ fn kind(error: &sqlx::Error) -> ErrorKind {
         | sqlx::Error::WorkerCrashed => ErrorKind::Unavailable,
         sqlx::Error::Database(error) if error.is_unique_violation() => ErrorKind::Conflict,
         sqlx::Error::Database(error) => match error.code() {
-            Some(code) if is_sqlite_busy(&code) || is_transient_sqlstate(&code) => ErrorKind::Unavailable,
+            Some(code) if is_transient_in_sqlite(&code) || is_transient_sqlstate(&code) => ErrorKind::Unavailable,
             // Data exceptions: too long, not of the column's type.
             Some(code) if code.len() == SQLSTATE_LENGTH && code.starts_with("22") => ErrorKind::Invalid,
             _ => ErrorKind::Other,
@@ -56,15 +56,16 @@ fn kind(error: &sqlx::Error) -> ErrorKind {
 
 const SQLSTATE_LENGTH: usize = 5;
 
-/// Connection trouble (08), deadlock and serialisation (40), too many connections (53), locked (55P03), shutting down
-/// (57P).
+/// Connection trouble (08), deadlock and serialisation (40), too many connections or a full disk (53), locked (55P03),
+/// shutting down (57P).
 fn is_transient_sqlstate(code: &str) -> bool {
     code.len() == SQLSTATE_LENGTH && ["08", "40", "53", "55P03", "57P"].iter().any(|class| code.starts_with(class))
 }
 
-/// SQLite's codes for busy and locked with their extended codes, as decimal numbers.
-fn is_sqlite_busy(code: &str) -> bool {
+/// SQLite's codes for busy, locked and a full disk with their extended codes, as decimal numbers.
+fn is_transient_in_sqlite(code: &str) -> bool {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
-    code.len() != SQLSTATE_LENGTH && code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, BUSY | LOCKED))
+    const FULL: i32 = 13;
+    code.len() != SQLSTATE_LENGTH && code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, BUSY | LOCKED | FULL))
 }

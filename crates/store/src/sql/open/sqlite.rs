@@ -68,7 +68,7 @@ mod tests {
         pool.execute(sql("PRAGMA max_page_count = 4")).await.unwrap();
         let mut full = pool.begin().await.unwrap();
         let error = full.execute(fill()).await.unwrap_err();
-        assert!(error.to_string().contains("full"), "{error}");
+        assert!(error.to_string().contains("full") && error.is_retryable(), "{error}");
         drop(full);
 
         // the limit went with the connection, as if there was room again

@@ -1,5 +1,7 @@
 //! The listener: accepts, bounds and ends connections.
 
+mod rest;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::rest::Rest;
 use super::front::Front;
 use crate::config::Server as Settings;
 use crate::lifecycle::Lifecycle;
@@ -32,8 +35,8 @@ const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// How long a peer may leave what was sent, or probes, without an answer.
 const DEAD_AFTER_MILLIS: u32 = 300_000;
 
-/// How long a connection may rest after the soft stop: its client may be about to use it, and would not know whether a
-/// request that meets a closed connection was heard.
+/// How long a connection may rest after the soft stop and after an answer that has not told of it: its client may be about to
+/// use it, and would not know whether a request that meets a closed connection was heard.
 const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// How long answers that were cut may take to leave.
@@ -124,29 +127,30 @@ async fn connection(
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "failed to set options of a connection");
     }
-    let stopping = lifecycle.soft().clone();
+    let (stopping, rest) = (lifecycle.soft().clone(), Arc::new(Rest::default()));
+    let served = Arc::clone(&rest);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (front, stopping) = (Arc::clone(&front), stopping.clone());
+        let (front, stopping, work) = (Arc::clone(&front), stopping.clone(), served.work());
         async move {
             let mut response = front.answer(request.map(Body::new), peer.ip()).await;
             if stopping.is_cancelled() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(work.until_sent(response))
         }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let rested = async {
+        lifecycle.soft().cancelled().await;
+        lifecycle.hard().run_until_cancelled(rest.over(LAST_REQUEST)).await;
+    };
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = lifecycle.soft().cancelled() => {
-            if let Ok(ended) = tokio::time::timeout(LAST_REQUEST, &mut connection).await {
-                ended
-            } else {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = &mut connection => ended,
-                    () = cut(lifecycle.hard()) => Ok(()),
-                }
+        () = rested => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = &mut connection => ended,
+                () = cut(lifecycle.hard()) => Ok(()),
             }
         }
     };

@@ -27,7 +27,16 @@ async fn start(max_connections: u32) -> Running {
     let address = listener.local_addr().unwrap();
     let base = Base::new(config);
     let front = Front::new(Arc::clone(&base));
-    let routes = crate::http::routes::early(&base).get("/stream", async |State(base): State<Arc<Base>>| {
+    let routes = crate::http::routes::early(&base);
+    let routes = routes.get("/slow", async |State(base): State<Arc<Base>>| {
+        let late = stream::once(async {
+            tokio::time::sleep(LAST_REQUEST + Duration::from_millis(100)).await;
+            Ok::<_, ApiError>("late")
+        });
+        let pieces = stream::iter([Ok("early")]).chain(Box::pin(late));
+        sse::respond(pieces, base.lifecycle.hard().clone()).await
+    });
+    let routes = routes.get("/stream", async |State(base): State<Arc<Base>>| {
         let one = stream::iter([Ok::<_, ApiError>("1")]);
         sse::respond(one.chain(stream::pending()), base.lifecycle.hard().clone()).await
     });
@@ -78,6 +87,23 @@ async fn who_was_there_before_the_soft_stop_has_one_more_answer() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
     }
+    running.done.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_an_answer_that_outlives_the_soft_stop_has_one_more_after_it() {
+    let running = start(10).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_buf(&mut answer).await.unwrap();
+    running.base.lifecycle.soft().cancel();
+    while !answer.ends_with(b"\r\n0\r\n\r\n") {
+        stream.read_buf(&mut answer).await.unwrap();
+    }
+    assert!(!String::from_utf8(answer).unwrap().contains("connection: close"), "it had begun before");
+    let answer = ask(&mut stream, "/health/check").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
     running.done.await.unwrap();
 }
 

@@ -1,5 +1,6 @@
 //! The listener: accepts, bounds and ends connections.
 
+mod body;
 mod rest;
 
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::body::Attended;
 use self::rest::Rest;
 use super::front::Front;
 use crate::config::Server as Settings;
@@ -132,7 +134,7 @@ async fn connection(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (front, stopping, work) = (Arc::clone(&front), stopping.clone(), served.work());
         async move {
-            let mut response = front.answer(request.map(Body::new), peer.ip()).await;
+            let mut response = front.answer(request.map(|body| Body::new(Attended::new(body))), peer.ip()).await;
             if stopping.is_cancelled() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

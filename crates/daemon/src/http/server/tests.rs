@@ -27,7 +27,7 @@ async fn start(max_connections: u32) -> Running {
     let address = listener.local_addr().unwrap();
     let base = Base::new(config);
     let front = Front::new(Arc::clone(&base));
-    let routes = crate::http::routes::early(&base);
+    let routes = crate::http::routes::early(&base).post("/echo", async |body: String| body);
     let routes = routes.get("/slow", async |State(base): State<Arc<Base>>| {
         let late = stream::once(async {
             tokio::time::sleep(LAST_REQUEST + Duration::from_millis(100)).await;
@@ -160,6 +160,20 @@ async fn a_stream_outlives_the_soft_stop_and_is_told_of_the_hard_one() {
     stream.read_to_end(&mut answer).await.unwrap();
     let rest = String::from_utf8(answer).unwrap();
     assert!(rest.contains("the plugin daemon is shutting down") && rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+    running.done.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_gives_its_connection_back() {
+    let running = start(1).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::pause();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 400 Bad Request\r\n"), "{}", String::from_utf8_lossy(&answer));
+    running.base.lifecycle.soft().cancel();
     running.done.await.unwrap();
 }
 

@@ -46,8 +46,18 @@ fn main() -> ExitCode {
 /// Tells why on standard error; a bad configuration has exit statuses of its own.
 fn fail(error: &anyhow::Error) -> ExitCode {
     // there is nobody left to tell when this fails too
-    let _ = writeln!(io::stderr(), "{error:#}");
+    let _ = writeln!(io::stderr(), "{}", with_causes(error));
     error.downcast_ref::<ConfigError>().map_or(ExitCode::FAILURE, |error| ExitCode::from(error.exit_code()))
+}
+
+/// The error and its causes on one line, but for causes that it has told itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.contains(&cause) {
+            return told;
+        }
+        if told.is_empty() { cause } else { format!("{told}: {cause}") }
+    })
 }
 
 fn health() -> anyhow::Result<ExitCode> {
@@ -98,4 +108,18 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     let told = lifecycle.run(drained, base.config.server.drain_timeout).await;
     tracing::info!("stopped");
     booted.map(|()| if told { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let full = io::Error::new(io::ErrorKind::StorageFull, "the disk is full");
+        let storage = BootError::System { what: "the storage cannot be opened", source: full };
+        assert_eq!(with_causes(&storage.into()), "the storage cannot be opened: the disk is full");
+        let zone = anyhow::anyhow!("no such zone").context("SERVER_TZ");
+        assert_eq!(with_causes(&zone), "SERVER_TZ: no such zone");
+    }
 }

@@ -107,6 +107,17 @@ pub fn backwards_response(session: &SessionId, origin: &Origin, request_id: &str
     Bytes::from(out)
 }
 
+/// The envelope that tells a plugin to stop working on a session, because nobody waits for it any more; without a line
+/// end.
+///
+/// It has the form of an answer to a call back of no id, which a plugin that knows nothing of it ignores.
+pub fn cancel(session: &SessionId) -> Bytes {
+    let mut out = Vec::with_capacity(320);
+    head(&mut out, session, &Origin::default(), "backwards_response");
+    out.extend_from_slice(br#"{"backwards_request_id":"","event":"cancel","message":"","data":null}}"#);
+    Bytes::from(out)
+}
+
 /// The eight keys up to the value of `data`.
 fn head(out: &mut Vec<u8>, session: &SessionId, origin: &Origin, event: &str) {
     out.extend_from_slice(br#"{"session_id":"#);
@@ -156,6 +167,15 @@ mod tests {
             let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
             assert_eq!(value["data"], serde_json::json!({"user_id": "", "type": "model", "action": "invoke_llm"}));
         }
+    }
+
+    #[test]
+    fn a_cancellation() {
+        let line = cancel(&"s-1".into());
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let data = serde_json::json!({"backwards_request_id": "", "event": "cancel", "message": "", "data": null});
+        assert_eq!((&line["session_id"], &line["data"]), (&"s-1".into(), &data));
+        assert_eq!(line.as_object().unwrap().len(), 8);
     }
 
     #[test]

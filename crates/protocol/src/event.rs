@@ -26,6 +26,8 @@ pub enum PluginEvent<'a> {
     Log(LogRecord),
     /// A failure that belongs to no session.
     Error(Box<RawValue>),
+    /// The plugin takes [`cancel`](crate::envelope::cancel); said once, by those that the daemon has started itself.
+    Cancellable,
     /// Anything else, such as the manifest that the SDK prints first.
     Other,
 }
@@ -135,6 +137,7 @@ impl<'a> Envelope<'a> {
                 _ => PluginEvent::Malformed { session_id: self.session_id },
             },
             "heartbeat" => PluginEvent::Heartbeat,
+            "cancellable" => PluginEvent::Cancellable,
             "log" => PluginEvent::Log(data_of(whole).unwrap_or_default()),
             "error" => data_of(whole).map_or(PluginEvent::Other, PluginEvent::Error),
             _ => PluginEvent::Other,

@@ -13,7 +13,11 @@ mod sessions;
 mod vitals;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use plugin_protocol::SessionId;
+use plugin_protocol::envelope::cancel;
 
 pub use self::budget::NodeBudget;
 pub(crate) use self::input::{Input, InputError};
@@ -69,11 +73,33 @@ impl Channel {
     /// Opens a session and hands the request over.
     pub(crate) async fn open(&self, call: &Call) -> Result<Session, Refused> {
         let replies = |invoked| -> Replies { Arc::new(ChannelReplies::new(self.input.clone(), invoked)) };
-        let session = self.sessions.open(&call.session_id, replies).map_err(|_| Refused::Gone)?;
+        let asked = Arc::new(AtomicBool::new(false));
+        let (channel, id, was_asked) = (self.clone(), call.session_id.clone(), asked.clone());
+        let let_go = move || {
+            if was_asked.load(Ordering::Relaxed) {
+                channel.abandon(id.as_str());
+            } else {
+                channel.sessions.end(id.as_str());
+            }
+        };
+        let session = self.sessions.open(&call.session_id, replies, let_go).map_err(|_| Refused::Gone)?;
         match self.input.send(call.request.clone()).await {
-            Ok(()) => Ok(session),
+            Ok(()) => {
+                asked.store(true, Ordering::Relaxed);
+                Ok(session)
+            }
             Err(InputError::Closed) => Err(Refused::Gone),
             Err(full @ InputError::Full(_)) => Err(Refused::Stalled(full.to_string())),
+        }
+    }
+
+    /// Nobody waits for the session any more: the plugin is told to stop working on it, if it still does.
+    fn abandon(&self, id: &str) {
+        if !self.sessions.abandon(id) || !self.vitals.is_cancellable() {
+            return;
+        }
+        if let Err(error) = self.input.try_send(cancel(&SessionId::from(id))) {
+            tracing::debug!(pid = self.pid, session = id, %error, "failed to tell a plugin that a call was cancelled");
         }
     }
 

@@ -31,6 +31,14 @@ pub fn light(answer: &str, files: &[(&str, &str)]) -> Result<Bytes> {
     pack_folder(scratch.path())
 }
 
+/// A plugin on the SDK, of a version that `requirements` says, whose tool `work` is busy in the way it is told to.
+pub fn busy(requirements: &str) -> Result<Bytes> {
+    let scratch = tempfile::tempdir()?;
+    copy(&here().join("plugins/busy"), scratch.path())?;
+    std::fs::write(scratch.path().join("requirements.txt"), requirements)?;
+    pack_folder(scratch.path())
+}
+
 /// The folder that [`light`] is made of.
 pub fn light_folder() -> PathBuf {
     here().join("plugins/light")

@@ -90,6 +90,7 @@ fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> R
         start_timeout: config.python.init_timeout,
         silence_warning: workers.silence_limit / 2,
         silence_limit: workers.silence_limit,
+        cancel_grace: workers.cancel_calls.then_some(workers.cancel_grace),
         stop_grace: workers.stop_grace,
         max_line_bytes: bytes(workers.max_line_bytes),
         session_buffer_bytes: bytes(workers.session_buffer_bytes),
@@ -102,6 +103,7 @@ fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> R
         extra_variables: workers.pass_variables.iter().map(|name| name.trim().to_owned()).collect(),
         max_open_files: limit(workers.max_open_files.into()),
         proxies: proxies(config),
+        bootstrap: workers.cancel_calls.then(|| config.plugins.working_path.join(".bootstrap")),
         stage: vec![own.into_os_string(), WORKER_STAGE.into()],
         ..ProcessSettings::default()
     };

@@ -2,6 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "a JSON value gives null for what it does not hold")]
 
+mod cancel;
 mod faults;
 mod kill;
 mod life;

@@ -59,7 +59,7 @@ mod tests {
             called_back = Some(invoked.clone());
             Arc::new(ChannelReplies::new(input, invoked))
         };
-        let session = sessions.open(&"s".into(), replies).unwrap();
+        let session = sessions.open(&"s".into(), replies, || {}).unwrap();
         called_back.unwrap().now();
         let began = std::time::Instant::now();
         session.replies().reply("{}".into()).await.unwrap();

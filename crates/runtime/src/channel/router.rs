@@ -86,6 +86,7 @@ impl Router {
                 let text = format!("a message of session {session_id} lacks its type or its data");
                 to.log(Source::Stdout, Level::Warn, &text);
             }
+            Ok(PluginEvent::Cancellable) => to.vitals.set_cancellable(),
             // the SDK prints the manifest first
             Ok(PluginEvent::Other) => {}
             Err(bad) => to.log(Source::Stdout, Level::Info, &bad.excerpt),
@@ -96,6 +97,9 @@ impl Router {
         let known = self.last.take().filter(|last| last.id.as_str() == id).or_else(|| self.to.sessions.get(id));
         let Some(entry) = known else {
             self.to.vitals.waste(message.data.get().len());
+            if matches!(message.kind, MessageKind::End | MessageKind::Error) {
+                self.to.sessions.settle(id);
+            }
             // a session that was never this plugin's is none of its business
             if message.kind == MessageKind::Invoke && self.to.sessions.has_ended(id) {
                 self.to.refuse_invoke(id, message.data);
@@ -112,7 +116,7 @@ impl Router {
             MessageKind::Error => Event::Error(ErrorObject::from_plugin(message.data)),
             MessageKind::Unknown(kind) => Event::Unknown(kind.clone().into_owned()),
         };
-        let last = event.is_last();
+        let (last, unknown) = (event.is_last(), matches!(event, Event::Unknown(_)));
         let staged = entry.sender.stage(event);
         if staged == Staged::First {
             self.staged.push(entry.clone());
@@ -121,7 +125,9 @@ impl Router {
         if staged == Staged::Closed && message.kind == MessageKind::Invoke {
             self.to.refuse_invoke(id, message.data);
         }
-        if last {
+        if unknown {
+            self.to.abandon(id);
+        } else if last {
             self.to.sessions.end(id);
         } else if staged != Staged::Closed {
             self.last = Some(entry);
@@ -139,7 +145,7 @@ impl Router {
             if entry.sender.stage(Event::Failed(Failure::LineTooLong { length, limit })) == Staged::First {
                 self.staged.push(entry.clone());
             }
-            self.to.sessions.end(entry.id.as_str());
+            self.to.abandon(entry.id.as_str());
             self.last = None;
         }
     }
@@ -169,7 +175,8 @@ impl Router {
             if let Some(limit) = limit.filter(|_| backlog > 1) {
                 let text = format!("session {} was ended: its caller has left {waiting} bytes unread", entry.id);
                 self.to.note(Level::Warn, &text);
-                self.to.sessions.drop_slow(&entry, Failure::ReaderTooSlow { waiting, limit });
+                entry.sender.fail_now(Failure::ReaderTooSlow { waiting, limit });
+                self.to.abandon(entry.id.as_str());
                 self.last = None;
             }
         }

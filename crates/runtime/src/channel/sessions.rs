@@ -32,7 +32,11 @@ struct Table {
     open: HashMap<SessionId, Arc<Entry>>,
     /// The last ones that have ended.
     ended: VecDeque<SessionId>,
+    /// Those that nobody waits for any more while the plugin still works on them, and since when; the oldest first.
+    abandoned: VecDeque<(SessionId, Instant)>,
     refuses: bool,
+    /// The last session had ended long before new ones were refused.
+    rested: bool,
     /// When the last session ended.
     idle_since: Instant,
 }
@@ -71,27 +75,30 @@ pub(crate) struct Refused;
 
 impl Sessions {
     pub(crate) fn new(budget: NodeBudget) -> Arc<Self> {
-        let table = Table { open: HashMap::new(), ended: VecDeque::new(), refuses: false, idle_since: Instant::now() };
+        let table = Table {
+            open: HashMap::new(),
+            ended: VecDeque::new(),
+            abandoned: VecDeque::new(),
+            refuses: false,
+            rested: false,
+            idle_since: Instant::now(),
+        };
         Arc::new(Self { table: Mutex::new(table), opened: Notify::new(), drained: Notify::new(), budget })
     }
 
-    /// Opens a session; `replies` makes the way back for its calls.
+    /// Opens a session; `replies` makes the way back for its calls, `on_drop` runs when its caller lets go of it.
     pub(crate) fn open(
-        self: &Arc<Self>,
+        &self,
         id: &SessionId,
         replies: impl FnOnce(Arc<Invoked>) -> Replies,
+        on_drop: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<Session, Refused> {
         let invoked = Arc::new(Invoked { base: Instant::now(), at: AtomicU64::new(0) });
         let mut table = self.lock();
         if table.refuses {
             return Err(Refused);
         }
-        let (sessions, ended) = (Arc::downgrade(self), id.clone());
-        let (sender, session) = Session::counted(replies(invoked.clone()), self.budget.gauge(), move || {
-            if let Some(sessions) = sessions.upgrade() {
-                sessions.end(ended.as_str());
-            }
-        });
+        let (sender, session) = Session::counted(replies(invoked.clone()), self.budget.gauge(), on_drop);
         let replaced = table.open.insert(id.clone(), Arc::new(Entry { id: id.clone(), sender, invoked }));
         drop(table);
         if replaced.is_none() {
@@ -105,14 +112,40 @@ impl Sessions {
         self.lock().open.get(id).cloned()
     }
 
-    /// The session is over: what the plugin says in it from now on is for nobody.
+    /// The plugin has done what it was asked.
     pub(crate) fn end(&self, id: &str) {
+        self.close(id, |_, _| {});
+    }
+
+    /// Nobody waits for the session any more: what the plugin says in it from now on is for nobody. Returns whether the
+    /// plugin still works on it.
+    pub(super) fn abandon(&self, id: &str) -> bool {
+        self.close(id, |table, id| {
+            if table.abandoned.len() == REMEMBERED {
+                table.abandoned.pop_front();
+            }
+            table.abandoned.push_back((id, Instant::now()));
+        })
+    }
+
+    /// The plugin has stopped working on a session that nobody waited for.
+    pub(super) fn settle(&self, id: &str) {
+        self.lock().abandoned.retain(|(abandoned, _)| abandoned.as_str() != id);
+    }
+
+    /// How long the plugin has worked for nobody, where it does so longest.
+    pub(crate) fn longest_abandoned(&self) -> Option<Duration> {
+        self.lock().abandoned.front().map(|(_, since)| since.elapsed())
+    }
+
+    fn close(&self, id: &str, then: impl FnOnce(&mut Table, SessionId)) -> bool {
         let mut table = self.lock();
-        let Some(ended) = table.open.remove(id) else { return };
+        let Some(ended) = table.open.remove(id) else { return false };
         if table.ended.len() == REMEMBERED {
             table.ended.pop_front();
         }
         table.ended.push_back(ended.id.clone());
+        then(&mut table, ended.id.clone());
         let last = table.open.is_empty();
         if last {
             table.idle_since = Instant::now();
@@ -125,6 +158,7 @@ impl Sessions {
         if last {
             self.drained.notify_waiters();
         }
+        true
     }
 
     /// Whether this was one of the last sessions that have ended.
@@ -151,8 +185,14 @@ impl Sessions {
     pub(crate) fn refuse_if_idle(&self, for_long: Duration) -> bool {
         let mut table = self.lock();
         let idle = table.open.is_empty() && table.idle_since.elapsed() >= for_long;
+        table.rested |= idle && !table.refuses;
         table.refuses |= idle;
         idle
+    }
+
+    /// Whether new sessions are refused because there had been none for long.
+    pub(crate) fn has_rested(&self) -> bool {
+        self.lock().rested
     }
 
     pub(crate) fn refuses(&self) -> bool {
@@ -171,12 +211,6 @@ impl Sessions {
         }
         self.budget.ended(open.len());
         self.drained.notify_waiters();
-    }
-
-    /// Fails one session whose caller does not read, dropping what waits for it.
-    pub(crate) fn drop_slow(&self, entry: &Entry, failure: Failure) {
-        entry.sender.fail_now(failure);
-        self.end(entry.id.as_str());
     }
 
     /// The limit of the node that this session breaks.

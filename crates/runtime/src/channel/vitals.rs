@@ -16,6 +16,8 @@ pub(crate) struct Vitals {
     unheard: AtomicBool,
     /// Bytes it has written for sessions that are over.
     wasted: AtomicU64,
+    /// It can be told to stop working on a session.
+    cancellable: AtomicBool,
     /// How long it took to the first heartbeat.
     ready: watch::Sender<Option<Duration>>,
 }
@@ -27,6 +29,7 @@ impl Vitals {
             last_sign: AtomicU64::new(0),
             unheard: AtomicBool::new(false),
             wasted: AtomicU64::new(0),
+            cancellable: AtomicBool::new(false),
             ready: watch::Sender::new(None),
         }
     }
@@ -45,6 +48,14 @@ impl Vitals {
             }
             first
         });
+    }
+
+    pub(crate) fn set_cancellable(&self) {
+        self.cancellable.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_cancellable(&self) -> bool {
+        self.cancellable.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_unheard(&self, unheard: bool) {

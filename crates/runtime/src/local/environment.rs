@@ -49,6 +49,7 @@ use self::error::Context as _;
 use self::flight::Flights;
 use self::installed::{distributions, site_packages, versions};
 use self::staging::StagingArea;
+pub(crate) use self::store::write_atomically;
 use self::store::{EnvironmentStore, Linked};
 use self::tools::Tools;
 use self::workbench::Compile;

@@ -1,6 +1,7 @@
 //! How a worker process comes to be. Behind a trait, so that a plain spawn and a fork of a warm interpreter are
 //! interchangeable, and tests can do without either.
 
+mod bootstrap;
 mod spawn;
 pub mod stage;
 
@@ -17,7 +18,8 @@ use super::process::Process;
 
 pub use self::spawn::SpawnLauncher;
 
-/// The worker that is wanted: `python -m entrypoint` in the plugin's working directory (lifecycle-and-storage 1.5).
+/// The worker that is wanted: `python -m entrypoint` in the plugin's working directory (lifecycle-and-storage 1.5), or the
+/// same through a program that lets the daemon cancel single calls.
 #[derive(Clone, Debug)]
 pub struct LaunchSpec {
     pub plugin: UniqueIdentifier,

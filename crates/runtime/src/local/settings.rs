@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Proxies;
@@ -53,6 +54,9 @@ pub struct WorkerSettings {
     pub silence_limit: Duration,
     /// How long a message may wait for a worker that does not read its input.
     pub write_timeout: Duration,
+    /// How long a plugin may go on with a call that nobody waits for any more before its worker is replaced; `None`: for
+    /// ever.
+    pub cancel_grace: Option<Duration>,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
     /// `PLUGIN_MAX_LINE_BYTES`: the longest message; a longer one fails its session.
@@ -81,6 +85,9 @@ pub struct ProcessSettings {
     /// The command that the worker is started through, which ends in a call of [`super::stage::run`]: the daemon's own
     /// binary and a hidden argument. Empty: the interpreter is started directly, and survives a daemon that is killed.
     pub stage: Vec<OsString>,
+    /// A folder for the program through which plugins are started so that single calls can be cancelled. `None`: plugins
+    /// are started directly, and a call that nobody waits for goes on until its worker is replaced.
+    pub bootstrap: Option<PathBuf>,
     /// Open files, soft and hard.
     pub max_open_files: Option<u64>,
     /// Bytes of address space.
@@ -133,6 +140,7 @@ impl Default for WorkerSettings {
             silence_warning: Duration::from_mins(1),
             silence_limit: Duration::from_mins(2),
             write_timeout: Duration::from_secs(30),
+            cancel_grace: Some(Duration::from_secs(30)),
             stop_grace: Duration::from_secs(5),
             max_line_bytes: 64 * 1024 * 1024,
             session_buffer_bytes: 64 * 1024 * 1024,

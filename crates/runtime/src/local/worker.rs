@@ -165,6 +165,11 @@ impl Worker {
         self.channel.sessions.refuse_if_idle(for_long)
     }
 
+    /// Whether it takes no new sessions because nobody had called for long.
+    pub(crate) fn has_rested(&self) -> bool {
+        self.channel.sessions.has_rested()
+    }
+
     pub(crate) fn is_retired(&self) -> bool {
         self.channel.sessions.refuses()
     }

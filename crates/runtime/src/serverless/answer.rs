@@ -88,7 +88,7 @@ impl AnswerReader {
                 None
             }
             Ok(PluginEvent::Error(data)) => Some(inner(format!("encountered an error: {}", data.get()))),
-            Ok(PluginEvent::Other) => {
+            Ok(PluginEvent::Cancellable | PluginEvent::Other) => {
                 let document = LambdaError::read(line);
                 document.kind.is_some().then(|| failed(self.head.error(document, FAILED)))
             }

@@ -8,7 +8,7 @@ use plugin_protocol::{Origin, SessionId};
 use plugin_runtime::{Event, Failure};
 use serde_json::json;
 
-use crate::support::{Host, all, chunks, within};
+use crate::support::{Host, all, chunks, eventually, runs, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_comes_back_and_a_stream_keeps_its_order() {
@@ -95,7 +95,7 @@ async fn a_call_back_of_a_session_that_is_over_is_refused_at_once() {
     let host = Host::new("main");
     let session = host.open(json!({"do": "invoke", "after_ms": 50})).await.unwrap();
     drop(session);
-    crate::support::eventually("the plugin hears that it was cancelled", || {
+    eventually("the plugin hears that it was cancelled", || {
         let log = host.log();
         log.contains("\"event\":\"error\"") && log.contains("\"event\":\"end\"") && log.contains("cancelled")
     })
@@ -122,6 +122,47 @@ async fn letting_go_of_a_session_frees_its_place() {
     assert_eq!(host.status().workers[0].in_flight, 1);
     drop(session);
     assert_eq!(host.status().workers[0].in_flight, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_can_be_told_stops_and_stays() {
+    let host = Host::with("cancellable", |settings| settings.worker.cancel_grace = Some(Duration::from_millis(300)));
+    host.echo().await;
+    let pid = host.pid();
+    drop(host.open(json!({"do": "hang"})).await.unwrap());
+    eventually("it was told", || host.log().contains("told to stop")).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(host.pid(), pid);
+    host.echo().await;
+    assert_eq!(host.log().matches("told to stop").count(), 1, "a call that has ended is not cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_goes_on_for_nobody_is_replaced_once_its_other_calls_are_done() {
+    let host = Host::with("main", |settings| settings.worker.cancel_grace = Some(Duration::from_millis(300)));
+    let other = host.open(json!({"do": "stream", "count": 100, "size": 10, "every_us": 10_000})).await.unwrap();
+    let pid = host.pid();
+    drop(host.open(json!({"do": "hang"})).await.unwrap());
+    eventually("another one is up before somebody calls", || {
+        let workers = host.status().workers;
+        workers.len() == 2 && workers.iter().any(|worker| worker.pid == pid && worker.draining)
+    })
+    .await;
+    host.echo().await;
+    assert_eq!(all(other).await.len(), 101);
+    eventually("the old one is gone", || !runs(pid) && host.status().workers.len() == 1).await;
+    assert!(!host.log().contains("told to stop"), "it has never said that it can be told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_may_be_left_alone_with_what_it_does_for_nobody() {
+    let host = Host::with("main", |settings| settings.worker.cancel_grace = None);
+    host.echo().await;
+    let pid = host.pid();
+    drop(host.open(json!({"do": "hang"})).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(host.pid(), pid);
+    assert!(!host.status().workers[0].draining);
 }
 
 #[tokio::test(flavor = "multi_thread")]

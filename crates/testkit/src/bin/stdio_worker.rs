@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     let (start, number) = start.split_once(':').unwrap_or((&start, "0"));
     let number: u64 = number.parse()?;
     match start {
-        "main" => {}
+        "main" | "cancellable" => {}
         "exit" => {
             writeln!(io::stderr(), "Traceback (most recent call last):\nModuleNotFoundError: No module named 'x'")?;
             std::process::exit(i32::try_from(number)?);
@@ -47,6 +47,9 @@ fn main() -> Result<()> {
             std::thread::sleep(HEARTBEAT);
         }
     });
+    if start == "cancellable" {
+        say("{\"event\":\"cancellable\"}\n\n")?;
+    }
     let answers = Answers::default();
     for line in io::stdin().lock().lines() {
         let line: Value = serde_json::from_str(&line?)?;
@@ -56,6 +59,12 @@ fn main() -> Result<()> {
             "request" => {
                 let answers = answers.clone();
                 std::thread::spawn(move || call(&Session { id: session }, &data, &answers));
+            }
+            _ if text(&data["event"]) == "cancel" => {
+                writeln!(io::stderr(), "told to stop: {data}")?;
+                if start == "cancellable" {
+                    Session { id: session }.message("end", &json!({}))?;
+                }
             }
             _ => {
                 let waiting = answers.lock().unwrap_or_else(PoisonError::into_inner);

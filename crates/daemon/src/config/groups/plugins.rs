@@ -69,6 +69,11 @@ group! {
     idle_timeout: Seconds = "PLUGIN_WORKER_IDLE_SECONDS" => "900" [Late];
     /// Starts every installed plugin with the daemon and keeps it, as the reference does.
     start_all_at_boot: Bool = "PLUGIN_START_ALL_AT_BOOT" => "false";
+    /// Stops what a plugin does in a call when its client has left, webhooks included. When off, plugins go on to the end of
+    /// such calls, as with the reference; only their calls back are refused.
+    cancel_calls: Bool = "PLUGIN_CANCEL_CALLS" => "true";
+    /// A process that goes on with such a call for this time is replaced once its other calls are done.
+    cancel_grace: Seconds = "PLUGIN_CANCEL_GRACE_SECONDS" => "30" [Late];
     /// Time for a process to end by itself after SIGTERM before it is killed.
     stop_grace: Seconds = "PLUGIN_WORKER_STOP_GRACE_SECONDS" => "5";
     /// A process that gives no sign of life for this time is replaced.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::mpsc;
 
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::{LaunchSpec, Launched, Launcher, stage};
+use super::{LaunchSpec, Launched, Launcher, bootstrap, stage};
 use crate::local::process::ChildProcess;
 use crate::local::settings::ProcessSettings;
 
@@ -56,9 +57,10 @@ impl SpawnLauncher {
         Ok(Self { requests, settings })
     }
 
-    fn command(&self, spec: &LaunchSpec) -> Command {
+    fn command(&self, spec: &LaunchSpec, bootstrap: Option<PathBuf>) -> Command {
         let python = spec.prepared.python.as_os_str();
-        let args = [OsString::from("-m"), OsString::from(&spec.prepared.entrypoint)];
+        let through = bootstrap.map_or_else(|| "-m".into(), PathBuf::into_os_string);
+        let args = [through, OsString::from(&spec.prepared.entrypoint)];
         let mut command = match self.settings.stage.split_first() {
             Some((program, rest)) => {
                 let mut command = Command::new(program);
@@ -79,7 +81,11 @@ impl Launcher for SpawnLauncher {
         tokio::fs::metadata(&spec.prepared.python)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", spec.prepared.python.display())))?;
-        let mut command = self.command(&spec);
+        let bootstrap = match self.settings.bootstrap.clone() {
+            Some(folder) => bootstrap::file_in(folder).await,
+            None => None,
+        };
+        let mut command = self.command(&spec, bootstrap);
         let (stdin, their_stdout) = (io::pipe()?, io::pipe()?);
         let their_stderr = io::pipe()?;
         // only a hint: unprivileged users have a quota

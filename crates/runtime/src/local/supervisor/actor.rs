@@ -209,10 +209,18 @@ impl Actor {
 
     /// Lets workers that take no sessions any more finish theirs.
     fn drain_retired(&mut self, deadline: Instant, why: &'static str) {
+        let mut replaced = false;
         for worker in self.plugin.pool.take_retired() {
+            // one that is at fault is in use: another one takes its place before somebody has to wait for it
+            replaced |= !worker.has_rested();
             self.draining.spawn(async move { worker.drain_and_stop(deadline, why).await });
         }
-        if self.plugin.pool.len() == 0 && self.attempt.is_none() && self.plugin.waiting.load(Ordering::Relaxed) == 0 {
+        self.keep |= replaced;
+        if !replaced
+            && self.plugin.pool.len() == 0
+            && self.attempt.is_none()
+            && self.plugin.waiting.load(Ordering::Relaxed) == 0
+        {
             // the last one went to rest
             self.keep &= self.failed.is_some();
         }

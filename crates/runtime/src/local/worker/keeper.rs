@@ -104,6 +104,7 @@ impl Keeper {
                     self.check_silence(&mut warned);
                     self.check_memory();
                     self.check_waste(every, &mut runaway);
+                    self.check_abandoned();
                 }
             }
         }
@@ -177,6 +178,21 @@ impl Keeper {
             self.note(
                 Level::Warn,
                 "plugin goes on with a call that was cancelled, at the cost of others, and is replaced",
+            );
+            self.channel.sessions.refuse();
+            self.changed.notify_one();
+        }
+    }
+
+    /// What the plugin does for nobody ends with the process, once the sessions that somebody waits for are done.
+    fn check_abandoned(&self) {
+        let Some(grace) = self.settings.cancel_grace else { return };
+        let abandoned = self.channel.sessions.longest_abandoned().unwrap_or_default();
+        if abandoned > grace && !self.channel.sessions.refuses() {
+            let seconds = abandoned.as_secs();
+            self.note(
+                Level::Warn,
+                &format!("plugin still works on a call that was cancelled {seconds} s ago and is replaced"),
             );
             self.channel.sessions.refuse();
             self.changed.notify_one();

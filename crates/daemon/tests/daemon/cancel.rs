@@ -1,0 +1,121 @@
+//! A client leaves, and what the plugin does for it ends, with the real SDK.
+//!
+//! They need the network, or a cache that has seen it, so they run on demand: `cargo test -- --ignored real_`, with uv on
+//! `PATH` and its cache where `UV_CACHE_DIR` says.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use plugin_testkit::client::Events;
+use plugin_testkit::{Client, Daemon, plugins};
+use serde_json::json;
+
+use crate::{daemon, tenant};
+
+/// The newest SDK, and old ones that plugins still bring along.
+const SDKS: &[&str] = &[
+    "dify_plugin>=0.7.4,<1.0",
+    "dify_plugin==0.7.4",
+    "dify_plugin==0.4.2",
+    "dify_plugin==0.1.0",
+    "dify_plugin==0.0.1b60",
+];
+
+struct Host {
+    running: Daemon,
+    client: Client,
+}
+
+impl Host {
+    async fn new(sdk: &str, grace: Duration) -> Result<Self> {
+        let running = daemon()?.with("PLUGIN_CANCEL_GRACE_SECONDS", &grace.as_secs().to_string()).start().await?;
+        let client = running.client(&tenant())?;
+        client.install_package(&plugins::busy(sdk)?).await?;
+        Ok(Self { running, client })
+    }
+
+    /// A call that is at work; the file in which it tells how far it is.
+    async fn begin(&self, how: &str) -> Result<(Events, PathBuf)> {
+        let file = self.running.folder().join(uuid::Uuid::new_v4().to_string());
+        let parameters = json!({"how": how, "file": file});
+        let mut events = self.client.invoke_tool("testkit/busy", "busy", "work", parameters).await?;
+        let first = events.next().await?.context("the call has ended")?;
+        assert_eq!(first["message"]["text"], "begun");
+        Ok((events, file))
+    }
+
+    /// How often a process was replaced.
+    fn replaced(&self) -> usize {
+        self.running.log().matches("still works on a call that was cancelled").count()
+    }
+}
+
+fn told(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_default()
+}
+
+async fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs uv, Python 3.12 and the package index"]
+async fn real_work_that_nobody_waits_for_ends_and_other_calls_go_on() -> Result<()> {
+    for sdk in SDKS {
+        let host = Host::new(sdk, Duration::from_mins(1)).await?;
+        let (mut steady, _) = host.begin("steady").await?;
+        for how in ["wait", "stream", "flood"] {
+            let (events, file) = host.begin(how).await?;
+            eventually("it works", Duration::from_secs(5), || told(&file).len() > 3).await;
+            drop(events);
+            let took =
+                eventually("it has stopped", Duration::from_secs(5), || told(&file).ends_with("released\n")).await;
+            println!("{sdk}: {how} stopped {took:?} after its client had left");
+            assert!(took < Duration::from_millis(300) && !told(&file).contains("done"));
+        }
+        let mut numbers = 0;
+        while let Some(event) = steady.next().await? {
+            assert_eq!(event["message"]["text"], numbers.to_string());
+            numbers += 1;
+        }
+        assert_eq!(numbers, 60);
+        assert_eq!(host.replaced(), 0);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs uv, Python 3.12 and the package index"]
+async fn real_work_that_cannot_be_stopped_ends_with_its_process_and_other_calls_go_on() -> Result<()> {
+    let host = Host::new(SDKS[0], Duration::from_secs(1)).await?;
+    for (replaced, how) in ["swallow", "spin"].into_iter().enumerate() {
+        let (mut steady, _) = host.begin("steady").await?;
+        let (events, file) = host.begin(how).await?;
+        drop(events);
+        eventually("it is replaced", Duration::from_secs(10), || host.replaced() > replaced).await;
+        // the new process serves whoever comes, while the old one is still busy
+        let (fresh, _) = host.begin("stream").await?;
+        drop(fresh);
+        if how == "swallow" {
+            let mut last = None;
+            while let Some(event) = steady.next().await? {
+                last = Some(event);
+            }
+            assert_eq!(last.unwrap()["message"]["text"], "59");
+            let gone = || {
+                let before = told(&file).len();
+                std::thread::sleep(Duration::from_millis(100));
+                told(&file).len() == before
+            };
+            eventually("the old process is gone", Duration::from_secs(10), gone).await;
+        }
+        assert!(!told(&file).contains("released"));
+    }
+    Ok(())
+}

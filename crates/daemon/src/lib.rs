@@ -16,6 +16,7 @@ pub mod connector;
 pub mod debugging;
 pub mod endpoints;
 pub mod error;
+mod headers;
 pub mod http;
 pub mod install;
 pub mod invocation;

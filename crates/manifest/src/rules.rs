@@ -18,6 +18,7 @@ mod shared;
 mod tests;
 
 use checker::Checker;
+pub use shared::TAGS;
 
 /// Which rules are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

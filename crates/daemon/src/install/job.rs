@@ -103,11 +103,7 @@ impl Installer {
         if let Some(row) = self.database.installations.find(job.tenant_id, plugin_id.as_str()).await? {
             return already(&row.plugin_unique_identifier, identifier).map(|()| DONE);
         }
-        let declared = self.declared(identifier).await?;
-        self.bring_up(identifier, &declared, progress, cancel, deadline).await?;
-        if cancel.is_cancelled() {
-            return Err(JobError::Cancelled);
-        }
+        let declared = self.bring_up(identifier, progress, cancel, deadline).await?;
         let install = Install {
             tenant_id: job.tenant_id,
             plugin_id: plugin_id.as_str(),
@@ -141,11 +137,7 @@ impl Installer {
         if self.has(job, identifier).await? {
             return Ok(DONE); // by the attempt before, or by somebody else
         }
-        let declared = self.declared(identifier).await?;
-        self.bring_up(identifier, &declared, progress, cancel, deadline).await?;
-        if cancel.is_cancelled() {
-            return Err(JobError::Cancelled);
-        }
+        let declared = self.bring_up(identifier, progress, cancel, deadline).await?;
         let replaced =
             self.replace(job.tenant_id, &original, identifier, &job.source, job.meta.as_ref(), &declared).await?;
         match replaced {
@@ -161,25 +153,22 @@ impl Installer {
         Ok(self.database.installations.find_version(job.tenant_id, identifier.as_str()).await?.is_some())
     }
 
-    async fn declared(&self, identifier: &UniqueIdentifier) -> Result<Arc<Declared>, JobError> {
-        let missing = || JobError::Failed("plugin not found: upload the package again".to_owned());
-        self.catalog.declaration(identifier).await?.ok_or_else(missing)
-    }
-
-    /// Package in use, plugin ready to be called.
+    /// Package in use, plugin ready to be called, and still wanted.
     async fn bring_up(
         &self,
         identifier: &UniqueIdentifier,
-        declared: &Declared,
         progress: &Arc<Progress>,
         cancel: &CancellationToken,
         deadline: Instant,
-    ) -> Result<(), JobError> {
+    ) -> Result<Arc<Declared>, JobError> {
+        let missing = || JobError::Failed("plugin not found: upload the package again".to_owned());
+        let declared = self.catalog.declaration(identifier).await?.ok_or_else(missing)?;
         self.take_into_use(identifier).await?;
         let progress = Arc::clone(progress);
         let progress: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |message| progress.say(message));
         let attempt = Attempt { identifier, manifest: &declared.manifest, progress, cancel, deadline };
-        Ok(self.platform.ensure(attempt).await?)
+        self.platform.ensure(attempt).await?;
+        if cancel.is_cancelled() { Err(JobError::Cancelled) } else { Ok(declared) }
     }
 
     /// Puts the package among those in use, checked once more: what is stored may have been changed, and the policy too.

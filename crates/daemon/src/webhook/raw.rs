@@ -8,24 +8,15 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use super::Hook;
+use crate::headers::end_to_end;
 
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-original-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOOK_ID: HeaderName = HeaderName::from_static("dify-hook-id");
 const HOOK_URL: HeaderName = HeaderName::from_static("dify-hook-url");
 
-/// What belongs to the caller's connection, tells of the way that the request took, or is written apart.
-const NOT_PASSED: [HeaderName; 20] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::EXPECT,
+/// What tells of the way that the request took, or is written apart.
+const NOT_PASSED: [HeaderName; 10] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::USER_AGENT,
@@ -98,13 +89,9 @@ fn url(headers: &HeaderMap, host: &[u8], hook: Hook<'_>) -> Vec<u8> {
 
 /// The headers that are the plugin's, by name. The SDK refuses a request with a `_` in a name.
 fn passed(headers: &HeaderMap) -> BTreeMap<String, Vec<Cow<'_, [u8]>>> {
-    let listed =
-        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let listed: Vec<&[u8]> = listed.map(<[u8]>::trim_ascii).collect();
     let mut passed = BTreeMap::<String, Vec<Cow<'_, [u8]>>>::new();
-    for (name, value) in headers {
-        let of_connection = listed.iter().any(|one| one.eq_ignore_ascii_case(name.as_str().as_bytes()));
-        if !of_connection && !NOT_PASSED.contains(name) && !name.as_str().contains('_') {
+    for (name, value) in end_to_end(headers) {
+        if !NOT_PASSED.contains(name) && !name.as_str().contains('_') {
             passed.entry(canonical(name)).or_default().push(Cow::Borrowed(value.as_bytes()));
         }
     }

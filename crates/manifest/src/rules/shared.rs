@@ -8,7 +8,7 @@ use crate::declaration::{
 };
 
 /// The tags a plugin or a provider may bear.
-pub(super) const TAGS: [&str; 19] = [
+pub const TAGS: [&str; 19] = [
     "search",
     "image",
     "videos",

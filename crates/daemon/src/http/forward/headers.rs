@@ -5,33 +5,9 @@ use http::header::{self, HeaderName, HeaderValue};
 
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-original-host");
 
-/// What belongs to one connection and not to the message (RFC 9110, 7.6.1).
-const OF_THE_CONNECTION: [HeaderName; 10] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::EXPECT,
-];
-
 /// All values of everything that belongs to the message.
 pub(super) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    let listed =
-        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let listed: Vec<&[u8]> = listed.map(<[u8]>::trim_ascii).collect();
-    let mut passed = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        let is_listed = listed.iter().any(|one| one.eq_ignore_ascii_case(name.as_str().as_bytes()));
-        if !is_listed && !OF_THE_CONNECTION.contains(name) {
-            passed.append(name.clone(), value.clone());
-        }
-    }
-    passed
+    crate::headers::end_to_end(headers).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The headers of a request that is passed on. A webhook's host is kept for the plugin (http-api 8.1).

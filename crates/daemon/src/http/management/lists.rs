@@ -3,6 +3,7 @@
 use axum::extract::State;
 use plugin_manifest::Category;
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_manifest::rules::TAGS;
 use plugin_store::Page;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,27 +15,6 @@ use crate::management::{CategoryList, Filter, InstallationItem, Missing, PluginL
 use crate::services::Services;
 
 const LANGUAGES: [&str; 4] = ["en_US", "zh_Hans", "ja_JP", "pt_BR"];
-const TAGS: [&str; 19] = [
-    "search",
-    "image",
-    "videos",
-    "weather",
-    "finance",
-    "design",
-    "travel",
-    "social",
-    "news",
-    "medical",
-    "productivity",
-    "education",
-    "business",
-    "entertainment",
-    "utilities",
-    "agent",
-    "rag",
-    "other",
-    "trigger",
-];
 const LONGEST_QUERY: usize = 256;
 const MOST_TAGS: usize = 128;
 

@@ -36,7 +36,8 @@ impl Writer {
             Ok(file) => Ok((path.to_owned(), file)),
             Err(source) => Err(LogError::File { path: path.to_owned(), source }),
         });
-        Self::over(Outputs { standard: Box::new(io::stdout()), file: file.transpose()? }).map_err(LogError::Thread)
+        let file = file.transpose()?.map(|(path, file)| LogFile { path, file, lost: 0 });
+        Self::over(Outputs { standard: Box::new(io::stdout()), file }).map_err(LogError::Thread)
     }
 
     fn over(outputs: Outputs) -> io::Result<Self> {
@@ -80,7 +81,34 @@ fn open(path: &Path) -> io::Result<File> {
 
 struct Outputs {
     standard: Box<dyn Write + Send>,
-    file: Option<(PathBuf, File)>,
+    file: Option<LogFile>,
+}
+
+/// `LOG_FILE`.
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    /// Lines that could not be written, for a full disk as a rule. There is no one to tell before it takes lines again.
+    lost: usize,
+}
+
+impl LogFile {
+    fn write(&mut self, batch: &[u8]) {
+        let written = self.tell_lost().and_then(|()| self.file.write_all(batch));
+        if written.is_err() {
+            self.lost += batch.iter().filter(|byte| **byte == b'\n').count();
+        }
+    }
+
+    fn tell_lost(&mut self) -> io::Result<()> {
+        if self.lost > 0 {
+            // on a line of its own, for what was written last may have been cut
+            let note = format!("\n({} log lines lost, they could not be written)\n", self.lost);
+            self.file.write_all(note.as_bytes())?;
+            self.lost = 0;
+        }
+        Ok(())
+    }
 }
 
 impl Outputs {
@@ -111,17 +139,18 @@ impl Outputs {
         }
     }
 
-    /// Writes to every output. There is no one to tell that the log cannot be written; the next batch is tried again.
+    /// Writes to every output.
     fn put(&mut self, batch: &mut Vec<u8>) {
+        // there is no one to tell; the next batch is tried again
         let _ = self.standard.write_all(batch).and_then(|()| self.standard.flush());
-        if let Some((_, file)) = &mut self.file {
-            let _ = file.write_all(batch);
+        if let Some(file) = &mut self.file {
+            file.write(batch);
         }
         batch.clear();
     }
 
     fn reopen(&mut self) {
-        let Some((path, file)) = &mut self.file else { return };
+        let Some(LogFile { path, file, .. }) = &mut self.file else { return };
         match open(path) {
             Ok(new) => *file = new,
             Err(error) => tracing::error!(%error, file = %path.display(), "LOG_FILE cannot be opened anew"),
@@ -139,7 +168,7 @@ mod tests {
     fn lines_reach_the_file_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logs/daemon.log");
-        let file = Some((path.clone(), open(&path).unwrap()));
+        let file = Some(LogFile { file: open(&path).unwrap(), path: path.clone(), lost: 0 });
         let writer = Writer::over(Outputs { standard: Box::new(io::sink()), file }).unwrap();
         for number in 0..1000 {
             writer.write(format!("{number}\n").into_bytes());
@@ -155,7 +184,7 @@ mod tests {
     fn a_file_that_was_moved_away_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("daemon.log"), folder.path().join("daemon.log.1"));
-        let file = Some((path.clone(), open(&path).unwrap()));
+        let file = Some(LogFile { file: open(&path).unwrap(), path: path.clone(), lost: 0 });
         let writer = Writer::over(Outputs { standard: Box::new(io::sink()), file }).unwrap();
         writer.write(b"before\n".to_vec());
         writer.flush();
@@ -165,6 +194,21 @@ mod tests {
         writer.flush();
         let read = |path| std::fs::read_to_string(path).unwrap();
         assert_eq!((read(&moved).as_str(), read(&path).as_str()), ("before\n", "after\n"));
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("daemon.log");
+        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let mut log = LogFile { path: path.clone(), file: full, lost: 0 };
+        log.write(b"1\n2\n");
+        log.write(b"3\n");
+        log.file = open(&path).unwrap();
+        log.write(b"4\n");
+        log.write(b"5\n");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "\n(3 log lines lost, they could not be written)\n4\n5\n");
     }
 
     /// Takes nothing until it is told to.

@@ -24,6 +24,9 @@ REFUSED = {
     "database.type=oracle": "/database/type",
     "storage.type=aws_s3": "storage.bucket",
     "platform=serverless": "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL",
+    "connector.enabled=true": "platform",
+    "platform=serverless,connector.enabled=true,connector.backend=lambda": "CONNECTOR_LAMBDA_ROLE",
+    "connector.key=short": "/connector/key",
     "replicaCount=2": "replicaCount",
     "config.LOG-LEVEL=DEBUG": "LOG-LEVEL",
     "admin.key=short": "/admin/key",
@@ -75,35 +78,47 @@ def check_release(documents: list[dict], where: str) -> None:
     by_kind: dict[str, list[dict]] = {}
     for document in documents:
         by_kind.setdefault(document["kind"], []).append(document)
-    spec = by_kind["Deployment"][0]["spec"]
-    labels = spec["template"]["metadata"]["labels"]
+    deployments = by_kind["Deployment"]
+    for service in by_kind["Service"]:
+        selector = service["spec"]["selector"]
+        selected = [one for one in deployments if selector.items() <= one["spec"]["template"]["metadata"]["labels"].items()]
+        if len(selected) != 1:
+            faults.append(f"{where}: service {service['metadata']['name']} selects the pods of {len(selected)} deployments")
+        ports = {port["name"] for one in selected for port in one["spec"]["template"]["spec"]["containers"][0]["ports"]}
+        for port in service["spec"]["ports"]:
+            if port["targetPort"] not in ports:
+                faults.append(f"{where}: service {service['metadata']['name']} wants port {port['targetPort']}")
+    made = {item["metadata"]["name"]: item.get("data", {}) for item in by_kind.get("Secret", [])}
+    for deployment in deployments:
+        check_pod(deployment["spec"], made, where)
+
+    [spec] = [one["spec"] for one in deployments if one["spec"]["template"]["spec"]["containers"][0]["name"] == "daemon"]
     pod = spec["template"]["spec"]
     container = pod["containers"][0]
     config = next(item for item in by_kind["ConfigMap"] if item["metadata"]["name"] == container["envFrom"][0]["configMapRef"]["name"])
-
-    selected = [item["spec"]["selector"] for item in by_kind["Service"]] + [spec["selector"]["matchLabels"]]
-    for selector in selected:
-        if not selector.items() <= labels.items():
-            faults.append(f"{where}: {selector} does not select the pods")
-
     pause = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["", "0"])[1]
     needed = int(pause) + int(config["data"]["SERVER_DRAIN_TIMEOUT_SECONDS"]) + 10
     if pod["terminationGracePeriodSeconds"] < needed:
         faults.append(f"{where}: pods are killed after {pod['terminationGracePeriodSeconds']} s, draining may take {needed} s")
 
+
+def check_pod(spec: dict, made: dict[str, dict], where: str) -> None:
+    pod = spec["template"]["spec"]
+    container = pod["containers"][0]
+    where = f"{where}: {container['name']}"
+    if not spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items():
+        faults.append(f"{where}: {spec['selector']} does not select the pods")
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     if mounted != {volume["name"] for volume in pod["volumes"]}:
         faults.append(f"{where}: volumes and mounts are not the same")
-    made = {item["metadata"]["name"] for item in by_kind.get("Secret", [])}
-    made_here = [source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source]
-    for name in made_here:
+    for source in container["envFrom"]:
+        name = source.get("secretRef", {}).get("name", "")
         if name.startswith("test-") and name not in made:
             faults.append(f"{where}: the pod wants the secret {name}, which is not made")
-    ports = {port["name"] for port in container["ports"]}
-    for service in by_kind["Service"]:
-        for port in service["spec"]["ports"]:
-            if port["targetPort"] not in ports:
-                faults.append(f"{where}: service {service['metadata']['name']} wants port {port['targetPort']}")
+    for variable in container["env"]:
+        wanted = variable.get("valueFrom", {}).get("secretKeyRef", {"name": "", "key": ""})
+        if wanted["name"].startswith("test-") and wanted["key"] not in made.get(wanted["name"], {}):
+            faults.append(f"{where}: {variable['name']} wants the key {wanted['key']}, which is not made")
 
 
 for values in VALUES:

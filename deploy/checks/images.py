@@ -42,7 +42,7 @@ for package, feature, program in built:
     expect(not feature or feature in features, f"there is no feature {feature}")
 
 stages = set(re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.M))
-for target in ("local", "local-slim", "serverless"):
+for target in ("local", "local-slim", "serverless", "connector"):
     expect(target in stages, f"there is no target {target}")
 for stage in re.findall(r"COPY --from=(\S+)", dockerfile):
     expect(stage in stages, f"COPY --from={stage}: there is no such stage")

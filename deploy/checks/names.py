@@ -1,4 +1,4 @@
-"""Variables that deploy/ sets or docs/operations.md speaks of are variables of the daemon; links lead somewhere."""
+"""Variables that deploy/ sets or docs/operations.md speaks of are variables of the daemon or the connector; links lead somewhere."""
 
 import re
 import sys
@@ -31,7 +31,7 @@ def set_in_deploy() -> set[tuple[str, str]]:
     unit = Path("deploy/systemd/dify-plugin-daemon.service")
     for line in re.findall(r"^Environment=(.*)$", unit.read_text(), re.M):
         found |= {(str(unit), name) for name in re.findall(r"(\w+)=", line)}
-    templates = [CHART / "templates" / name for name in ("config.yaml", "deployment.yaml", "secret.yaml")]
+    templates = [CHART / "templates" / name for name in ("config.yaml", "connector.yaml", "deployment.yaml", "secret.yaml")]
     for path in [*templates, *sorted((CHART / "ci").glob("*.yaml"))]:
         found |= {(str(path), name) for name in NAME.findall(path.read_text())}
     return found
@@ -46,6 +46,7 @@ def check_links(path: Path) -> None:
 
 registry = "\n".join(path.read_text() for path in Path("crates/daemon/src/config/groups").glob("*.rs"))
 known = set(re.findall(r'[=|] "([A-Za-z]\w+)"', registry))
+known |= set(re.findall(r'env = "(\w+)"', Path("crates/connector/src/options.rs").read_text()))
 used = set_in_deploy() | {
     (str(path), name)
     for path in [OPERATIONS, CHART / "values.yaml", CHART / "README.md"]

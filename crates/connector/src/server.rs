@@ -72,7 +72,8 @@ pub fn routes(options: ServiceOptions) -> Router {
         .route("/v1/launch", post(launch::launch).layer(DefaultBodyLimit::disable()))
         .layer(from_fn_with_state(Arc::clone(&service), auth::check))
         .with_state(service);
-    protocol.merge(front).fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path") })
+    let open = Router::new().route("/health", get(|| async { "ok" }));
+    protocol.merge(open).merge(front).fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path") })
 }
 
 async fn ping() -> impl IntoResponse {

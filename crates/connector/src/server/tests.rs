@@ -174,6 +174,8 @@ async fn only_who_has_the_key_may_call() {
         let request = Request::post("/ping").header("authorization", key).body(Body::empty()).unwrap();
         assert_eq!(connector.routes.clone().oneshot(request).await.unwrap().status(), status, "{key}");
     }
+    let health = Request::get("/health").body(Body::empty()).unwrap();
+    assert_eq!(connector.routes.clone().oneshot(health).await.unwrap().status(), 200, "for probes, which have no key");
     assert_eq!(connector.json("GET", "/elsewhere").await, (404, json!({"error": "there is no such path"})));
 }
 

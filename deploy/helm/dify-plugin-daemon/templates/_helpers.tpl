@@ -24,6 +24,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{- define "daemon.connector" -}}
+{{- printf "%s-connector" (include "daemon.fullname" .) -}}
+{{- end -}}
+
+{{- /* Other labels than the daemon's pods have, whose services would take the connector for one of them. */ -}}
+{{- define "daemon.connectorSelector" -}}
+app.kubernetes.io/name: {{ include "daemon.name" . }}-connector
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "daemon.connectorLabels" -}}
+{{ include "daemon.connectorSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
 {{- define "daemon.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "daemon.fullname" .) .Values.serviceAccount.name -}}
@@ -112,7 +129,15 @@ type: Recreate
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.targetActiveCalls) (not .Values.autoscaling.targetCpu) -}}
 {{- fail "autoscaling: one of targetActiveCalls and targetCpu has to be more than 0" -}}
 {{- end -}}
-{{- if and (eq .Values.platform "serverless") (not (hasKey $config "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL")) -}}
-{{- fail "config.DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL: has to be set for platform serverless" -}}
+{{- if and (eq .Values.platform "serverless") (not .Values.connector.enabled) (not (hasKey $config "DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL")) -}}
+{{- fail "connector.enabled: platform serverless needs it, or DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL in config" -}}
+{{- end -}}
+{{- if .Values.connector.enabled -}}
+{{- if ne .Values.platform "serverless" -}}
+{{- fail "platform: has to be serverless for connector.enabled" -}}
+{{- end -}}
+{{- if and (eq .Values.connector.backend "lambda") (not (hasKey .Values.connector.config "CONNECTOR_LAMBDA_ROLE")) -}}
+{{- fail "connector.config.CONNECTOR_LAMBDA_ROLE: has to be set for connector.backend lambda" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

@@ -26,8 +26,7 @@ pub enum SslMode {
     Disable,
     /// Encrypted, certificate not checked.
     Require,
-    /// Certificate checked against the authorities that browsers trust; on PostgreSQL against the file that
-    /// `PGSSLROOTCERT` names, if it is set.
+    /// Certificate checked, whatever name is in it.
     VerifyCa,
     /// Certificate and host name checked.
     VerifyFull,
@@ -45,6 +44,8 @@ pub struct ServerConfig {
     /// Where to connect to create it: `postgres` or `mysql`.
     pub default_database: String,
     pub ssl_mode: SslMode,
+    /// PEM certificates of authorities to trust beside those that browsers trust.
+    pub ssl_authorities: Option<PathBuf>,
     /// PostgreSQL: run-time parameters as `-c name=value ...`; blank = none. Text always travels as UTF-8.
     pub options: String,
     /// PostgreSQL: a pooler such as PgBouncer stands between, so no prepared statement outlives a transaction.

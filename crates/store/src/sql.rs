@@ -89,6 +89,15 @@ impl Sql {
     }
 }
 
+impl Tx {
+    /// The time on the database's clock: what nodes measure ages by that their own clocks must not decide.
+    async fn clock(&mut self) -> Result<Timestamp> {
+        let query = statement::sql(format!("SELECT {} AS time", self.dialect().clock()));
+        let row = self.row(query).await?;
+        row.ok_or_else(|| error::corrupt("time", "there is no row"))?.time("time")
+    }
+}
+
 /// Repeats a transaction that lost a race (deadlock, duplicate key, a row that vanished between two statements): the
 /// next try sees what the winner did.
 async fn retry<T, F, Fut>(transaction: F) -> Result<T>

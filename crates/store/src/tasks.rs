@@ -137,6 +137,8 @@ pub struct NewTask {
 pub struct InstallJob {
     pub id: Uuid,
     pub created_at: Timestamp,
+    /// How long it had been there when it was read, on the database's clock.
+    pub age: Duration,
     pub task_id: Uuid,
     pub tenant_id: Uuid,
     pub kind: JobKind,
@@ -149,7 +151,8 @@ pub struct InstallJob {
     pub attempts: i64,
 }
 
-/// Tasks: written for the client, never read to decide what to do.
+/// Tasks: written for the client, never read to decide what to do. Their times are the database's, so nodes' clocks may
+/// differ.
 #[async_trait]
 pub trait InstallTasks: Send + Sync {
     /// Stores a task with status `running` and its jobs, unleased, in one transaction.

@@ -101,6 +101,21 @@ impl Server {
         Self::run(SCRIPT, &[]).map(Some)
     }
 
+    /// A server of the S3 protocol that takes any key and forgets everything when it stops: moto's. `None` where none is
+    /// installed.
+    pub fn s3() -> Result<Option<Self>> {
+        const SCRIPT: &str = r#"
+            start() { moto_server -H 127.0.0.1 -p "$port" & pid=$!; }
+            port=$2
+            start
+            while read -r line; do case $line in start) start;; stop) kill -KILL $pid; wait $pid;; esac; done
+            kill -KILL $pid"#;
+        if !is_installed("moto_server") {
+            return Ok(None);
+        }
+        Self::run(SCRIPT, &[]).map(Some)
+    }
+
     fn run(script: &str, more: &[String]) -> Result<Self> {
         let port = free_port()?;
         let arguments: Vec<_> = std::iter::once(port.to_string()).chain(more.iter().cloned()).collect();

@@ -80,6 +80,7 @@ impl Environment {
             database: required("DB_DATABASE")?,
             default_database: self.get("DB_DEFAULT_DATABASE").unwrap_or(initial).to_owned(),
             ssl_mode,
+            ssl_authorities: self.get("DB_SSL_ROOT_CERT").map(Into::into),
             options: self.get("DB_EXTRAS").unwrap_or_default().trim_start_matches("options=").to_owned(),
             pooled_by_server,
             max_connections: 2,

@@ -75,7 +75,74 @@ fn addresses(variable: &str, items: &[String], port: u16) -> Result<Vec<(String,
 
 #[cfg(test)]
 mod tests {
-    use super::addresses;
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn read(variables: &[(&str, &str)]) -> Result<SharedConfig, String> {
+        let all: BTreeMap<_, _> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        config(&Config::from_vars(all).unwrap().redis).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn redis(variables: &[(&str, &str)]) -> RedisConfig {
+        let host = ("REDIS_HOST", "redis");
+        match read(&[&[host], variables].concat()) {
+            Ok(SharedConfig::Redis(redis)) => redis,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn variables_are_read() {
+        assert!(matches!(read(&[]), Ok(SharedConfig::Memory)));
+        let plain = redis(&[]);
+        assert!(matches!(plain.servers, RedisServers::Single { host, port: 6379 } if host == "redis"));
+        assert_eq!((plain.prefix.as_str(), plain.database, plain.tls.is_none()), ("plugin_daemon", 0, true));
+        let user = redis(&[
+            ("REDIS_PORT", "7000"),
+            ("REDIS_USERNAME", "daemon"),
+            ("REDIS_PASSWORD", "sesame"),
+            ("REDIS_DB", "3"),
+            ("REDIS_KEY_PREFIX", "mine"),
+        ]);
+        assert_eq!((user.username.as_str(), user.password.as_str()), ("daemon", "sesame"));
+        assert_eq!((user.prefix.as_str(), user.database), ("mine", 3));
+
+        for (requirement, verify) in [("CERT_NONE", false), ("cert_optional", true), ("CERT_REQUIRED", true)] {
+            let file = ("REDIS_SSL_CA_CERTS", "/ca.pem");
+            let tls = redis(&[("REDIS_USE_SSL", "true"), ("REDIS_SSL_CERT_REQS", requirement), file]).tls.unwrap();
+            assert_eq!((tls.verify, tls.authorities), (verify, Some("/ca.pem".into())), "{requirement}");
+        }
+        let sentinel = redis(&[
+            ("REDIS_USE_SENTINEL", "true"),
+            ("REDIS_SENTINELS", "one:26379, two"),
+            ("REDIS_SENTINEL_SERVICE_NAME", "main"),
+            ("REDIS_SENTINEL_USERNAME", "watcher"),
+            ("REDIS_SENTINEL_PASSWORD", "guard"),
+            ("REDIS_SENTINEL_SOCKET_TIMEOUT", "0.5"),
+        ]);
+        assert_eq!(sentinel.timeout, Duration::from_millis(500));
+        let RedisServers::Sentinel { sentinels, service, username, password } = sentinel.servers else { panic!() };
+        assert_eq!(sentinels, [("one".to_owned(), 26379), ("two".to_owned(), 26379)]);
+        assert_eq!([service, username, password], ["main", "watcher", "guard"]);
+        let cluster = redis(&[
+            ("REDIS_USE_CLUSTERS", "true"),
+            ("REDIS_CLUSTERS", "one:7001,two:7002"),
+            ("REDIS_CLUSTERS_PASSWORD", "together"),
+            ("REDIS_PASSWORD", "alone"),
+        ]);
+        assert_eq!(cluster.password, "together");
+        assert!(matches!(cluster.servers, RedisServers::Cluster { nodes } if nodes.len() == 2));
+    }
+
+    #[test]
+    fn a_managed_identity_is_refused() {
+        let error = read(&[("REDIS_HOST", "redis"), ("REDIS_USE_AZURE_MANAGED_IDENTITY", "true")]).unwrap_err();
+        assert!(error.contains("REDIS_USE_AZURE_MANAGED_IDENTITY") && error.contains("REDIS_PASSWORD"), "{error}");
+    }
 
     #[test]
     fn lists_of_addresses() {

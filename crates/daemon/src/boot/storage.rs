@@ -1,10 +1,13 @@
 //! Where packages, icons and plugins' own data are kept (lifecycle-and-storage 5.1).
 
+mod measured;
+
 use bytes::Bytes;
 use plugin_store::blob::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig};
 use plugin_store::{BlobStore, Error, ErrorKind, Layout};
 use uuid::Uuid;
 
+pub(super) use self::measured::Measured;
 use super::BootError;
 use crate::config::{self, Config};
 
@@ -32,6 +35,11 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
             connection_string: secret(azure_blob.connection_string.as_ref()),
             account_url: text(azure_blob.account_url.as_ref().filter(|_| azure_blob.use_managed_identity)),
         }),
+        "aliyun" | "aliyun-oss" | "aliyun_oss" if aliyun_oss.cloudbox_id.is_some() => {
+            let text = "ALIYUN_OSS_CLOUDBOX_ID: cloud boxes are not supported by this build: unset it, or reach the box by \
+                        the S3 protocol (PLUGIN_STORAGE_TYPE=s3)";
+            return Err(BootError::Unsupported(text.to_owned()));
+        }
         "aliyun" | "aliyun-oss" | "aliyun_oss" => BlobConfig::Aliyun(AliyunConfig {
             vendor: vendor(
                 aliyun_oss.endpoint.as_ref(),
@@ -97,27 +105,4 @@ fn secret(given: Option<&config::Secret>) -> Secret {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use plugin_store::blob::{Faulty, LocalBlobs};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn the_check_leaves_nothing_and_tells_what_fails() {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::default();
-        let blobs = Faulty::new(Arc::new(LocalBlobs::open(folder.path()).unwrap()));
-        check(&blobs, &layout).await.unwrap();
-        assert_eq!(blobs.calls(), 3);
-        for step in 0..3 {
-            blobs.fail_after(step, 1);
-            let error = check(&blobs, &layout).await.unwrap_err();
-            assert!(error.is_retryable(), "{error}");
-        }
-        check(&blobs, &layout).await.unwrap();
-        // the failed deletion has left one
-        assert_eq!(blobs.list(layout.packages()).await.unwrap().len(), 1);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::BootError;
+use super::storage::Measured;
 use crate::base::Base;
 use crate::config::{self, CacheType, Config, DatabaseType};
 use crate::services::Stores;
@@ -44,6 +45,7 @@ pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
     }
     let layout = layout(config).map_err(STORAGE.failed())?;
     let blobs = blob::open(&super::storage::config(config)?).map_err(STORAGE.failed())?;
+    let blobs = Arc::new(Measured::new(blobs, &config.storage.kind, base.metrics.clone()));
     let shared = super::shared::config(&config.redis)?;
     let database = database_config(&config.database);
     let ((), shared, database) = tokio::try_join!(
@@ -126,6 +128,7 @@ fn database_config(config: &config::Database) -> DatabaseConfig {
             config::SslMode::VerifyCa => SslMode::VerifyCa,
             config::SslMode::VerifyFull => SslMode::VerifyFull,
         },
+        ssl_authorities: config.ssl_authorities.clone(),
         options: given(&config.extras).trim_start_matches("options=").to_owned(),
         pooled_by_server: config.kind == DatabaseType::Pgbouncer,
         max_connections: config.max_open,

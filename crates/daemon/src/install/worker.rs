@@ -180,10 +180,13 @@ impl Installer {
         })
     }
 
-    /// Whether the client has deleted the task or the item, on whatever node.
+    /// Whether the client has deleted the task or the item, or an operator has ended it, on whatever node.
     async fn is_unwanted(&self, job: &InstallJob) -> bool {
         match self.database.tasks.get(job.tenant_id, job.task_id).await {
-            Ok(Some(task)) => !task.plugins.iter().any(|item| item.plugin_unique_identifier == job.unique_identifier),
+            Ok(Some(task)) => !task
+                .plugins
+                .iter()
+                .any(|item| item.plugin_unique_identifier == job.unique_identifier && !item.status.is_final()),
             Ok(None) => true,
             Err(_) => false,
         }
@@ -198,7 +201,7 @@ impl Installer {
                 self.measure(job, Success::Success, begun);
                 self.finish(job, TaskStatus::Success, message).await;
             }
-            Ending::Error(JobError::Retry(cause)) if !self.is_overdue(job) => {
+            Ending::Error(JobError::Retry(cause)) if job.age + begun.elapsed() <= self.settings.timeout => {
                 tracing::warn!(plugin, seconds, cause, "an install job is put off");
                 let delay = self.settings.retry_delay;
                 let message = format!("{cause}; it is tried again in {} s", delay.as_secs());
@@ -233,12 +236,6 @@ impl Installer {
     fn measure(&self, job: &InstallJob, status: Success, begun: Instant) {
         let plugin_id = job.unique_identifier.split_once(':').map_or(job.unique_identifier.as_str(), |(id, _)| id);
         self.metrics.installation_ended(plugin_id, status, begun.elapsed());
-    }
-
-    /// Whether a job has been put off for longer than it may last.
-    fn is_overdue(&self, job: &InstallJob) -> bool {
-        let age = jiff::Timestamp::now().duration_since(job.created_at);
-        Duration::try_from(age).is_ok_and(|age| age > self.settings.timeout)
     }
 
     async fn fail(&self, job: &InstallJob, message: &str) {

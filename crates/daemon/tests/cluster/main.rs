@@ -1,7 +1,9 @@
 //! Several daemons on one PostgreSQL, one Redis and one storage: what an operator of two nodes relies on.
 //!
-//! The servers are the tests' own; where PostgreSQL or Redis is not installed, the tests are skipped.
+//! The servers are the tests' own; where PostgreSQL or Redis is not installed, the tests are skipped. The storage is a
+//! bucket where moto is installed, otherwise a folder.
 
+mod clocks;
 mod debugging;
 mod faults;
 mod load;

@@ -18,9 +18,49 @@ use tokio::sync::{Mutex, MutexGuard};
 pub(crate) struct Site {
     pub(crate) postgres: Server,
     pub(crate) redis: Server,
-    storage: TempDir,
+    storage: Storage,
     /// One site at a time: the tests measure, and need the machine.
     _turn: MutexGuard<'static, ()>,
+}
+
+/// Where the nodes keep packages.
+enum Storage {
+    /// At an S3 server that all sites share.
+    Bucket { port: u16, name: String },
+    /// Where there is no such server.
+    Folder(TempDir),
+}
+
+impl Storage {
+    async fn new() -> Result<Self> {
+        static S3: OnceLock<Option<Server>> = OnceLock::new();
+        let started = match S3.get() {
+            Some(started) => started.as_ref(),
+            None => {
+                let server = Server::s3()?;
+                S3.get_or_init(|| server).as_ref()
+            }
+        };
+        let Some(server) = started else { return Ok(Self::Folder(tempfile::tempdir()?)) };
+        let (port, name) = (server.port(), format!("site-{}", uuid::Uuid::new_v4()));
+        let created = reqwest::Client::new().put(format!("http://127.0.0.1:{port}/{name}")).send().await?;
+        created.error_for_status().context("no bucket could be made")?;
+        Ok(Self::Bucket { port, name })
+    }
+
+    fn set(&self, settings: Settings) -> Settings {
+        match self {
+            Self::Bucket { port, name } => settings
+                .with("PLUGIN_STORAGE_TYPE", "s3")
+                .with("PLUGIN_STORAGE_OSS_BUCKET", name)
+                .with("S3_USE_AWS", "false")
+                .with("S3_ENDPOINT", &format!("http://127.0.0.1:{port}"))
+                .with("AWS_ACCESS_KEY", "any")
+                .with("AWS_SECRET_KEY", "any")
+                .with("AWS_REGION", "us-east-1"),
+            Self::Folder(folder) => settings.with("PLUGIN_STORAGE_LOCAL_ROOT", &folder.path().to_string_lossy()),
+        }
+    }
 }
 
 /// A node, and its port for plugins under development.
@@ -39,7 +79,12 @@ impl Site {
             eprintln!("skipped: PostgreSQL or Redis is not installed");
             return Ok(None);
         };
-        Ok(Some(Self { postgres, redis, storage: tempfile::tempdir()?, _turn: turn }))
+        Ok(Some(Self { postgres, redis, storage: Storage::new().await?, _turn: turn }))
+    }
+
+    /// Whether the storage is a bucket.
+    pub(crate) fn has_bucket(&self) -> bool {
+        matches!(self.storage, Storage::Bucket { .. })
     }
 
     /// A node that is not started yet.
@@ -54,17 +99,22 @@ impl Site {
             .with("DB_DATABASE", "dify_plugin")
             .with("REDIS_HOST", "127.0.0.1")
             .with("REDIS_PORT", &self.redis.port().to_string())
-            .with("PLUGIN_STORAGE_LOCAL_ROOT", &self.storage.path().to_string_lossy())
             .with("PLUGIN_REMOTE_INSTALLING_ENABLED", "true")
             .with("PLUGIN_REMOTE_INSTALLING_HOST", "127.0.0.1")
             .with("PLUGIN_REMOTE_INSTALLING_PORT", &debugging.to_string())
             .with("DISPLAY_CLUSTER_LOG", "true");
-        Ok((settings, debugging))
+        Ok((self.storage.set(settings), debugging))
     }
 
     /// A node that runs.
     pub(crate) async fn node(&self) -> Result<Node> {
+        self.node_with(&[]).await
+    }
+
+    /// One with more variables.
+    pub(crate) async fn node_with(&self, variables: &[(&str, &str)]) -> Result<Node> {
         let (settings, debugging) = self.settings()?;
+        let settings = variables.iter().fold(settings, |settings, (name, value)| settings.with(name, value));
         let node = Node { daemon: settings.start().await?, debugging };
         node.ready().await?;
         Ok(node)

@@ -51,17 +51,28 @@ fn absent<T>(result: opendal::Result<T>) -> opendal::Result<Option<T>> {
 
 fn failed(what: &str, key: &BlobKey) -> impl Fn(opendal::Error) -> Error {
     move |error| {
+        // whether it may pass is known by its kind alone: who has tried it again has marked each error the same
         let kind = match error.kind() {
-            _ if !error.is_permanent() => ErrorKind::Unavailable,
-            opendal::ErrorKind::RateLimited => ErrorKind::Unavailable,
+            opendal::ErrorKind::Unexpected | opendal::ErrorKind::RateLimited => ErrorKind::Unavailable,
             opendal::ErrorKind::ConfigInvalid
             | opendal::ErrorKind::IsADirectory
             | opendal::ErrorKind::NotADirectory => ErrorKind::Invalid,
             opendal::ErrorKind::Unsupported => ErrorKind::Unsupported,
             _ => ErrorKind::Other,
         };
-        Error::new(kind, format!("cannot {what} {:?}", key.as_str())).with_source(error)
+        Error::new(kind, format!("cannot {what} {:?}", key.as_str())).with_source(cause(&error))
     }
+}
+
+/// What the vendor said and what is behind it, without the request's headers.
+fn cause(error: &opendal::Error) -> String {
+    let mut text = format!("{}: {}", error.kind(), error.message());
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
 }
 
 #[async_trait]

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -89,6 +90,11 @@ impl Dialect {
         };
         truncated.unwrap_or(time)
     }
+}
+
+/// Milliseconds, as [`clock_plus`](Dialect::clock_plus) takes them.
+pub(super) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

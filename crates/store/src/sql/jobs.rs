@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::connection::Tx;
+use super::dialect::milliseconds;
 use super::row::Row;
-use super::statement::{insert, sql};
+use super::statement::{Statement, insert, sql};
 use super::{Sql, retry};
 use crate::{InstallJob, InstallJobs, JobKind, NewJob, Result, TaskStatus, new_id};
 
@@ -29,8 +30,7 @@ impl InstallJobs for Sql {
             if self.execute(take.bind(owner).bind(milliseconds(lease)).bind(id)).await? == 0 {
                 continue;
             }
-            let query = sql("SELECT * FROM install_jobs WHERE id = ?").bind(id);
-            if let Some(row) = self.row(query).await? {
+            if let Some(row) = self.row(self.jobs("WHERE id = ?").bind(id)).await? {
                 claimed.push(job(&row)?);
             }
         }
@@ -69,29 +69,32 @@ impl InstallJobs for Sql {
     }
 
     async fn of_version(&self, unique_identifier: &str) -> Result<Vec<InstallJob>> {
-        let query = sql("SELECT * FROM install_jobs WHERE plugin_unique_identifier = ? ORDER BY created_at, id");
+        let query = self.jobs("WHERE plugin_unique_identifier = ? ORDER BY created_at, id");
         self.rows(query.bind(unique_identifier)).await?.iter().map(job).collect()
     }
 }
 
 impl Sql {
+    /// Jobs, with the time of their being read.
+    fn jobs(&self, condition: &str) -> Statement {
+        sql(format!("SELECT install_jobs.*, {} AS read_at FROM install_jobs {condition}", self.dialect.clock()))
+    }
+
     async fn finish_job(&self, id: Uuid, owner: &str, status: TaskStatus, message: &str) -> Result<bool> {
         let mut tx = self.begin().await?;
-        let query = sql("SELECT * FROM install_jobs WHERE id = ? AND lease_owner = ?").bind(id).bind(owner);
+        let query = self.jobs("WHERE id = ? AND lease_owner = ?").bind(id).bind(owner);
         let Some(row) = tx.lock(query).await? else { return Ok(false) };
         let job = job(&row)?;
         tx.execute(sql("DELETE FROM install_jobs WHERE id = ?").bind(id)).await?;
-        tx.set_items(job.task_id, &job.unique_identifier, status, message, self.now()).await?;
+        tx.set_items(job.task_id, &job.unique_identifier, status, message).await?;
         tx.commit().await?;
         Ok(true)
     }
 }
 
 impl Tx {
+    /// Due at once; `now` is the database's clock.
     pub(super) async fn insert_job(&mut self, task: Uuid, tenant: Uuid, job: &NewJob, now: Timestamp) -> Result<()> {
-        // Due at once by the database's clock.
-        let due = sql(format!("SELECT {} AS due", self.dialect().clock()));
-        let due = self.row(due).await?.map_or(Ok(now), |row| row.time("due"))?;
         let row = [
             ("id", new_id().into()),
             ("created_at", now.into()),
@@ -105,20 +108,18 @@ impl Tx {
             ("source", job.source.as_str().into()),
             ("meta", job.meta.as_ref().into()),
             ("attempts", 0.into()),
-            ("due_at", due.into()),
+            ("due_at", now.into()),
         ];
         self.execute(insert("install_jobs", row)).await.map(|_| ())
     }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
 fn job(row: &Row) -> Result<InstallJob> {
+    let created_at = row.time("created_at")?;
     Ok(InstallJob {
         id: row.id("id")?,
-        created_at: row.time("created_at")?,
+        created_at,
+        age: row.time("read_at")?.duration_since(created_at).try_into().unwrap_or_default(),
         task_id: row.id("task_id")?,
         tenant_id: row.id("tenant_id")?,
         kind: row.parsed("kind", JobKind::parse)?,

@@ -2,10 +2,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::connection::Tx;
+use super::dialect::milliseconds;
 use super::row::Row;
 use super::statement::{Statement, insert, sql};
 use super::{Sql, retry};
@@ -14,7 +14,8 @@ use crate::{InstallTask, InstallTasks, NewTask, Page, RawJson, Result, TaskItem,
 #[async_trait]
 impl InstallTasks for Sql {
     async fn create(&self, new: NewTask) -> Result<InstallTask> {
-        let now = self.now();
+        let mut tx = self.begin().await?;
+        let now = tx.clock().await?;
         let task = InstallTask {
             id: new_id(),
             created_at: now,
@@ -35,7 +36,6 @@ impl InstallTasks for Sql {
             ("completed_plugins", task.completed_plugins.into()),
             ("plugins", (&RawJson::of(&task.plugins)?).into()),
         ];
-        let mut tx = self.begin().await?;
         tx.execute(insert("install_tasks", row)).await?;
         for job in &new.jobs {
             tx.insert_job(task.id, task.tenant_id, job, now).await?;
@@ -77,7 +77,7 @@ impl InstallTasks for Sql {
         if task.plugins.iter().all(|item| item.status == TaskStatus::Success) {
             tx.execute(sql("DELETE FROM install_tasks WHERE id = ?").bind(id)).await?;
         } else {
-            tx.save_task(&mut task, self.now()).await?;
+            tx.save_task(&mut task).await?;
         }
         tx.commit().await?;
         Ok(true)
@@ -85,7 +85,7 @@ impl InstallTasks for Sql {
 
     async fn update_item(&self, id: Uuid, unique_identifier: &str, status: TaskStatus, message: &str) -> Result<bool> {
         let mut tx = self.begin().await?;
-        let changed = tx.set_items(id, unique_identifier, status, message, self.now()).await?;
+        let changed = tx.set_items(id, unique_identifier, status, message).await?;
         if changed {
             tx.commit().await?;
         }
@@ -93,15 +93,17 @@ impl InstallTasks for Sql {
     }
 
     async fn delete_succeeded(&self, age: Duration) -> Result<u64> {
-        let delete = sql("DELETE FROM install_tasks WHERE status = ? AND updated_at <= ?");
-        self.execute(delete.bind(TaskStatus::Success.as_str()).bind(before(age))).await
+        let delete =
+            format!("DELETE FROM install_tasks WHERE status = ? AND updated_at <= {}", self.dialect.clock_plus());
+        self.execute(sql(delete).bind(TaskStatus::Success.as_str()).bind(-milliseconds(age))).await
     }
 
     async fn fail_orphans(&self, age: Duration, message: &str) -> Result<u64> {
-        let query = sql("SELECT id FROM install_tasks WHERE status IN (?, ?) AND updated_at <= ?")
+        let clock = self.dialect.clock_plus();
+        let query = sql(format!("SELECT id FROM install_tasks WHERE status IN (?, ?) AND updated_at <= {clock}"))
             .bind(TaskStatus::Running.as_str())
             .bind(TaskStatus::Pending.as_str())
-            .bind(before(age));
+            .bind(-milliseconds(age));
         let mut changed = 0;
         for row in self.rows(query).await? {
             let id = row.id("id")?;
@@ -131,7 +133,7 @@ impl Sql {
         }
         // A task whose items are all final but which does not say so was left by a writer that died in between.
         if changed || derived_status(&task.plugins) != task.status {
-            tx.save_task(&mut task, self.now()).await?;
+            tx.save_task(&mut task).await?;
             tx.commit().await?;
             return Ok(true);
         }
@@ -147,7 +149,6 @@ impl Tx {
         unique_identifier: &str,
         status: TaskStatus,
         message: &str,
-        now: Timestamp,
     ) -> Result<bool> {
         let Some(row) = self.lock(sql("SELECT * FROM install_tasks WHERE id = ?").bind(id)).await? else {
             return Ok(false);
@@ -163,21 +164,21 @@ impl Tx {
             }
         }
         if changed {
-            self.save_task(&mut task, now).await?;
+            self.save_task(&mut task).await?;
         }
         Ok(changed)
     }
 
     /// Writes a locked task with the status that its items give.
-    async fn save_task(&mut self, task: &mut InstallTask, now: Timestamp) -> Result<()> {
+    async fn save_task(&mut self, task: &mut InstallTask) -> Result<()> {
         task.status = derived_status(&task.plugins);
-        task.updated_at = now;
+        task.updated_at = self.clock().await?;
         let update =
             sql("UPDATE install_tasks SET status = ?, completed_plugins = ?, plugins = ?, updated_at = ? WHERE id = ?")
                 .bind(task.status.as_str())
                 .bind(task.completed_plugins)
                 .bind(&RawJson::of(&task.plugins)?)
-                .bind(now)
+                .bind(task.updated_at)
                 .bind(task.id);
         self.execute(update).await.map(|_| ())
     }
@@ -197,11 +198,6 @@ fn derived_status(items: &[TaskItem]) -> TaskStatus {
 fn succeeded(items: &[TaskItem]) -> i64 {
     let count = items.iter().filter(|item| item.status == TaskStatus::Success).count();
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn before(age: Duration) -> Timestamp {
-    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
-    Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
 fn by_id(tenant_id: Uuid, id: Uuid) -> Statement {

@@ -1,13 +1,15 @@
 //! One behaviour suite, run over every database.
 
 mod adoption;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod connections;
 mod declarations;
 mod endpoints;
 mod installations;
 mod jobs;
 #[cfg(feature = "sqlite")]
 mod measure;
-#[cfg(feature = "postgres")]
+#[cfg(all(feature = "postgres", feature = "mysql"))]
 mod reference;
 mod rows;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -37,8 +39,18 @@ macro_rules! suite {
             $(mod $module { $(
                 #[tokio::test]
                 async fn $case() {
-                    crate::sql::tests::on_server(&crate::sql::tests::servers::POSTGRES, crate::sql::tests::$module::$case)
-                        .await;
+                    let database = crate::sql::tests::servers::POSTGRES.new_database().await;
+                    crate::sql::tests::on_server(database, crate::sql::tests::$module::$case).await;
+                }
+            )* })*
+        }
+        #[cfg(feature = "postgres")]
+        mod on_postgres_through_pgbouncer {
+            $(mod $module { $(
+                #[tokio::test]
+                async fn $case() {
+                    let database = crate::sql::tests::servers::pooled_database().await;
+                    crate::sql::tests::on_server(database, crate::sql::tests::$module::$case).await;
                 }
             )* })*
         }
@@ -47,8 +59,8 @@ macro_rules! suite {
             $(mod $module { $(
                 #[tokio::test]
                 async fn $case() {
-                    crate::sql::tests::on_server(&crate::sql::tests::servers::MYSQL, crate::sql::tests::$module::$case)
-                        .await;
+                    let database = crate::sql::tests::servers::MYSQL.new_database().await;
+                    crate::sql::tests::on_server(database, crate::sql::tests::$module::$case).await;
                 }
             )* })*
         }
@@ -95,10 +107,10 @@ async fn on_sqlite<Fut: Future<Output = ()>>(case: impl FnOnce(DatabaseConfig) -
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 async fn on_server<Fut: Future<Output = ()>>(
-    server: &'static servers::Server,
+    database: Result<DatabaseConfig, servers::Missing>,
     case: impl FnOnce(DatabaseConfig) -> Fut,
 ) {
-    match server.new_database().await {
+    match database {
         Ok(config) => case(config).await,
         Err(servers::Missing::NotInstalled(reason)) => eprintln!("skipped: {reason}"),
         Err(servers::Missing::NotStarted(reason)) => panic!("the server did not start: {reason}"),

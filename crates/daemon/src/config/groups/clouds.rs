@@ -62,7 +62,7 @@ group! {
     auth_version: Text = "ALIYUN_OSS_AUTH_VERSION" => "v4";
     /// Prefix within the bucket.
     path: Text = "ALIYUN_OSS_PATH";
-    /// Id of a cloud box.
+    /// Id of a cloud box: not supported, a daemon that is given one does not start.
     cloudbox_id: Text = "ALIYUN_OSS_CLOUDBOX_ID";
 }
 

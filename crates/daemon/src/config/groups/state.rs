@@ -69,6 +69,8 @@ group! {
     initial: Text = "DB_DEFAULT_DATABASE" => "postgres or mysql" [Computed];
     /// Protection of the connection: `disable`, `require`, `verify-ca`, `verify-full`.
     ssl_mode: SslMode = "DB_SSL_MODE" => "disable";
+    /// PEM file with the authority that signed the server's certificate, unless it is one that browsers trust.
+    ssl_authorities: Path = "DB_SSL_ROOT_CERT";
     /// Connections that are kept while unused.
     max_idle: Count = "DB_MAX_IDLE_CONNS" => "10" [Unused];
     /// Most connections.

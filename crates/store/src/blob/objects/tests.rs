@@ -49,8 +49,10 @@ async fn s3_behaves() {
 
     let vendor = VendorConfig { bucket: "none".to_owned(), ..vendor };
     let store = open(&BlobConfig::S3(S3Config { vendor, path_style: true, managed: false })).unwrap();
-    let error = store.list(&probe).await.unwrap_err().to_string();
-    assert!(error.contains("bucket"), "{error}");
+    for error in [store.list(&probe).await.unwrap_err(), store.put(&probe, bytes::Bytes::new()).await.unwrap_err()] {
+        assert!(!error.is_retryable(), "{error}");
+        assert!(error.to_string().contains("NoSuchBucket"), "{error}");
+    }
 }
 
 /// Needs a container of one's own: its name and the account's connection string in the environment.

@@ -145,6 +145,38 @@ pub(super) async fn on_cluster<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<d
 }
 
 #[tokio::test]
+async fn a_user_needs_no_more_than_its_prefix() {
+    const START_WITH_USER: &str = r#"
+        redis-server --port "$2" --bind 127.0.0.1 --dir "$folder" --save '' --requirepass sesame \
+            --user daemon on '>secret' '~mine:*' resetchannels '&mine:*' -@all +@read +@write +@connection +@pubsub \
+            +@scripting +time &
+        cat >/dev/null; kill -KILL $!"#;
+    if is_missing("redis-server") {
+        return;
+    }
+    let port = free_port().unwrap();
+    let _server = Running::start(START_WITH_USER, &[port.to_string()]).unwrap();
+    let user = |password: &str, prefix: &str| RedisConfig {
+        username: "daemon".to_owned(),
+        password: password.to_owned(),
+        prefix: prefix.to_owned(),
+        ..single(port)
+    };
+    let state = eventually_open(&user("secret", "mine")).await;
+    let state: Arc<dyn SharedState> = Arc::new(state);
+    super::keys_live_for_their_time(Arc::clone(&state)).await;
+    super::locks_belong_to_their_owner(Arc::clone(&state)).await;
+    super::members_come_and_go(Arc::clone(&state)).await;
+    super::messages_reach_everyone(Arc::clone(&state)).await;
+    super::debug_keys_are_stable(state).await;
+    let error = RedisState::open(&user("wrong", "mine")).await.unwrap_err();
+    assert!(!error.is_retryable() && error.to_string().contains("authentication failed"), "{error}");
+    let other = RedisState::open(&user("secret", "another")).await.unwrap();
+    let error = other.get("k").await.unwrap_err().to_string();
+    assert!(error.contains("NoPerm"), "{error}");
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_told() {
     if is_missing("redis-server") {
         return;

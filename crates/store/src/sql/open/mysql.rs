@@ -39,6 +39,10 @@ fn options(config: &ServerConfig) -> MySqlConnectOptions {
             SslMode::VerifyFull => MySqlSslMode::VerifyIdentity,
         })
         .disable_statement_logging();
+    let options = match &config.ssl_authorities {
+        Some(authorities) => options.ssl_ca(authorities),
+        None => options,
+    };
     // A blank password is not the same as none.
     if config.password.is_empty() { options } else { options.password(&config.password) }
 }

@@ -35,6 +35,9 @@ fn options(config: &ServerConfig, database: &str) -> Result<PgConnectOptions> {
             SslMode::VerifyFull => PgSslMode::VerifyFull,
         })
         .disable_statement_logging();
+    if let Some(authorities) = &config.ssl_authorities {
+        options = options.ssl_root_cert(authorities);
+    }
     let parameters = parameters(&config.options)?;
     if !parameters.is_empty() {
         options = options.options(parameters);
@@ -70,7 +73,14 @@ async fn connect(config: &ServerConfig, options: &PgConnectOptions) -> sqlx::Res
 
 fn is_missing_database(error: &sqlx::Error) -> bool {
     const INVALID_CATALOG_NAME: &str = "3D000";
-    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == INVALID_CATALOG_NAME))
+    // PgBouncer has this code for all that the server says at its sign-in.
+    const PROTOCOL_VIOLATION: &str = "08P01";
+    let is_told_by_pooler = |text: &str| text.starts_with("database ") && text.ends_with(" does not exist");
+    error.as_database_error().is_some_and(|error| match error.code().as_deref() {
+        Some(INVALID_CATALOG_NAME) => true,
+        Some(PROTOCOL_VIOLATION) => is_told_by_pooler(error.message()),
+        _ => false,
+    })
 }
 
 async fn create(config: &ServerConfig) -> sqlx::Result<()> {

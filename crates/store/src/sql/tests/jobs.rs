@@ -76,6 +76,7 @@ pub(super) async fn finishing_ends_item_and_job(config: DatabaseConfig) {
     let expected = InstallJob {
         id: claimed[1].id,
         created_at: claimed[1].created_at,
+        age: claimed[1].age,
         task_id: task.id,
         tenant_id: tenant(1),
         kind: JobKind::Upgrade,

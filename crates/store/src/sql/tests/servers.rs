@@ -1,5 +1,6 @@
 //! Private database servers, started once per test process and gone with it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -44,6 +45,12 @@ impl Server {
         Ok((self.config)(self.server(*port, format!("Dify \"plugin\" {number}"))))
     }
 
+    /// The authority of the server's certificate, which is for `localhost`; `None` if it has none.
+    pub(super) fn authorities(&self) -> Option<PathBuf> {
+        let (_, running) = self.running.get()?.as_ref().ok()?;
+        Some(running.folder().join("ca.pem")).filter(|path| path.exists())
+    }
+
     fn server(&self, port: u16, database: String) -> ServerConfig {
         ServerConfig {
             host: "127.0.0.1".to_owned(),
@@ -53,6 +60,7 @@ impl Server {
             database,
             default_database: self.administration.to_owned(),
             ssl_mode: SslMode::Disable,
+            ssl_authorities: None,
             options: String::new(),
             pooled_by_server: false,
             max_connections: 8,
@@ -77,36 +85,93 @@ impl Server {
     }
 }
 
+/// A database on PostgreSQL that is there, reached through PgBouncer.
+#[cfg(feature = "postgres")]
+pub(super) async fn pooled_database() -> Result<DatabaseConfig, Missing> {
+    let pooled = new_pooled_database().await?;
+    let DatabaseConfig::Postgres(there) = POSTGRES.new_database().await? else { unreachable!() };
+    Database::open(&DatabaseConfig::Postgres(there.clone())).await.unwrap().close().await;
+    Ok(DatabaseConfig::Postgres(ServerConfig { database: there.database, ..pooled }))
+}
+
+/// One that does not exist yet. PgBouncer hands each transaction to any of three connections.
+#[cfg(feature = "postgres")]
+pub(super) async fn new_pooled_database() -> Result<ServerConfig, Missing> {
+    static POOLER: OnceCell<Result<(u16, Running), Missing>> = OnceCell::const_new();
+    const START: &str = r#"
+        port=$2 server=$3 as=
+        printf '[databases]\n* = host=127.0.0.1 port=%s user=root\n[pgbouncer]\nlisten_addr = 127.0.0.1\n
+listen_port = %s\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n
+max_client_conn = 1000\nmax_db_connections = 3\nserver_login_retry = 1\n' "$server" "$port" >"$folder/pgbouncer.ini"
+        if [ "$(id -u)" = 0 ]; then chown -R postgres "$folder"; as="-u postgres"; fi
+        pgbouncer $as "$folder/pgbouncer.ini" 2>"$folder/log" & pid=$!
+        cat >/dev/null
+        kill -KILL $pid"#;
+    let DatabaseConfig::Postgres(direct) = POSTGRES.new_database().await? else { unreachable!() };
+    let start = async || {
+        if !plugin_testkit::servers::is_installed("pgbouncer") {
+            return Err(Missing::NotInstalled("no PgBouncer is installed".to_owned()));
+        }
+        let port = free_port().unwrap();
+        let running = Running::start(START, &[port.to_string(), direct.port.to_string()]).unwrap();
+        for _ in 0..100 {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return Ok((port, running));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(Missing::NotStarted("PgBouncer does not listen".to_owned()))
+    };
+    let (port, _) = POOLER.get_or_init(start).await.as_ref().map_err(Clone::clone)?;
+    Ok(ServerConfig { port: *port, pooled_by_server: true, ..direct })
+}
+
+/// Makes `ca.pem`, and `cert.pem` with `key.pem` for `localhost` alone.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const CERTIFICATES: &str = r#"
+    certificates() (
+        cd "$folder"
+        new="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+        openssl req -x509 $new -days 2 -keyout ca.key -out ca.pem -subj /CN=authority &&
+        openssl req $new -keyout key.pem -out request.pem -subj /CN=database &&
+        printf 'subjectAltName=DNS:localhost' >names &&
+        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem
+    )"#;
+
 #[cfg(feature = "postgres")]
 fn start_postgres(port: u16) -> Result<Running, String> {
     const START: &str = r#"
-        port=$2 bin=$3 as=
-        if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; as="runuser -u postgres --"; fi
+        port=$2 bin=$3 as= tls=
+        certificates && tls="-c ssl=on -c ssl_cert_file='$folder/cert.pem' -c ssl_key_file='$folder/key.pem'"
+        if [ "$(id -u)" = 0 ]; then chown -R postgres "$folder"; as="runuser -u postgres --"; fi
         $as "$bin/initdb" -D "$folder/data" -U root -A trust --no-sync --locale C.UTF-8 &&
         $as "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w \
-            -o "-p $port -h 127.0.0.1 -k '$folder' -F -c max_connections=300" start
+            -o "-p $port -h 127.0.0.1 -k '$folder' -F -c max_connections=300 $tls" start
         cat >/dev/null
         $as "$bin/pg_ctl" -D "$folder/data" -m immediate stop"#;
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists()).max();
     let bin = newest.ok_or("no PostgreSQL server is installed")?;
-    Running::start(START, &[port.to_string(), bin.display().to_string()]).map_err(|error| error.to_string())
+    let script = format!("{CERTIFICATES}{START}");
+    Running::start(&script, &[port.to_string(), bin.display().to_string()]).map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "mysql")]
 fn start_mysql(port: u16) -> Result<Running, String> {
     const START: &str = r#"
-        port=$2 user=$(id -un)
+        port=$2 user=$(id -un) tls=
+        certificates && tls="--ssl-cert=$folder/cert.pem --ssl-key=$folder/key.pem"
         mariadb-install-db --no-defaults --datadir="$folder/data" --user="$user" \
             --auth-root-authentication-method=normal --skip-test-db &&
         mariadbd --no-defaults --datadir="$folder/data" --user="$user" --port="$port" --bind-address=127.0.0.1 \
             --socket="$folder/socket" --pid-file="$folder/pid" --innodb-flush-log-at-trx-commit=0 \
-            --innodb-flush-method=nosync \
+            --innodb-flush-method=nosync $tls \
             --max-connections=300 >"$folder/log" 2>&1 &
         cat >/dev/null
         kill -KILL "$(cat "$folder/pid")""#;
     if !plugin_testkit::servers::is_installed("mariadbd") {
         return Err("no MariaDB server is installed".to_owned());
     }
-    Running::start(START, &[port.to_string()]).map_err(|error| error.to_string())
+    let script = format!("{CERTIFICATES}{START}");
+    Running::start(&script, &[port.to_string()]).map_err(|error| error.to_string())
 }

@@ -1,4 +1,5 @@
-"""Variables that deploy/ sets or docs/operations.md speaks of are variables of the daemon or the connector; links lead somewhere."""
+"""Variables that deploy/ sets or docs/operations.md speaks of are variables of the daemon or the connector; the latter has all
+classes of failures; links lead somewhere."""
 
 import re
 import sys
@@ -44,6 +45,13 @@ def check_links(path: Path) -> None:
             faults.append(f"{path}: {target} is not there")
 
 
+def causes() -> set[str]:
+    """The classes of failures that an operator sees."""
+    local = Path("crates/runtime/src/local")
+    texts = [(local / name).read_text() for name in ("error.rs", "environment/error.rs", "supervisor/actor.rs")]
+    return {cause for text in texts for cause in re.findall(r'(?:Self|Failure)::\w+(?: \{.*\})? => "(\w+)"', text)}
+
+
 registry = "\n".join(path.read_text() for path in Path("crates/daemon/src/config/groups").glob("*.rs"))
 known = set(re.findall(r'[=|] "([A-Za-z]\w+)"', registry))
 known |= set(re.findall(r'env = "(\w+)"', Path("crates/connector/src/options.rs").read_text()))
@@ -56,6 +64,9 @@ for path, name in sorted(used):
     prefix = name.endswith("_") and any(other.startswith(name) for other in known)
     if name not in known and not prefix and not OTHERS.fullmatch(name):
         faults.append(f"{path}: the daemon has no variable {name}")
+for cause in sorted(causes()):
+    if f"\n| `{cause}` |" not in OPERATIONS.read_text():
+        faults.append(f"{OPERATIONS}: says nothing about failures of class {cause}")
 for path in [OPERATIONS, CHART / "README.md"]:
     check_links(path)
 

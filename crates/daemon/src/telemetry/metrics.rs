@@ -117,14 +117,14 @@ struct ActiveInvocation {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HttpRequest {
-    method: String,
+    method: &'static str,
     endpoint: &'static str,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HttpRoute {
-    method: String,
+    method: &'static str,
     endpoint: &'static str,
 }
 
@@ -262,11 +262,8 @@ impl Metrics {
 
     /// A request has been answered. `endpoint` is the pattern of its route, empty when there is none.
     pub fn http_request(&self, method: &http::Method, endpoint: &'static str, status: u16, duration: Duration) {
-        let method = method.as_str().to_owned();
-        self.0
-            .http_duration
-            .get_or_create(&HttpRoute { method: method.clone(), endpoint })
-            .observe(duration.as_secs_f64());
+        let method = label_of(method);
+        self.0.http_duration.get_or_create(&HttpRoute { method, endpoint }).observe(duration.as_secs_f64());
         self.0.http_requests.get_or_create(&HttpRequest { method, endpoint, status }).inc();
     }
 
@@ -339,6 +336,23 @@ impl Metrics {
     /// Everything as text.
     pub fn expose(&self, format: Format) -> Exposition {
         Exposition::new(&self.0.registry, format)
+    }
+}
+
+/// The method in the label. Those that HTTP does not define are one: anybody may make up any number of them, and each
+/// would be kept for ever.
+fn label_of(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "CONNECT" => "CONNECT",
+        "TRACE" => "TRACE",
+        _ => "other",
     }
 }
 

@@ -70,6 +70,23 @@ fn names_and_labels_are_the_reference_s() {
 }
 
 #[test]
+fn methods_that_callers_make_up_are_one() {
+    let metrics = Metrics::new();
+    for method in ["BREW1", "BREW2", "get", "GET"] {
+        metrics.http_request(&method.parse().unwrap(), "", 404, Duration::ZERO);
+    }
+    let mut requests = samples(&metrics, "plugin_http_requests_total");
+    requests.sort();
+    assert_eq!(
+        requests,
+        [
+            r#"plugin_http_requests_total{method="GET",endpoint="",status="404"} 1"#,
+            r#"plugin_http_requests_total{method="other",endpoint="",status="404"} 3"#,
+        ]
+    );
+}
+
+#[test]
 fn a_scraper_gets_the_format_it_asks_for() {
     let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
     assert_eq!(Format::accepted(Some(accept)), Format::OpenMetrics);

@@ -37,28 +37,6 @@ async fn a_daemon_waits_for_its_servers_and_says_so() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_cannot_be_used_ends_the_start() -> Result<()> {
-    let Some(site) = Site::new().await? else { return Ok(()) };
-    if !site.has_bucket() {
-        return Ok(());
-    }
-    let (settings, debugging) = site.settings()?;
-    let settings = settings.with("PLUGIN_STORAGE_OSS_BUCKET", "not-there");
-    let log = match settings.start().await {
-        Err(error) => error.to_string(),
-        Ok(daemon) => {
-            let node = Node { daemon, debugging };
-            until("it ends", async || Ok(node.report().await.is_err())).await?;
-            node.daemon.log()
-        }
-    };
-    for told in ["failed to open the storage (PLUGIN_STORAGE_TYPE)", "NoSuchBucket"] {
-        ensure!(log.contains(told), "{told} is not told: {log}");
-    }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_installation_survives_a_restart_of_the_database_at_any_point() -> Result<()> {
     let Some(mut site) = Site::new().await? else { return Ok(()) };
     let node = site.node().await?;

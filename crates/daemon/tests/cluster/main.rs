@@ -3,6 +3,7 @@
 //! The servers are the tests' own; where PostgreSQL or Redis is not installed, the tests are skipped. The storage is a
 //! bucket where moto is installed, otherwise a folder.
 
+mod bucket;
 mod clocks;
 mod debugging;
 mod faults;

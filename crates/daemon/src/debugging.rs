@@ -72,8 +72,8 @@ impl Debugging {
             Some((number, entry)) if stack.recorded_for != Some(number) => {
                 let entry = entry.clone();
                 let outcome = self.install(*tenant_id, plugin_id, &entry).await?;
-                let is_shadow = matches!(outcome, DebugOutcome::Shadowed(_));
-                self.show_shadow(key, is_shadow.then_some(&entry)).await;
+                // also where there is nothing to be shadowed yet: the tenant may install the plugin for good meanwhile
+                self.show_shadow(key, Some(&entry)).await;
                 stack.rows = match outcome {
                     DebugOutcome::Installed(installation) => Some(installation),
                     DebugOutcome::Shadowed(_) => None,

@@ -46,6 +46,11 @@ impl Packages {
         Self { blobs, layout, keys, limits, opening: Semaphore::new(OPEN_AT_ONCE) }
     }
 
+    /// Bytes of one package.
+    pub fn max_bytes(&self) -> u64 {
+        self.limits.uncompressed
+    }
+
     /// Reads a package through: its whole declaration, checksum and signature.
     pub async fn open(&self, bytes: Bytes) -> Result<Opened, PackagesError> {
         let _slot = self.slot().await?;

@@ -1,11 +1,11 @@
 //! Dify's inner API (plugin-protocol 5.3): one HTTP client for everything that the daemon asks of Dify.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
 use plugin_protocol::frame::FrameError;
+use plugin_runtime::transport;
 use reqwest::Response;
 use tokio::time::timeout;
 
@@ -77,15 +77,7 @@ fn hint(status: StatusCode) -> &'static str {
 
 impl From<reqwest::Error> for DifyError {
     fn from(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self::Transport(text)
+        Self::Transport(transport::describe(error))
     }
 }
 

@@ -5,6 +5,7 @@ use plugin_store::{Category, Install, InstallOutcome, Page, RawJson, RuntimeType
 use serde_json::{Value, json};
 
 use super::*;
+use crate::install::{InstallError, Wanted};
 use crate::services::Services;
 use crate::telemetry::metrics::Format;
 use crate::testing::World;
@@ -88,13 +89,17 @@ impl Bench {
 
     /// Installs the plugin for good.
     async fn install(&self, version: &str) -> Installation {
+        self.install_for(TENANT, version).await
+    }
+
+    async fn install_for(&self, tenant_id: Uuid, version: &str) -> Installation {
         let plugin = plugin(Uuid::nil(), version);
         let identifier = plugin.identity.identifier;
         let declared = Declared::new(plugin.declaration).unwrap();
         let database = &self.world.stores.database;
         database.declarations.put_if_absent(identifier.as_str(), PLUGIN, &declared.json).await.unwrap();
         let install = Install {
-            tenant_id: TENANT,
+            tenant_id,
             plugin_id: PLUGIN,
             unique_identifier: identifier.as_str(),
             runtime_type: RuntimeType::Local,
@@ -103,7 +108,10 @@ impl Bench {
             providers: &declared.providers(),
         };
         match database.installations.install(&install).await.unwrap() {
-            InstallOutcome::Installed(row) => row,
+            InstallOutcome::Installed(row) => {
+                self.services.catalog.installation_changed(tenant_id, PLUGIN).await;
+                row
+            }
             InstallOutcome::AlreadyInstalled(row) => panic!("{row:?}"),
         }
     }
@@ -155,6 +163,53 @@ async fn what_is_installed_for_good_is_shadowed_and_never_touched() {
     bench.host.sweep().await.unwrap();
     bench.host.disconnected(2, &new).await;
     assert_eq!((bench.seen().await, bench.row().await), (installed, Some(row)));
+}
+
+#[tokio::test]
+async fn what_is_installed_for_good_meanwhile_stays() {
+    let bench = Bench::new().await;
+    let plugin = bench.connect(1, "1.0.1").await;
+    let before = bench.row().await.unwrap();
+    let row = bench.install("1.0.0").await;
+    assert_eq!((row.id, row.runtime_type), (before.id, RuntimeType::Local), "endpoints and clients know the id");
+    assert_eq!(bench.row().await.as_ref(), Some(&row));
+    let developed = Some((plugin.identifier.clone(), RuntimeType::Remote));
+    assert_eq!(bench.seen().await, developed, "it is shadowed at once");
+    bench.host.sweep().await.unwrap();
+    let again = bench.connect(2, "1.0.1").await;
+    bench.host.disconnected(1, &plugin).await;
+    assert_eq!(bench.seen().await, developed);
+    bench.host.disconnected(2, &again).await;
+    assert_eq!(bench.row().await, Some(row.clone()));
+    assert_eq!(bench.seen().await, Some((row.plugin_unique_identifier.parse().unwrap(), RuntimeType::Local)));
+}
+
+#[tokio::test]
+async fn what_is_shadowed_can_be_upgraded() {
+    for is_installed_before in [true, false] {
+        let bench = Bench::new().await;
+        if is_installed_before {
+            bench.install("1.0.0").await;
+        }
+        let developed = bench.connect(1, "1.0.1").await;
+        let id = bench.row().await.unwrap().id;
+        // some tenant has it already, so that nothing has to be done but the exchange
+        let new = bench.install_for(Uuid::from_u128(8), "2.0.0").await.plugin_unique_identifier.parse().unwrap();
+        let wanted = Wanted { identifier: new, meta: RawJson::empty_object() };
+        // what the client sees, and so what it names
+        let started = bench.services.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        assert!(started.unwrap().all_installed);
+        let row = bench.row().await.unwrap();
+        assert_eq!((row.id, row.runtime_type), (id, RuntimeType::Local));
+        assert_eq!(row.plugin_unique_identifier, wanted.identifier.as_str());
+        assert_eq!(bench.seen().await, Some((developed.identifier.clone(), RuntimeType::Remote)));
+        let started = bench.services.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        assert!(started.unwrap().all_installed, "there is nothing left to do");
+        bench.host.disconnected(1, &developed).await;
+        assert_eq!(bench.seen().await, Some((wanted.identifier.clone(), RuntimeType::Local)));
+        let gone = bench.services.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        assert!(matches!(gone, Err(InstallError::NothingToUpgrade)), "{gone:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use plugin_manifest::Declaration;
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_package::PackageError;
 use plugin_package::bundle::{Bundle, BundleError, Dependency, GithubPattern, MarketplacePattern};
+use plugin_package::{PackageError, ZipError};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
@@ -69,6 +69,11 @@ impl Installer {
     }
 
     async fn open_from(&self, bundle: &Arc<Bundle>, path: &str) -> Result<Opened, InstallError> {
+        let (limit, declared) =
+            (self.packages.max_bytes(), bundle.asset_size(path).map_err(InstallError::BundleAsset)?);
+        if declared > limit {
+            return Err(unusable(path, &PackageError::from(ZipError::TooLarge { limit, declared }).into()));
+        }
         let (bundle, name) = (Arc::clone(bundle), path.to_owned());
         let read = tokio::task::spawn_blocking(move || bundle.asset(&name)).await;
         let bytes = read.map_err(|error| InstallError::Task(error.to_string()))?.map_err(InstallError::BundleAsset)?;

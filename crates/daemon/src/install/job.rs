@@ -100,7 +100,9 @@ impl Installer {
     ) -> Result<&'static str, JobError> {
         const DONE: &str = "installed";
         let plugin_id = identifier.plugin_id();
-        if let Some(row) = self.database.installations.find(job.tenant_id, plugin_id.as_str()).await? {
+        if let Some(row) = self.database.installations.find(job.tenant_id, plugin_id.as_str()).await?
+            && row.runtime_type != RuntimeType::Remote
+        {
             return already(&row.plugin_unique_identifier, identifier).map(|()| DONE);
         }
         let declared = self.bring_up(identifier, progress, cancel, deadline).await?;

@@ -101,8 +101,9 @@ impl Installer {
         if original.plugin_id() != new.identifier.plugin_id() {
             return Err(InstallError::OtherPlugin);
         }
-        if self.database.installations.find_version(tenant, original.as_str()).await?.is_none() {
-            return Err(InstallError::NothingToUpgrade);
+        let original = &self.stored_version(tenant, original).await?.ok_or(InstallError::NothingToUpgrade)?;
+        if *original == new.identifier {
+            return Ok(Started::nothing());
         }
         let declared = self.catalog.declaration(&new.identifier).await?.ok_or(InstallError::NewVersionNotFound)?;
         if self.database.plugins.get(new.identifier.as_str()).await?.is_some() {
@@ -121,6 +122,25 @@ impl Installer {
         };
         let items = vec![item(&new.identifier, &declared, source)?];
         self.begin(NewTask { tenant_id: tenant, items, jobs: vec![job] }).await
+    }
+
+    /// The version that a tenant has installed where the client sees this one: another one, if this one is under
+    /// development and stands in its place.
+    async fn stored_version(
+        &self,
+        tenant: Uuid,
+        seen: &UniqueIdentifier,
+    ) -> Result<Option<UniqueIdentifier>, InstallError> {
+        let installations = &self.database.installations;
+        if installations.find_version(tenant, seen.as_str()).await?.is_some() {
+            return Ok(Some(seen.clone()));
+        }
+        let plugin_id = seen.plugin_id();
+        if self.catalog.shadow_of(tenant, plugin_id.as_str()).as_ref() != Some(seen) {
+            return Ok(None);
+        }
+        let row = installations.find(tenant, plugin_id.as_str()).await?;
+        Ok(row.and_then(|row| row.plugin_unique_identifier.parse().ok()))
     }
 
     /// The upgrade's transaction, and what follows from it.

@@ -2,9 +2,7 @@
 
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_manifest::{InvalidManifest, RemapError};
-use plugin_package::PackageError;
-
-use super::icons::IconError;
+use plugin_package::{IconError, PackageError};
 
 /// A failure with a package.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use plugin_manifest::{Declaration, FileError};
-use plugin_package::{asset_id, read_asset};
+use plugin_manifest::Declaration;
+use plugin_package::remap_icons;
 
 use super::{Opened, Packages, PackagesError};
 
@@ -13,18 +13,7 @@ use super::{Opened, Packages, PackagesError};
 #[derive(Debug)]
 pub(crate) struct Icons {
     manifest: Box<Declaration>,
-    files: BTreeMap<String, Bytes>,
-}
-
-/// Why an icon cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum IconError {
-    /// The package has no such file.
-    #[error("file not found: {0}")]
-    Missing(String),
-    /// The file cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
+    files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Packages {
@@ -32,13 +21,7 @@ impl Packages {
     pub(crate) async fn read_icons(&self, opened: &Opened) -> Result<Icons, PackagesError> {
         let (package, mut manifest) = (Arc::clone(&opened.package), opened.manifest.clone());
         let read = move || {
-            let mut files = BTreeMap::new();
-            manifest.remap_icons(|name| {
-                let content = read_asset(&*package, name)?.ok_or_else(|| IconError::Missing(name.to_owned()))?;
-                let id = asset_id(name, &content);
-                files.insert(id.clone(), Bytes::from(content));
-                Ok::<_, IconError>(id)
-            })?;
+            let files = remap_icons(&mut manifest, &*package)?;
             Ok(Icons { manifest, files })
         };
         tokio::task::spawn_blocking(read).await.map_err(PackagesError::task)?
@@ -48,7 +31,7 @@ impl Packages {
     pub(crate) async fn store_icons(&self, opened: &Opened) -> Result<Box<Declaration>, PackagesError> {
         let Icons { manifest, files } = self.read_icons(opened).await?;
         for (id, content) in files {
-            self.put_media(&id, content).await?;
+            self.put_media(&id, content.into()).await?;
         }
         Ok(manifest)
     }

@@ -3,6 +3,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::connection::Tx;
+use super::error::lost_race;
 use super::plugins::NewPlugin;
 use super::row::Row;
 use super::statement::{Statement, insert, marks, sql};
@@ -88,11 +89,6 @@ impl Installations for Sql {
 
 impl Sql {
     async fn install_once(&self, request: &Install<'_>) -> Result<InstallOutcome> {
-        if let Some(present) = self.find(request.tenant_id, request.plugin_id).await? {
-            return Ok(InstallOutcome::AlreadyInstalled(present));
-        }
-        let now = self.now();
-        let mut tx = self.begin().await?;
         let plugin = NewPlugin {
             unique_identifier: request.unique_identifier,
             plugin_id: request.plugin_id,
@@ -101,15 +97,48 @@ impl Sql {
             remote_declaration: None,
             source: request.source,
         };
-        tx.hold_plugin(&plugin, now).await?;
-        if let Some(row) = tx.row(by_plugin(request.tenant_id, request.plugin_id)).await? {
-            return installation(&row).map(InstallOutcome::AlreadyInstalled);
+        match self.find(request.tenant_id, request.plugin_id).await? {
+            Some(present) if present.runtime_type == RuntimeType::Remote => {
+                self.install_over_debug(request, &plugin, &present).await
+            }
+            Some(present) => Ok(InstallOutcome::AlreadyInstalled(present)),
+            None => self.install_anew(request, &plugin).await,
         }
-        let installed =
-            tx.insert_installation(&plugin, request.tenant_id, request.meta, request.providers, now).await?;
+    }
+
+    async fn install_anew(&self, request: &Install<'_>, plugin: &NewPlugin<'_>) -> Result<InstallOutcome> {
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        tx.hold_plugin(plugin, now).await?;
+        if let Some(row) = tx.row(by_plugin(request.tenant_id, request.plugin_id)).await? {
+            return match installation(&row)? {
+                present if present.runtime_type == RuntimeType::Remote => Err(lost_race("the installation")),
+                present => Ok(InstallOutcome::AlreadyInstalled(present)),
+            };
+        }
+        let installed = tx.insert_installation(plugin, request.tenant_id, request.meta, request.providers, now).await?;
         tx.count_references(request.unique_identifier, now).await?;
         tx.commit().await?;
         Ok(InstallOutcome::Installed(installed))
+    }
+
+    /// Takes the rows of a plugin under development, which goes on in the shadow of the one that is installed for good.
+    async fn install_over_debug(
+        &self,
+        request: &Install<'_>,
+        plugin: &NewPlugin<'_>,
+        present: &Installation,
+    ) -> Result<InstallOutcome> {
+        let mut tx = self.begin().await?;
+        let row = tx.lock(by_id(request.tenant_id, present.id)).await?;
+        let present = match row.as_ref().map(installation).transpose()? {
+            Some(present) if present.runtime_type == RuntimeType::Remote => present,
+            Some(_) | None => return Err(lost_race("the installation")),
+        };
+        let now = self.now_after(present.updated_at);
+        tx.move_installation(&present, plugin, request.meta, request.providers, now).await?;
+        tx.commit().await?;
+        Ok(InstallOutcome::Installed(moved(&present, plugin, request.meta, now)))
     }
 
     async fn upgrade_once(&self, request: &Upgrade<'_>) -> Result<UpgradeOutcome> {
@@ -129,14 +158,7 @@ impl Sql {
         };
         let original_gone = tx.move_installation(&present, &plugin, request.meta, request.providers, now).await?;
         tx.commit().await?;
-        let installation = Installation {
-            plugin_unique_identifier: request.new_identifier.to_owned(),
-            source: request.source.to_owned(),
-            meta: request.meta.cloned(),
-            updated_at: now,
-            ..present
-        };
-        Ok(UpgradeOutcome::Upgraded { installation, original_gone })
+        Ok(UpgradeOutcome::Upgraded { installation: moved(&present, &plugin, request.meta, now), original_gone })
     }
 
     async fn uninstall_once(
@@ -181,13 +203,7 @@ impl Sql {
             Some(present) => {
                 let now = self.now_after(present.updated_at);
                 tx.move_installation(&present, &plugin, Some(&meta), request.providers, now).await?;
-                Installation {
-                    plugin_unique_identifier: request.unique_identifier.to_owned(),
-                    source: SOURCE.to_owned(),
-                    meta: Some(meta),
-                    updated_at: now,
-                    ..present
-                }
+                moved(&present, &plugin, Some(&meta), now)
             }
             None => {
                 let now = self.now();
@@ -265,10 +281,11 @@ impl Tx {
         if from > to.unique_identifier {
             self.lock_plugin(from).await?;
         }
-        let update = sql(
-            "UPDATE plugin_installations SET plugin_unique_identifier = ?, source = ?, meta = ?, updated_at = ? WHERE id = ?",
-        );
-        self.execute(update.bind(to.unique_identifier).bind(to.source).bind(meta).bind(now).bind(present.id)).await?;
+        let update =
+            sql("UPDATE plugin_installations SET plugin_unique_identifier = ?, runtime_type = ?, source = ?, \
+             meta = ?, updated_at = ? WHERE id = ?");
+        let update = update.bind(to.unique_identifier).bind(runtime_after(present, to).as_str());
+        self.execute(update.bind(to.source).bind(meta).bind(now).bind(present.id)).await?;
         self.delete_providers(present.tenant_id, &present.plugin_id).await?;
         self.insert_providers(present.tenant_id, &present.plugin_id, to.unique_identifier, providers, now).await?;
         self.count_references(to.unique_identifier, now).await?;
@@ -295,6 +312,27 @@ impl Tx {
         let update = sql("UPDATE plugin_installations SET endpoints_setups = ?, endpoints_active = ? \
              WHERE tenant_id = ? AND plugin_id = ?");
         self.execute(update.bind(setups).bind(active).bind(tenant_id).bind(plugin_id)).await.map(|_| ())
+    }
+}
+
+/// A moved installation as it is then.
+fn moved(present: &Installation, to: &NewPlugin<'_>, meta: Option<&RawJson>, now: Timestamp) -> Installation {
+    Installation {
+        runtime_type: runtime_after(present, to),
+        plugin_unique_identifier: to.unique_identifier.to_owned(),
+        source: to.source.to_owned(),
+        meta: meta.cloned(),
+        updated_at: now,
+        ..present.clone()
+    }
+}
+
+/// An upgrade leaves the runtime type as it is (lifecycle-and-storage 2.7), but what takes the place of a plugin under
+/// development is not one.
+fn runtime_after(present: &Installation, to: &NewPlugin<'_>) -> RuntimeType {
+    match present.runtime_type {
+        RuntimeType::Remote => to.install_type,
+        other => other,
     }
 }
 

@@ -83,6 +83,7 @@ suite! {
         uninstall_needs_no_plugin_row,
         debugging_comes_and_goes,
         debugging_never_harms_a_normal_installation,
+        an_install_for_good_takes_the_rows_of_debugging,
         a_new_connection_keeps_the_rows_of_the_old_one,
     }
     declarations { put_keeps_what_is_there, remote_declarations }

@@ -300,6 +300,29 @@ pub(super) async fn debugging_never_harms_a_normal_installation(config: Database
     assert_eq!(database.installations.find(tenant(1), PLUGIN).await.unwrap(), Some(normal));
 }
 
+pub(super) async fn an_install_for_good_takes_the_rows_of_debugging(config: DatabaseConfig) {
+    let database = open(&config).await;
+    let (developed, good) = (version(PLUGIN, "0.0.1"), version(PLUGIN, "1.0.0"));
+    let request = DebugInstall {
+        tenant_id: tenant(1),
+        plugin_id: PLUGIN,
+        unique_identifier: &developed,
+        declaration: &RawJson::empty_object(),
+        providers: &[],
+    };
+    let DebugOutcome::Installed(before) = database.installations.install_debug(&request).await.unwrap() else {
+        panic!("not installed");
+    };
+    let installed = install(&database, tenant(1), PLUGIN, &good).await;
+    assert_eq!((installed.id, installed.runtime_type), (before.id, RuntimeType::Local));
+    assert_eq!(installed.plugin_unique_identifier, good);
+    assert_eq!(database.installations.find(tenant(1), PLUGIN).await.unwrap(), Some(installed));
+    assert_eq!(refers(&database, &developed).await, None);
+    assert_eq!(refers(&database, &good).await, Some(1));
+    assert_eq!(database.installations.remove_debug(&before).await.unwrap(), None, "its connection ends later");
+    assert_eq!(database.installations.debugged().await.unwrap(), []);
+}
+
 pub(super) async fn a_new_connection_keeps_the_rows_of_the_old_one(config: DatabaseConfig) {
     let database = open(&config).await;
     let connect = async |number: &str, category| {

@@ -5,6 +5,7 @@
 //! order of their start.
 
 pub mod init;
+pub mod limits;
 
 mod tasks;
 

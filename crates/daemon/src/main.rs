@@ -12,7 +12,7 @@ use plugin_daemon::boot::{self, BootError};
 use plugin_daemon::command::{self, Command};
 use plugin_daemon::config::{self, Config, ConfigError};
 use plugin_daemon::http::{Front, server};
-use plugin_daemon::lifecycle::init;
+use plugin_daemon::lifecycle::{init, limits};
 use plugin_daemon::telemetry::{LogHandle, logs};
 use plugin_runtime::local::stage;
 
@@ -70,6 +70,10 @@ fn serve() -> anyhow::Result<ExitCode> {
     let zone = TimeZone::get(&config.server.time_zone).context("SERVER_TZ")?;
     let log = logs::init(&config.log, zone)?;
     config::warn_about(&config::environment());
+    match limits::raise_open_files() {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
     let served = config.ensure_keys().map_err(anyhow::Error::from).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run(config, log.clone()))

@@ -108,11 +108,16 @@ fn waiting(listener: TcpListener, most: usize) -> Vec<(TcpStream, SocketAddr)> {
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut is_told = false;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
+            // the peer has gone before its turn, which is nobody else's trouble
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, "failed to accept a connection, trying until it works");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

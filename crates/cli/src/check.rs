@@ -8,10 +8,12 @@ mod dependencies;
 mod diagnostic;
 mod locate;
 mod marketplace;
+mod python;
 mod sources;
 
 use plugin_manifest::identifier::is_uuid;
 use plugin_manifest::rules::{Scope, Violation, violations};
+use plugin_manifest::yaml::{self, Problem};
 use plugin_manifest::{Declaration, DecodeError, InvalidManifest};
 use plugin_package::{ASSETS, read_asset};
 
@@ -21,6 +23,7 @@ use crate::source::Source;
 use crate::version::Version;
 
 const MANIFEST: &str = "manifest.yaml";
+const FIX_SYNTAX: &str = "correct the YAML; quote texts that hold `: `, ` #`, or begin with a mark";
 
 /// Which checks are run beside those that every plugin has to pass.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +44,7 @@ pub(crate) fn check(source: &Source, options: Options) -> Report {
             }
             checker.icons(&declaration);
             checker.sources(&declaration);
+            checker.syntax(&declaration);
             checker.contents(&declaration);
             checker.dependencies();
             if options.marketplace {
@@ -61,22 +65,68 @@ struct Checker<'s> {
 }
 
 impl Checker<'_> {
+    /// Tells what keeps the declarations from being read, and what is wrong with the files that come after it.
     fn undecodable(&mut self, error: &DecodeError) {
-        let message = error.to_string();
-        // the place is told apart from the text
-        let message =
-            message.rsplit_once("\nat ").filter(|_| error.mark().is_some()).map_or(&*message, |(text, _)| text);
-        let fix = match error.code() {
-            "file_missing" if error.file() == MANIFEST => {
-                "run this in the plugin's folder; `dify plugin init` makes a new one".to_owned()
+        for problem in error.problems() {
+            let (code, fix) = match error.code() {
+                "yaml_syntax" => ("yaml_syntax", FIX_SYNTAX),
+                "yaml_type" if problem.message.starts_with("mapping key") => {
+                    ("yaml_duplicate_key", "take one of the two out")
+                }
+                "yaml_type" => ("yaml_type", "give the key a value of the type that is named"),
+                code => (code, "correct the file"),
+            };
+            self.problem(error.file(), code, problem, fix);
+        }
+        if error.problems().is_empty() {
+            self.unread(error);
+        }
+        for file in self.documents.named_files() {
+            if file != error.file() {
+                self.unparsable(&file);
             }
-            "file_missing" => format!("write {}, or take it out of the file that names it", error.file()),
-            "yaml_syntax" => "correct the YAML; quote texts that hold `: `, ` #`, or begin with a mark".to_owned(),
-            "yaml_type" => "give the key a value of the type that is named".to_owned(),
-            _ => "correct the file".to_owned(),
+        }
+    }
+
+    fn problem(&mut self, file: &str, code: &'static str, problem: &Problem, fix: &str) {
+        // the place is told apart from the text
+        let message = problem.message.rsplit_once(" (column ").map_or(&*problem.message, |(message, _)| message);
+        let place = Place::new(file, Some(problem.mark));
+        self.report.add(Diagnostic::error(code, message.replace('\n', "; ")).at(place).fix(fix));
+    }
+
+    /// A file that cannot be had, or a pattern that is none.
+    fn unread(&mut self, error: &DecodeError) {
+        let file = error.file();
+        let found = match error.code() {
+            "file_missing" => return self.missing(file),
+            code => Diagnostic::error(code, error.to_string().replace('\n', "; ")).fix("correct the file"),
         };
-        let place = Place::new(error.file(), error.mark());
-        self.report.add(Diagnostic::error(error.code(), message.replace('\n', "; ")).at(place).fix(fix));
+        self.report.add(found.at(self.documents.naming(file).unwrap_or_else(|| Place::file(file))));
+    }
+
+    fn missing(&mut self, file: &str) {
+        let fix = if file == MANIFEST {
+            "run this in the plugin's folder; `dify plugin init` makes a new one".to_owned()
+        } else {
+            format!("write {file}, or name a file that is there")
+        };
+        let place = self.documents.naming(file).unwrap_or_else(|| Place::file(file));
+        self.report.add(Diagnostic::error("file_missing", format!("{file} is not there")).at(place).fix(fix));
+    }
+
+    /// A file that the manifest or a provider names: whether it is there, and YAML.
+    fn unparsable(&mut self, file: &str) {
+        let bytes = match self.source.files().read(file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return self.missing(file),
+            // said by whoever packs the file
+            Err(_) => return,
+        };
+        let parsed = yaml::text(&bytes).and_then(|text| yaml::parse(&text).map(drop));
+        for problem in parsed.err().iter().flat_map(yaml::Error::problems) {
+            self.problem(file, "yaml_syntax", problem, FIX_SYNTAX);
+        }
     }
 
     fn declaration(&mut self, declaration: &Declaration) {
@@ -102,6 +152,14 @@ impl Checker<'_> {
             let (place, _) = self.documents.find(declaration, path);
             self.report.add(Diagnostic::error("manifest_refused", format!("`{path}`: {error}")).at(place).fix(fix));
         }
+        let may_register = declaration.permission().and_then(|permission| permission.endpoint.as_ref());
+        if declaration.endpoint.is_some() && !may_register.is_some_and(|endpoint| endpoint.enabled) {
+            let (place, _) = self.documents.find(declaration, "resource.permission");
+            let message =
+                "the plugin has endpoints, and `resource.permission` does not let it register any: nobody can use them";
+            let fix = "add `endpoint: {enabled: true}`, or call `dify plugin permission`";
+            self.report.add(Diagnostic::warning("endpoints_not_permitted", message).at(place).fix(fix));
+        }
         if is_uuid(&declaration.author) {
             let (place, _) = self.documents.find(declaration, "author");
             let message = "`author` is a UUID, which stands for plugins under development";
@@ -121,7 +179,7 @@ impl Checker<'_> {
             if !matches!(read_asset(self.source.files(), icon.name), Ok(Some(_))) {
                 let message = format!("{} is {}, and there is no file {ASSETS}/{}", icon.place, icon.name, icon.name);
                 let fix = format!("put the file into {ASSETS}, or name one that is there");
-                let place = self.documents.mention(declaration, icon.name);
+                let (place, _) = self.documents.find(declaration, &icon.field);
                 self.report.add(Diagnostic::error("icon_missing", message).at(place).fix(fix));
             }
         }

@@ -9,10 +9,10 @@ use crate::printer::OutputClosed;
 /// A failure that says what to do next, or ends the program with a status of its own.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    message: String,
+    pub(crate) message: String,
     pub(crate) hint: Option<String>,
-    status: u8,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    pub(crate) status: u8,
+    pub(crate) source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 /// Exit status of a command that failed.

@@ -5,7 +5,22 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+
 use crate::failure::Failure;
+
+/// Lets signals that end the program wait until this is done: what belongs together is written as a whole, and nothing
+/// is left beside it.
+pub(crate) fn undisturbed<T>(write: impl FnOnce() -> T) -> T {
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    let before = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let outcome = write();
+    // where signals could not be held back, none is to be let through
+    if let Ok(before) = before {
+        let _never_fails = before.thread_set_mask();
+    }
+    outcome
+}
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +41,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
         staged(path, content, Access::Usual)?.persist(path)?;
         Ok(())
     };
-    attempt().map_err(|error: io::Error| failed(path, error))
+    undisturbed(attempt).map_err(|error: io::Error| failed(path, error))
 }
 
 /// Writes a file that is not there yet.
@@ -35,7 +50,40 @@ pub(crate) fn write_new(path: &Path, content: &[u8], access: Access) -> Result<(
         staged(path, content, access)?.persist_noclobber(path)?;
         Ok(())
     };
-    attempt().map_err(|error: io::Error| failed(path, error))
+    undisturbed(attempt).map_err(|error: io::Error| failed(path, error))
+}
+
+/// Writes files that are not there yet, below a folder, and then what names them: all, or none.
+pub(crate) fn write_all_new<'a>(
+    folder: &Path,
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    then: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let attempt = |made: &mut Vec<PathBuf>| {
+        for (path, content) in files {
+            let path = folder.join(path);
+            // the first folder that is not there is made with all that are in it
+            let missing = path.ancestors().skip(1).take_while(|above| !above.exists());
+            made.extend(missing.map(Path::to_owned).collect::<Vec<_>>().into_iter().rev());
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+            }
+            write_new(&path, content.as_bytes(), Access::Usual)?;
+            made.push(path);
+        }
+        then()
+    };
+    undisturbed(|| {
+        let mut made = Vec::new();
+        let outcome = attempt(&mut made);
+        if outcome.is_err() {
+            for path in made.iter().rev() {
+                // the first error is the one to tell; a folder that somebody else uses meanwhile stays
+                let _stays = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+            }
+        }
+        outcome
+    })
 }
 
 fn staged(path: &Path, content: &[u8], access: Access) -> io::Result<tempfile::NamedTempFile> {
@@ -76,7 +124,7 @@ pub(crate) fn write_folder<'a>(
         drop(staging.keep());
         Ok(())
     };
-    attempt().map_err(|error: io::Error| failed(target, error))
+    undisturbed(attempt).map_err(|error: io::Error| failed(target, error))
 }
 
 fn is_empty_folder(path: &Path) -> bool {
@@ -116,6 +164,22 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write_new(&root.path().join("key"), b"", Access::Private).unwrap();
         assert_eq!(fs::metadata(root.path().join("key")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn all_or_none() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("old")).unwrap();
+        let files = [("old/a", "1"), ("new/deep/b", "2")];
+        let error = write_all_new(root.path(), files, || Err(Failure::new("no"))).unwrap_err();
+        assert_eq!(error.to_string(), "no");
+        assert!(!root.path().join("new").exists() && root.path().join("old").is_dir());
+        assert!(!root.path().join("old/a").exists());
+        write_all_new(root.path(), files, || Ok(())).unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("new/deep/b")).unwrap(), "2");
+        let taken = [("c", "3"), ("old/a", "4")];
+        assert!(write_all_new(root.path(), taken, || Ok(())).is_err() && !root.path().join("c").exists());
+        assert_eq!(fs::read_to_string(root.path().join("old/a")).unwrap(), "1");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 pub(crate) use self::canned::Canned;
 pub(crate) use self::conversation::{Conversation, Counterpart, Refusing};
-pub(crate) use self::prepare::{CodeCopy, InPlace, InWorkingPath};
+pub(crate) use self::prepare::{CodeCopy, InPlace, InWorkingPath, copy_of};
 
 use crate::WORKER_STAGE;
 use crate::printer::Printer;

@@ -6,7 +6,6 @@
 mod answers;
 mod dify;
 mod encrypt;
-mod permission;
 mod remote;
 mod storage;
 
@@ -15,7 +14,7 @@ use std::sync::Arc;
 use plugin_protocol::callback::{Form, Invoke, Kind, StorageRequest};
 use plugin_protocol::shape::Checker;
 use plugin_protocol::{AccessType, Origin, SessionId};
-use plugin_runtime::Replies;
+use plugin_runtime::{Replies, permits};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -91,7 +90,7 @@ impl Callbacks {
         }
         let kind = Kind::parse(&invoke.kind)
             .ok_or_else(|| Stop::failed(format!("unsupported invoke type: {}", invoke.kind)))?;
-        if let Some(grant) = kind.grant().filter(|grant| !permission::has(&caller.declared.manifest, *grant)) {
+        if let Some(grant) = kind.grant().filter(|grant| !permits(caller.declared.manifest.permission(), *grant)) {
             return Err(Stop::failed(grant.denial()));
         }
         let mut checker = Checker::default();

@@ -252,6 +252,14 @@ impl DecodeError {
         }
     }
 
+    /// Each thing that is wrong in the file with its place, where that is known: a syntax error, or all typing errors.
+    pub fn problems(&self) -> &[yaml::Problem] {
+        match &self.cause {
+            Cause::Yaml(error) => error.problems(),
+            Cause::File(_) | Cause::Path { .. } | Cause::Pattern { .. } | Cause::TooMuch { .. } => &[],
+        }
+    }
+
     /// A stable word for the kind of failure, for machines.
     pub fn code(&self) -> &'static str {
         match &self.cause {

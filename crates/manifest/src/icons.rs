@@ -7,6 +7,8 @@ use crate::{Declaration, I18n};
 pub struct Icon<'a> {
     /// Which icon it is, as messages call it: `tool icon dark`, `model icon small en_US`.
     pub place: String,
+    /// The field of the declaration, such as `tool.identity.icon`.
+    pub field: String,
     /// Path below `_assets`, or the asset's id once stored; never empty.
     pub name: &'a str,
 }
@@ -26,40 +28,40 @@ macro_rules! icons {
         let declaration = $declaration;
         let mut icons = Vec::new();
         if let Some(model) = &$($mutable)? declaration.model {
-            for (kind, texts) in [
-                ("small", &$($mutable)? model.icon_small),
-                ("large", &$($mutable)? model.icon_large),
-                ("small dark", &$($mutable)? model.icon_small_dark),
-                ("large dark", &$($mutable)? model.icon_large_dark),
+            for (kind, field, texts) in [
+                ("small", "icon_small", &$($mutable)? model.icon_small),
+                ("large", "icon_large", &$($mutable)? model.icon_large),
+                ("small dark", "icon_small_dark", &$($mutable)? model.icon_small_dark),
+                ("large dark", "icon_large_dark", &$($mutable)? model.icon_large_dark),
             ] {
                 let Some(I18n { en_us, zh_hans, ja_jp, pt_br }) = texts else { continue };
-                icons.push((format!("model icon {kind} en_US"), en_us));
-                icons.push((format!("model icon {kind} zh_Hans"), zh_hans));
-                icons.push((format!("model icon {kind} ja_JP"), ja_jp));
-                icons.push((format!("model icon {kind} pt_BR"), pt_br));
+                for (language, name) in [("en_US", en_us), ("zh_Hans", zh_hans), ("ja_JP", ja_jp), ("pt_BR", pt_br)] {
+                    icons.push((format!("model icon {kind} {language}"), format!("model.{field}.{language}"), name));
+                }
             }
         }
         if let Some(tool) = &$($mutable)? declaration.tool {
-            icons.push(("tool icon".to_owned(), &$($mutable)? tool.identity.icon));
-            icons.push(("tool icon dark".to_owned(), &$($mutable)? tool.identity.icon_dark));
+            icons.push(("tool icon".to_owned(), "tool.identity.icon".to_owned(), &$($mutable)? tool.identity.icon));
+            icons.push(("tool icon dark".to_owned(), "tool.identity.icon_dark".to_owned(), &$($mutable)? tool.identity.icon_dark));
         }
         if let Some(agent) = &$($mutable)? declaration.agent_strategy {
-            icons.push(("agent icon".to_owned(), &$($mutable)? agent.identity.icon));
-            icons.push(("agent icon dark".to_owned(), &$($mutable)? agent.identity.icon_dark));
+            icons.push(("agent icon".to_owned(), "agent_strategy.identity.icon".to_owned(), &$($mutable)? agent.identity.icon));
+            icons.push(("agent icon dark".to_owned(), "agent_strategy.identity.icon_dark".to_owned(), &$($mutable)? agent.identity.icon_dark));
         }
         if let Some(provider) = &$($mutable)? declaration.datasource {
-            icons.push(("datasource icon".to_owned(), &$($mutable)? provider.identity.icon));
-            for datasource in &$($mutable)? provider.datasources {
-                icons.push(("datasource step icon".to_owned(), &$($mutable)? datasource.identity.icon));
+            icons.push(("datasource icon".to_owned(), "datasource.identity.icon".to_owned(), &$($mutable)? provider.identity.icon));
+            for (index, datasource) in (&$($mutable)? provider.datasources).into_iter().enumerate() {
+                let field = format!("datasource.datasources[{index}].identity.icon");
+                icons.push(("datasource step icon".to_owned(), field, &$($mutable)? datasource.identity.icon));
             }
         }
         if let Some(trigger) = &$($mutable)? declaration.trigger {
-            icons.push(("trigger icon".to_owned(), &$($mutable)? trigger.identity.icon));
-            icons.push(("trigger icon dark".to_owned(), &$($mutable)? trigger.identity.icon_dark));
+            icons.push(("trigger icon".to_owned(), "trigger.identity.icon".to_owned(), &$($mutable)? trigger.identity.icon));
+            icons.push(("trigger icon dark".to_owned(), "trigger.identity.icon_dark".to_owned(), &$($mutable)? trigger.identity.icon_dark));
         }
-        icons.push(("plugin icon".to_owned(), &$($mutable)? declaration.icon));
-        icons.push(("plugin dark icon".to_owned(), &$($mutable)? declaration.icon_dark));
-        icons.retain(|(_, name)| !name.is_empty());
+        icons.push(("plugin icon".to_owned(), "icon".to_owned(), &$($mutable)? declaration.icon));
+        icons.push(("plugin dark icon".to_owned(), "icon_dark".to_owned(), &$($mutable)? declaration.icon_dark));
+        icons.retain(|(.., name)| !name.is_empty());
         icons
     }};
 }
@@ -67,7 +69,7 @@ macro_rules! icons {
 impl Declaration {
     /// The icons the plugin names, in the order in which they are stored.
     pub fn icons(&self) -> Vec<Icon<'_>> {
-        icons!(self).into_iter().map(|(place, name)| Icon { place, name }).collect()
+        icons!(self).into_iter().map(|(place, field, name)| Icon { place, field, name }).collect()
     }
 
     /// Replaces the name of every icon, in the order in which they are stored: of a package by the ids of stored assets.
@@ -79,7 +81,7 @@ impl Declaration {
         &mut self,
         mut replace: impl FnMut(&str) -> Result<String, E>,
     ) -> Result<(), RemapError<E>> {
-        for (place, name) in icons!(self, mut) {
+        for (place, _, name) in icons!(self, mut) {
             *name = replace(name).map_err(|cause| RemapError { place, cause })?;
         }
         Ok(())

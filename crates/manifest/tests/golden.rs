@@ -65,13 +65,13 @@ fn fixtures() {
     }
 }
 
-/// Compares a checkout of real plugins with what the reference made of them: `PLUGIN_CHECKOUT` is a folder of
-/// `<category>/<plugin>`, `PLUGIN_GOLDEN` one of `<category>__<plugin>.decl.json`.
+/// Compares a checkout of the official plugins with what the reference made of them: `OFFICIAL_PLUGINS` is a folder of
+/// `<category>/<plugin>`, `OFFICIAL_DECLARATIONS` one of `<category>__<plugin>.decl.json`. `./dev official-test` runs it.
 #[test]
 #[ignore = "needs a checkout of plugins and the reference's declarations of them"]
-fn checkout() {
+fn official_plugins_are_decoded_as_by_the_reference() {
     let variable = |name| PathBuf::from(std::env::var(name).unwrap());
-    let (checkout, golden) = (variable("PLUGIN_CHECKOUT"), variable("PLUGIN_GOLDEN"));
+    let (checkout, golden) = (variable("OFFICIAL_PLUGINS"), variable("OFFICIAL_DECLARATIONS"));
     let mut compared = 0;
     for entry in fs::read_dir(golden).unwrap() {
         let path = entry.unwrap().path();

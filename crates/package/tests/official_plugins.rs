@@ -20,6 +20,7 @@ fn plugins(root: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// `OFFICIAL_PLUGINS` is the checkout, `OFFICIAL_CHECKSUMS` a file `{"plugins": {"<folder>": {"folder": "<checksum>"}}}`.
+/// `./dev official-test` runs it.
 #[test]
 #[ignore = "needs a checkout of the official plugins"]
 fn official_plugins() {

@@ -13,6 +13,7 @@ pub mod debug;
 pub mod local;
 mod log;
 mod owner;
+mod permission;
 pub mod serverless;
 pub mod session;
 pub mod transport;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 pub use channel::NodeBudget;
 pub use log::{Level, LogEntry, PluginLog, Source, Tail};
 pub use owner::{NotAnOwner, Owner};
+pub use permission::permits;
 pub use session::{Event, Failure, Replies, Session};
 
 /// The call for which a session is opened.

@@ -9,8 +9,10 @@ pub mod daemon;
 pub mod developer;
 pub mod plugins;
 pub mod servers;
+pub mod terminal;
 
 pub use binary::binary;
 pub use client::Client;
 pub use daemon::Daemon;
 pub use developer::Developer;
+pub use terminal::Terminal;

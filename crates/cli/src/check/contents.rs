@@ -17,6 +17,11 @@ const FOLDERS: [(&str, &str); 7] = [
     (".idea", "settings of an editor"),
     (".vscode", "settings of an editor"),
 ];
+/// Whether a file is below one of those folders.
+pub(super) fn is_foreign(file: &str) -> bool {
+    file.split('/').any(|part| FOLDERS.iter().any(|(folder, _)| *folder == part))
+}
+
 /// A file with a key is small.
 const LARGEST_KEY: usize = 64 * 1024;
 

@@ -31,18 +31,30 @@ impl Place {
 /// A kind of provider: its key in a declaration, its files in the manifest, and the key of its children.
 pub(super) struct ProviderKind {
     key: &'static str,
+    /// Its key below `plugins`.
+    list: &'static str,
     pub(super) files: fn(&Plugins) -> &Option<Vec<String>>,
     pub(super) children: &'static str,
 }
 
 /// Every kind of provider.
 pub(super) const KINDS: [ProviderKind; 6] = [
-    ProviderKind { key: "tool", files: |plugins| &plugins.tools, children: "tools" },
-    ProviderKind { key: "endpoint", files: |plugins| &plugins.endpoints, children: "endpoints" },
-    ProviderKind { key: "model", files: |plugins| &plugins.models, children: "models" },
-    ProviderKind { key: "agent_strategy", files: |plugins| &plugins.agent_strategies, children: "strategies" },
-    ProviderKind { key: "datasource", files: |plugins| &plugins.datasources, children: "datasources" },
-    ProviderKind { key: "trigger", files: |plugins| &plugins.triggers, children: "events" },
+    ProviderKind { key: "tool", list: "tools", files: |plugins| &plugins.tools, children: "tools" },
+    ProviderKind { key: "endpoint", list: "endpoints", files: |plugins| &plugins.endpoints, children: "endpoints" },
+    ProviderKind { key: "model", list: "models", files: |plugins| &plugins.models, children: "models" },
+    ProviderKind {
+        key: "agent_strategy",
+        list: "agent_strategies",
+        files: |plugins| &plugins.agent_strategies,
+        children: "strategies",
+    },
+    ProviderKind {
+        key: "datasource",
+        list: "datasources",
+        files: |plugins| &plugins.datasources,
+        children: "datasources",
+    },
+    ProviderKind { key: "trigger", list: "triggers", files: |plugins| &plugins.triggers, children: "events" },
 ];
 
 impl ProviderKind {
@@ -154,13 +166,29 @@ impl<'f> Documents<'f> {
         Place::new(file, self.with(file, |root| descend(root, steps)))
     }
 
-    /// Where a text stands as a value: in the manifest, or else in a provider's file.
-    pub(super) fn mention(&self, declaration: &Declaration, text: &str) -> Place {
-        let files =
-            std::iter::once(MANIFEST).chain(KINDS.iter().filter_map(|kind| kind.file(declaration)).map(String::as_str));
-        let found = |file: &str| self.with(file, |root| mention(root, text)).flatten();
-        let place = files.into_iter().find_map(|file| Some(Place::new(file, Some(found(file)?))));
-        place.unwrap_or_else(|| Place::file(MANIFEST))
+    /// The files that the manifest names, and those that these name, whether they are there or not.
+    pub(super) fn named_files(&self) -> Vec<String> {
+        let (mut files, mut children) = (Vec::new(), Vec::new());
+        for kind in &KINDS {
+            let list = |root: Node<'_>| {
+                let (_, list) = pair(pair(root, "plugins")?.1, kind.list)?;
+                Some(list.children().filter_map(|item| Some(item.scalar()?.text.clone().into_owned())).collect())
+            };
+            let providers: Vec<String> = self.with(MANIFEST, list).flatten().unwrap_or_default();
+            for provider in &providers {
+                children.extend(self.children(provider, kind.children).1);
+            }
+            files.extend(providers);
+        }
+        files.extend(children);
+        files
+    }
+
+    /// Where the manifest, or one of the files that it names, names a file.
+    pub(super) fn naming(&self, file: &str) -> Option<Place> {
+        let files = std::iter::once(MANIFEST.to_owned()).chain(self.named_files());
+        let named = |by: &str| self.with(by, |root| mention(root, file)).flatten();
+        files.into_iter().find_map(|by| Some(Place::new(&*by, Some(named(&by)?))))
     }
 }
 

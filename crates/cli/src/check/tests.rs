@@ -164,6 +164,21 @@ fn what_a_daemon_refuses() {
 }
 
 #[test]
+fn endpoints_that_may_not_be_registered() {
+    let provider = "settings: []\nendpoints:\n  - {path: /a, method: GET, extra: {python: {source: main.py}}}\n";
+    let changes = [("manifest.yaml", "plugins:", "plugins:\n  endpoints: [group/small.yaml]")];
+    let files = [("group/small.yaml", provider)];
+    one(
+        &changes,
+        &files,
+        "manifest.yaml:9:30: warning[endpoints_not_permitted]: the plugin has endpoints, and `resource.permission` does not \
+         let it register any: nobody can use them",
+    );
+    let permitted = ("manifest.yaml", "permission: {}", "permission: {endpoint: {enabled: true}}");
+    assert_eq!(checked(&[changes[0], permitted], &files, Options::default()), [""; 0]);
+}
+
+#[test]
 fn files_that_are_named_and_not_there() {
     one(
         &[],
@@ -178,19 +193,68 @@ fn files_that_are_named_and_not_there() {
     one(
         &[("manifest.yaml", "icon: icon.svg", "icon: icon.svg\nicon_dark: dark.svg")],
         &[],
-        "manifest.yaml:8:12: error[icon_missing]: plugin dark icon is dark.svg, and there is no file _assets/dark.svg",
+        "manifest.yaml:8:1: error[icon_missing]: plugin dark icon is dark.svg, and there is no file _assets/dark.svg",
     );
     one(
         &[],
         &[("tools/one.yaml", "(gone)")],
-        "tools/one.yaml: error[file_missing]: open tools/one.yaml: file does not exist; failed to read tool file: \
-         tools/one.yaml",
+        "provider/small.yaml:8:5: error[file_missing]: tools/one.yaml is not there",
     );
     one(
         &[],
         &[("README.md", "(gone)")],
         "warning[readme_missing]: there is no README.md: users see no description of the plugin",
     );
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    one(
+        &[("tools/one.yaml", "  - name: query", "  - {name: query")],
+        &[],
+        "tools/one.yaml:9:5: error[yaml_syntax]: unclosed bracket '{'",
+    );
+    one(
+        &[("manifest.yaml", "author: acme", "author: acme\nauthor: other")],
+        &[],
+        "manifest.yaml:4:1: error[yaml_duplicate_key]: mapping key \"author\" already defined at line 3",
+    );
+    let changes = [
+        ("manifest.yaml", "67108864", "lots"),
+        ("manifest.yaml", "label: {en_US: Small}", "label: Small"),
+        ("tools/one.yaml", "identity:", "identity: ["),
+    ];
+    assert_eq!(
+        checked(&changes, &[("provider/small.py", "")], Options::default()),
+        [
+            "manifest.yaml:5:8: error[yaml_type]: cannot unmarshal !!str `Small` into mapping at label",
+            "manifest.yaml:9:20: error[yaml_type]: cannot unmarshal !!str `lots` into integer at resource.memory",
+            "tools/one.yaml:3:7: error[yaml_syntax]: while parsing a flow mapping, did not find expected ',' or '}'",
+        ]
+    );
+}
+
+#[test]
+fn icons_are_missed_where_they_are_named() {
+    let found = checked(&[], &[("_assets/icon.svg", "(gone)")], Options::default());
+    assert_eq!(
+        found,
+        [
+            "manifest.yaml:7:1: error[icon_missing]: plugin icon is icon.svg, and there is no file _assets/icon.svg",
+            "provider/small.yaml:6:3: error[icon_missing]: tool icon is icon.svg, and there is no file _assets/icon.svg",
+        ]
+    );
+}
+
+#[test]
+fn python_that_is_none() {
+    let broken = "import this\ndef run(:\n    pass\n";
+    let found = checked(&[], &[("tools/one.py", broken), ("tests/other.py", broken)], Options::default());
+    if found.is_empty() {
+        return eprintln!("skipped: there is no Python here that could be asked");
+    }
+    let has = |text: &str| found.iter().any(|found| found.starts_with(text) && found.ends_with("]: invalid syntax"));
+    assert!(has("tools/one.py:2:9: ") && has("tests/other.py:2:9: warning[python_syntax"), "{found:?}");
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn open(path: &Path) -> Result<bundle::Bundle, Failure> {
 }
 
 fn save(bundle: &bundle::Bundle) -> Result<(), Failure> {
-    bundle.save().map_err(|error| Failure::new("failed to save the bundle").because(error))
+    files::undisturbed(|| bundle.save()).map_err(|error| Failure::new("failed to save the bundle").because(error))
 }
 
 impl Identity {

@@ -68,10 +68,11 @@ impl Finding {
 
 impl Arguments {
     pub(crate) fn run(self, printer: Printer) -> Result<()> {
-        let mut findings =
-            vec![checks::python(), checks::uv(), checks::disk(), checks::debugging(self.path.as_deref())];
+        let python = checks::python();
+        let has_python = python.verdict == Verdict::Good;
+        let mut findings = vec![python, checks::uv(), checks::disk(), checks::debugging(self.path.as_deref())];
         if !self.offline {
-            findings.extend(block_on(async { Ok(checks::network().await) })?);
+            findings.extend(block_on(async { Ok(checks::network(has_python).await) })?);
         }
         findings.extend(self.path.as_deref().map(checks::plugin));
         match self.format {

@@ -184,9 +184,7 @@ impl Arguments {
         }
         let category = self.category.0.unwrap_or(Category::Tool);
         let mut permissions = self.permissions.permissions()?;
-        if category == Category::AgentStrategy {
-            permissions.add_those_of_agents();
-        }
+        permissions.add_those_of(category);
         Ok(Project {
             name: self.name.clone(),
             author: self.author.clone(),

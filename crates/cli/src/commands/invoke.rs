@@ -2,6 +2,7 @@
 
 mod answer;
 mod data;
+mod explain;
 mod target;
 
 use std::path::PathBuf;
@@ -93,6 +94,10 @@ impl Arguments {
     pub(crate) fn run(self, printer: Printer) -> Result<()> {
         let target = Target::find(&self)?;
         let (action, request) = data::request(&self, target.declaration())?;
+        for parameter in target.declaration().map(|known| data::undeclared(known, action, &request)).unwrap_or_default()
+        {
+            printer.note(format_args!("{} {parameter}", printer.painted("33;1", "warning:")));
+        }
         if self.sample {
             return Ok(printer.line(serde_json::to_string_pretty(&request)?)?);
         }

@@ -62,7 +62,7 @@ enum AppendKind {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Only tools and endpoints go together. Comments and unknown keys of manifest.yaml stay, and no file is written over.
+Only tools and endpoints go together; with endpoints comes the permission to register them. Comments and unknown keys of manifest.yaml stay, and no file is written over.
 
 Examples:
   dify plugin module append endpoints ./demo
@@ -114,7 +114,13 @@ fn append(path: &Path, addition: Addition) -> Result<()> {
     let kind = category.kind();
     let manifest = path.join("manifest.yaml");
     let provider = format!("{}/{}.yaml", kind.folder, declaration.name);
-    let text = edit::set(&read_manifest(&manifest)?, &["plugins", kind.key], &json!([provider]))?;
+    let mut text = edit::set(&read_manifest(&manifest)?, &["plugins", kind.key], &json!([provider]))?;
+    let before = Permissions::of(declaration.permission());
+    let mut permissions = before.clone();
+    permissions.add_those_of(category);
+    if permissions != before {
+        text = permissions.set_in(&text)?;
+    }
     let created = project_of(&declaration, category).module_files(category)?;
     if let Some(taken) = created.keys().find(|file| path.join(file).symlink_metadata().is_ok()) {
         return Err(Failure::new(format!("{} exists already, and is not written over", path.join(taken).display()))
@@ -122,14 +128,8 @@ fn append(path: &Path, addition: Addition) -> Result<()> {
             .into());
     }
     // the manifest last: it never names what is not there
-    for (file, text) in &created {
-        let file = path.join(file);
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        files::write_new(&file, text.as_bytes(), files::Access::Usual)?;
-    }
-    files::write(&manifest, text.as_bytes())?;
+    let created = created.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+    files::write_all_new(path, created, || files::write(&manifest, text.as_bytes()))?;
     Ok(())
 }
 

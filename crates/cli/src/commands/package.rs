@@ -65,7 +65,10 @@ impl Arguments {
         for diagnostic in report.seen_from_outside(&self.path) {
             printer.note(diagnostic.show(printer, diagnostic.severity.max(shown)));
         }
-        let package = packed?;
+        let package = packed.map_err(|error| match report.count(Severity::Error) {
+            0 => error,
+            _ => Failure::new("failed to package plugin").hint("correct the errors that are named above"),
+        })?;
         if self.strict && !report.diagnostics.is_empty() {
             return Err(Failure::new("the plugin is not packed, because of what is wrong with it")
                 .hint("correct it, or pack without --strict")

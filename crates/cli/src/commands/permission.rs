@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::Value;
 
-use crate::edit;
 use crate::failure::Failure;
 use crate::files;
 use crate::interact::{Answer, cancelled, edit_permissions, need_terminal};
@@ -41,9 +39,7 @@ impl Arguments {
             return Ok(());
         }
         let path = self.path.join("manifest.yaml");
-        let text = read_manifest(&path)?;
-        let present = edit::read(&text)?.pointer("/resource/permission").cloned().unwrap_or(Value::Null);
-        let text = edit::set(&text, &["resource", "permission"], &permissions.merged_into(&present))?;
+        let text = permissions.set_in(&read_manifest(&path)?)?;
         files::write(&path, text.as_bytes())?;
         printer.info("permissions changed successfully", &[("manifest", &path.display())]);
         Ok(())

@@ -23,6 +23,7 @@ use self::encode::Encoding;
 use self::server::{Server, Stage};
 use super::block_on;
 use super::package::generated;
+use crate::failure::Failure;
 use crate::files;
 use crate::local::{self, Canned, CodeCopy, Host, Life, Surroundings};
 use crate::printer::Printer;
@@ -144,7 +145,13 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
                 generated: generated(&folder, &declaration)?,
                 output: None,
             };
-            Package::open(pack(&folder, &options).context("failed to package plugin")?, &LIMITS)?
+            let packed = pack(&folder, &options).map_err(|error| {
+                Failure::new("failed to package plugin").because(error).hint(format!(
+                    "`dify plugin check {}` names every fault with file, line and remedy",
+                    path.display()
+                ))
+            });
+            Package::open(packed?, &LIMITS)?
         }
     };
     let declaration = package.declaration(&TrustedKeys::default()).context("decode plugin file error")?;

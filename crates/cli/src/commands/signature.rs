@@ -108,8 +108,13 @@ impl Generate {
             }
         }
         let keys = generate_key_pair()?;
-        files::write_new(&private, keys.private.as_bytes(), Access::Private)?;
-        files::write_new(&public, keys.public.as_bytes(), Access::Usual)?;
+        files::undisturbed(|| {
+            files::write_new(&private, keys.private.as_bytes(), Access::Private)?;
+            // half a pair is of no use
+            files::write_new(&public, keys.public.as_bytes(), Access::Usual).inspect_err(|_| {
+                let _first_error_counts = std::fs::remove_file(&private);
+            })
+        })?;
         printer.info(
             "key pair generated successfully",
             &[("private_key", &private.display()), ("public_key", &public.display())],

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use plugin_manifest::Declaration;
-use plugin_protocol::callback::{Grant, Invoke, Kind, StorageRequest};
+use plugin_manifest::declaration::Permission;
+use plugin_protocol::callback::{Invoke, Kind, StorageRequest};
+use plugin_runtime::permits;
 use serde_json::{Value, json};
 
 use super::conversation::{Answers, Counterpart, Unanswered};
 use super::schema::sample;
-use crate::scaffold::Permissions;
 
 /// Between two parts of an answer.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -23,30 +24,14 @@ const MOST_STORED: usize = 64 << 20;
 /// Answers calls back with what does not depend on anything outside. What is stored is kept as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Canned {
-    permissions: Permissions,
+    permission: Option<Permission>,
     stored: Mutex<BTreeMap<String, String>>,
 }
 
 impl Canned {
     /// For a plugin, whose permissions are checked as a daemon does.
     pub(crate) fn of(declaration: &Declaration) -> Arc<Self> {
-        Arc::new(Self { permissions: Permissions::of(declaration.permission()), stored: Mutex::default() })
-    }
-
-    fn allows(&self, grant: Grant) -> bool {
-        let on = &self.permissions;
-        match grant {
-            Grant::Tool => on.tool,
-            Grant::Llm => on.model && on.llm,
-            Grant::TextEmbedding => on.model && on.text_embedding,
-            Grant::Rerank => on.model && on.rerank,
-            Grant::Tts => on.model && on.tts,
-            Grant::Speech2Text => on.model && on.speech2text,
-            Grant::Moderation => on.model && on.moderation,
-            Grant::Node => on.node,
-            Grant::App => on.app,
-            Grant::Storage => on.storage.is_some(),
-        }
+        Arc::new(Self { permission: declaration.permission().cloned(), stored: Mutex::default() })
     }
 
     fn store(&self, request: StorageRequest) -> Result<Value, String> {
@@ -59,7 +44,8 @@ impl Canned {
             StorageRequest::Set { key, value } => {
                 let others: usize =
                     stored.iter().filter(|(other, _)| **other != key).map(|(_, value)| value.len()).sum();
-                let limit = self.permissions.storage.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+                let storage = self.permission.as_ref().and_then(|permission| permission.storage.as_ref());
+                let limit = storage.and_then(|storage| usize::try_from(storage.size).ok()).unwrap_or(0);
                 if others + value.len() > limit.saturating_mul(2).min(MOST_STORED) {
                     return Err("allocated size is greater than max storage size".to_owned());
                 }
@@ -83,7 +69,7 @@ impl Counterpart for Canned {
     async fn answer(&self, call: &Invoke<'_>, answers: &Answers) -> Result<(), Unanswered> {
         let refused = |text: String| Unanswered::Refused(text);
         let kind = Kind::parse(&call.kind).ok_or_else(|| refused(format!("unsupported invoke type: {}", call.kind)))?;
-        if let Some(grant) = kind.grant().filter(|grant| !self.allows(*grant)) {
+        if let Some(grant) = kind.grant().filter(|grant| !permits(self.permission.as_ref(), *grant)) {
             return Err(refused(grant.denial()));
         }
         let malformed = |error: serde_json::Error| {
@@ -251,6 +237,7 @@ fn extracted(parameter: &Value) -> Option<(String, Value)> {
 
 #[cfg(test)]
 mod tests {
+    use plugin_manifest::declaration::StoragePermission;
     use plugin_protocol::shape::Checker;
 
     use super::*;
@@ -289,8 +276,9 @@ mod tests {
 
     #[test]
     fn storage_is_kept_and_limited() {
-        let permissions = Permissions { storage: Some(1024), ..Permissions::default() };
-        let canned = Canned { permissions, stored: Mutex::default() };
+        let storage = StoragePermission { enabled: true, size: 1024 };
+        let permission = Some(Permission { storage: Some(storage), ..Permission::default() });
+        let canned = Canned { permission, stored: Mutex::default() };
         let key = || "k".to_owned();
         assert!(canned.store(StorageRequest::Get { key: key() }).is_err());
         canned.store(StorageRequest::Set { key: key(), value: "6162".into() }).unwrap();

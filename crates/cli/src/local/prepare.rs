@@ -45,8 +45,7 @@ impl Preparer for CodeCopy {
         cancel: &CancellationToken,
     ) -> Result<Prepared, EnvironmentError> {
         let prepared = prepare(&self.environments, plugin, &self.package, progress, cancel).await?;
-        let name = format!("{}-{}@{}", plugin.name(), plugin.version(), plugin.checksum());
-        let working_dir = self.folder.join(plugin.author()).join(name);
+        let working_dir = copy_of(&self.folder, plugin);
         let (package, target) = (self.package.clone(), working_dir.clone());
         let environment = prepared.working_dir.join(".venv");
         let copied = tokio::task::spawn_blocking(move || copy(package, &target, &environment)).await;
@@ -55,6 +54,12 @@ impl Preparer for CodeCopy {
         })?;
         Ok(Prepared { python: working_dir.join(".venv/bin/python"), working_dir, ..prepared })
     }
+}
+
+/// Where the copy of a plugin is below a folder (cli 6.2).
+pub(crate) fn copy_of(folder: &Path, plugin: &UniqueIdentifier) -> PathBuf {
+    let name = format!("{}-{}@{}", plugin.name(), plugin.version(), plugin.checksum());
+    folder.join(plugin.author()).join(name)
 }
 
 /// Unpacks a package, unless that has been done, and links its environment.

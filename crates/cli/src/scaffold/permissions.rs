@@ -3,6 +3,10 @@
 use plugin_manifest::declaration::Permission;
 use serde_json::{Map, Value, json};
 
+use super::Category;
+use crate::edit;
+use crate::failure::Failure;
+
 /// Which permissions are on; `resource.permission` of the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one switch of the dialog")]
@@ -51,9 +55,20 @@ impl Permissions {
         }
     }
 
-    /// Agents call models, and the tools that models want.
-    pub(crate) fn add_those_of_agents(&mut self) {
-        (self.tool, self.model, self.llm) = (true, true, true);
+    /// Adds what plugins of a kind cannot do without: agents call models, and the tools that models want; the endpoints of
+    /// an extension have to be registered.
+    pub(crate) fn add_those_of(&mut self, category: Category) {
+        match category {
+            Category::AgentStrategy => (self.tool, self.model, self.llm) = (true, true, true),
+            Category::Extension => self.endpoint = true,
+            _ => {}
+        }
+    }
+
+    /// A manifest's text with these permissions.
+    pub(crate) fn set_in(&self, manifest: &str) -> Result<String, Failure> {
+        let present = edit::read(manifest)?.pointer("/resource/permission").cloned().unwrap_or(Value::Null);
+        edit::set(manifest, &["resource", "permission"], &self.merged_into(&present))
     }
 
     /// The groups that are on, with their fields, in the order of the manifest.
@@ -91,7 +106,7 @@ impl Permissions {
     }
 
     /// `before`, the present value of `resource.permission`, with these permissions; keys that are not known stay.
-    pub(crate) fn merged_into(&self, before: &Value) -> Value {
+    fn merged_into(&self, before: &Value) -> Value {
         let mut merged = before.as_object().cloned().unwrap_or_default();
         for group in ["tool", "model", "node", "endpoint", "app", "storage"] {
             merged.remove(group);

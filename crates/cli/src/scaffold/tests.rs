@@ -6,6 +6,8 @@ use crate::files::write_folder;
 use crate::source::Source;
 
 fn project(category: Category) -> Project {
+    let mut permissions = Permissions { storage: Some(2048), model: true, llm: true, ..Permissions::default() };
+    permissions.add_those_of(category);
     Project {
         name: "demo".to_owned(),
         author: "acme".to_owned(),
@@ -13,7 +15,7 @@ fn project(category: Category) -> Project {
         repository: Some("https://example.com/acme/demo".to_owned()),
         category,
         minimum_dify_version: Some("1.4.0".to_owned()),
-        permissions: Permissions { storage: Some(2048), model: true, llm: true, ..Permissions::default() },
+        permissions,
         languages: vec![Language::Chinese, Language::Japanese, Language::Portuguese],
     }
 }

@@ -1,8 +1,12 @@
 //! The programs as a user runs them.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the lints know tests by their attribute, not their helpers")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value gives null for what it does not hold")]
 
+mod daemon;
+mod dialogs;
 mod docs;
+mod interrupted;
 mod plugins;
 mod slim;
 mod support;

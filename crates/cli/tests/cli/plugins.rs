@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Place, text, tree};
 
-const CATEGORIES: [&str; 11] = [
+pub(crate) const CATEGORIES: [&str; 11] = [
     "tool",
     "agent-strategy",
     "llm",

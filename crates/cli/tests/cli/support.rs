@@ -20,6 +20,11 @@ impl Place {
         Self { cache: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache"), ..Self::new() }
     }
 
+    /// Where uv keeps what it has downloaded: what the environment says, or the cache of this place.
+    pub(crate) fn uv_cache(&self) -> String {
+        std::env::var("UV_CACHE_DIR").unwrap_or_else(|_| self.cache.join("uv").display().to_string())
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }

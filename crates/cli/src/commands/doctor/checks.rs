@@ -1,7 +1,7 @@
 //! What the doctor looks at.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,11 +21,22 @@ const ENOUGH: u64 = 2 << 30;
 const INDEX: &str = "https://pypi.org/simple";
 const MARKETPLACE: &str = "https://marketplace.dify.ai";
 
-/// What a program prints on one line.
-fn says(program: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+/// Where uv downloads a Python from.
+const PYTHONS: &str = "https://github.com/astral-sh/python-build-standalone/releases";
+
+/// What a program prints on one line, or why it prints nothing.
+fn says(program: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (output.status.success() && !text.is_empty()).then_some(text)
+    if output.status.success() && !text.is_empty() {
+        return Ok(text);
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    Err(told
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .map_or_else(|| output.status.to_string(), str::to_owned))
 }
 
 fn search_path() -> OsString {
@@ -35,18 +46,23 @@ fn search_path() -> OsString {
 /// A Python 3.12, which plugins are run on.
 pub(super) fn python() -> Finding {
     let fix = "install Python 3.12, for example with `uv python install 3.12`";
-    let candidates = ["python3.12", "python3"].iter().filter_map(|name| on_path(name, &search_path()));
-    let version = |path: &PathBuf| says(path, &["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]);
-    let known: Vec<(PathBuf, String)> =
-        candidates.filter_map(|path| version(&path).map(|version| (path, version))).collect();
-    let fitting = known.iter().find(|(_, version)| version.starts_with("3.12."));
-    if let Some((path, version)) = fitting {
+    let version = |path: &Path| says(path, &["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]);
+    let named = on_path("python3.12", &search_path()).map(|path| (version(&path), path));
+    // the first one on PATH is also the one that uv takes, and uv takes no other where it does not run
+    if let Some((Err(reason), path)) = &named {
+        let text = format!("{} does not run: {reason}", path.display());
+        let fix = "make it run (one of pyenv's, with `pyenv global`), or put another python3.12 before it on PATH";
+        return Finding::missing("python", text, fix);
+    }
+    let default = on_path("python3", &search_path()).and_then(|path| Some((version(&path).ok()?, path)));
+    let named = named.and_then(|(version, path)| Some((version.ok()?, path)));
+    if let Some((version, path)) = named.iter().chain(&default).find(|(version, _)| version.starts_with("3.12.")) {
         return Finding::good("python", format!("{version}, {}", path.display()));
     }
-    let managed = find_uv().ok().and_then(|uv| says(&uv, &["python", "find", "--no-project", "3.12"]));
-    match (managed, known.first()) {
+    let managed = find_uv().ok().and_then(|uv| says(&uv, &["python", "find", "--no-project", "3.12"]).ok());
+    match (managed, default) {
         (Some(path), _) => Finding::good("python", format!("3.12, {path} (found by uv)")),
-        (None, Some((path, version))) => {
+        (None, Some((version, path))) => {
             let text = format!("{} is {version}; plugins are run on 3.12, which uv will download", path.display());
             Finding::warning("python", text, fix)
         }
@@ -58,8 +74,8 @@ pub(super) fn uv() -> Finding {
     let fix = "install it: https://docs.astral.sh/uv/getting-started/installation/";
     match find_uv() {
         Ok(path) => match says(&path, &["--version"]) {
-            Some(version) => Finding::good("uv", format!("{version}, {}", path.display())),
-            None => Finding::missing("uv", format!("{} cannot be run", path.display()), fix),
+            Ok(version) => Finding::good("uv", format!("{version}, {}", path.display())),
+            Err(reason) => Finding::missing("uv", format!("{} does not run: {reason}", path.display()), fix),
         },
         Err(reason) => Finding::missing("uv", reason, fix),
     }
@@ -99,22 +115,28 @@ pub(super) fn debugging(plugin: Option<&Path>) -> Finding {
     Finding::good("debugging", format!("`dify plugin dev` connects to {url}"))
 }
 
-/// Whether packages and plugins can be had.
-pub(super) async fn network() -> Vec<Finding> {
+/// Whether packages and plugins can be had, and a Python where there is none.
+pub(super) async fn network(has_python: bool) -> Vec<Finding> {
     let index = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"].iter().find_map(|name| std::env::var(name).ok());
     let index = index.filter(|url| !url.is_empty()).unwrap_or_else(|| INDEX.to_owned());
     let marketplace = std::env::var("SLIM_MARKETPLACE_URL").ok().filter(|url| !url.is_empty());
     let marketplace = marketplace.unwrap_or_else(|| MARKETPLACE.to_owned());
     let url = format!("{}/dify-plugin/", index.trim_end_matches('/'));
-    let (index, marketplace) = tokio::join!(
+    let pythons = std::env::var("UV_PYTHON_INSTALL_MIRROR").ok().filter(|url| !url.is_empty());
+    let pythons = pythons.unwrap_or_else(|| PYTHONS.to_owned());
+    let download = async {
+        let fix = "install Python 3.12 in another way, or name a mirror in UV_PYTHON_INSTALL_MIRROR";
+        if has_python { None } else { Some(reached("download", &pythons, fix).await) }
+    };
+    let (index, mut marketplace, download) = tokio::join!(
         reached("index", &url, "check the network, set HTTPS_PROXY, or name a mirror in UV_DEFAULT_INDEX"),
         reached("marketplace", &marketplace, "check the network or HTTPS_PROXY; plugins can be run without it"),
+        download,
     );
-    let mut marketplace = marketplace;
     if marketplace.verdict == super::Verdict::Missing {
         marketplace.verdict = super::Verdict::Warning;
     }
-    vec![index, marketplace]
+    [index, marketplace].into_iter().chain(download).collect()
 }
 
 async fn reached(name: &'static str, url: &str, fix: &str) -> Finding {

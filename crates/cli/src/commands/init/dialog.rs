@@ -96,9 +96,7 @@ fn category(project: &mut Project, _: Printer) -> Result<Answer<()>, Failure> {
     let answer = interact::choose("What kind of plugin is it?", choices.into(), start)?;
     Ok(keep(answer, |choice| {
         project.category = choice.value;
-        if choice.value == Category::AgentStrategy {
-            project.permissions.add_those_of_agents();
-        }
+        project.permissions.add_those_of(choice.value);
     }))
 }
 

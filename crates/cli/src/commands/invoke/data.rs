@@ -19,7 +19,11 @@ pub(super) fn request(arguments: &Arguments, declaration: Option<&Declaration>) 
     let mut data = match (&arguments.data, declaration) {
         (Some(data), _) => given(data)?,
         (None, Some(declaration)) => sample::full(declaration, action).map_err(|error| {
-            Failure::new(error.to_string()).hint("give the whole request: --data '{\"provider\":..}' or --data @FILE")
+            let hint = match sample::first_action(declaration).filter(|first| *first != action) {
+                Some(first) => format!("leave --action out for what the plugin is for: {first}"),
+                None => "give the whole request: --data '{\"provider\":..}' or --data @FILE".to_owned(),
+            };
+            Failure::new(error.to_string()).hint(hint)
         })?,
         (None, None) => Value::Object(Map::new()),
     };
@@ -46,6 +50,30 @@ pub(super) fn request(arguments: &Arguments, declaration: Option<&Declaration>) 
         set(&mut data, &path.split('.').collect::<Vec<_>>(), value);
     }
     Ok((action, data))
+}
+
+/// Parameters of a tool or a strategy that it does not declare, most likely misspelt, each as a sentence.
+pub(super) fn undeclared(declaration: &Declaration, action: Action, request: &Value) -> Vec<String> {
+    let name = request.get(name_key(action)).and_then(Value::as_str).unwrap_or_default();
+    let declared: Option<Vec<&str>> = match action {
+        Action::InvokeTool => {
+            let tools = declaration.tool.iter().flat_map(|provider| &provider.tools);
+            // others may come at run time
+            let tool = tools.into_iter().find(|tool| tool.identity.name == name && !tool.has_runtime_parameters);
+            tool.map(|tool| tool.parameters.iter().flatten().map(|parameter| &*parameter.name).collect())
+        }
+        Action::InvokeAgentStrategy => {
+            let strategies = declaration.agent_strategy.iter().flat_map(|provider| &provider.strategies);
+            let strategy = strategies.into_iter().find(|strategy| strategy.identity.name == name);
+            strategy.map(|strategy| strategy.parameters.iter().flatten().map(|parameter| &*parameter.name).collect())
+        }
+        _ => None,
+    };
+    let given = parameters_key(action).and_then(|key| request.get(key)?.as_object());
+    let (Some(declared), Some(given)) = (declared, given) else { return Vec::new() };
+    let unknown = given.keys().filter(|key| !declared.contains(&&***key));
+    let known = if declared.is_empty() { "none".to_owned() } else { declared.join(", ") };
+    unknown.map(|key| format!("{name} declares no parameter `{key}`; it declares {known}")).collect()
 }
 
 /// Another tool or model than the first has other parameters.

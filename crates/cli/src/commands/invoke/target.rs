@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::Arguments;
 use super::answer::Answers;
+use super::explain::explained;
 use crate::commands::dev::follow;
 use crate::commands::run::{Loaded, copied_host, load};
 use crate::failure::Failure;
@@ -101,7 +102,7 @@ async fn here(
     let outcome = arguments.bounded(outcome).await;
     // the plugin's process goes before the folder that it runs in
     host.stop().await;
-    outcome
+    outcome.map_err(|error| explained(error, &loaded.plugin, scratch.path(), &arguments.path()))
 }
 
 async fn converse(host: &Host, user: &str, action: Action, data: &str, answers: Answers) -> Result<()> {

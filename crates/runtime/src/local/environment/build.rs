@@ -17,6 +17,8 @@ pub(crate) struct Builder<'a, 'b> {
     pub(crate) bench: &'b mut Workbench<'a>,
     pub(crate) uv: &'a Path,
     pub(crate) mirror: Option<&'a str>,
+    /// Why the wanted interpreter could not be had, where another one has taken its place.
+    stand_in: Option<String>,
 }
 
 /// Flags of uv that name where packages come from.
@@ -30,6 +32,12 @@ const INDEX_VARIABLES: [&str; 6] =
 const INSTALL: &str = "failed to install dependencies";
 /// What will do where the wanted interpreter cannot be had: the oldest that published SDKs run on, and newer ones.
 const OTHER_PYTHON: &str = ">=3.11";
+/// How uv says that the interpreter will not do.
+const WRONG_PYTHON: [&str; 3] = ["does not satisfy Python", "Failed to inspect Python", "No interpreter found"];
+/// What helps where there is no suitable interpreter.
+const GET_PYTHON: &str = "make a download possible (UV_PYTHON_INSTALL_MIRROR, HTTPS_PROXY)";
+/// Says whether uv may download interpreters.
+const DOWNLOADS: &str = "UV_PYTHON_DOWNLOADS";
 /// How often uv tries a download again.
 const RETRIES: &str = "UV_HTTP_RETRIES";
 
@@ -38,7 +46,11 @@ fn is_final(cause: Cause) -> bool {
     matches!(cause, Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory)
 }
 
-impl Builder<'_, '_> {
+impl<'a, 'b> Builder<'a, 'b> {
+    pub(crate) fn new(bench: &'b mut Workbench<'a>, uv: &'a Path, mirror: Option<&'a str>) -> Self {
+        Self { bench, uv, mirror, stand_in: None }
+    }
+
     /// Creates an environment in `staging` and installs the dependencies. Returns where it is.
     ///
     /// It is built where nobody looks and renamed when it is whole; being relocatable, it does not mind.
@@ -49,7 +61,8 @@ impl Builder<'_, '_> {
     ) -> Result<PathBuf, EnvironmentError> {
         let environment = staging.join("environment");
         self.create(&environment).await?;
-        self.install(dependencies, &environment, staging).await?;
+        let installed = self.install(dependencies, &environment, staging).await;
+        installed.map_err(|error| self.blame_stand_in(error))?;
         if is_relocatable(&environment).await {
             return Ok(environment);
         }
@@ -87,27 +100,46 @@ impl Builder<'_, '_> {
             result => return result,
         };
         let has = version.map_or_else(|| "which does not run".into(), |version| format!("which is {version}"));
+        let on_path = match missing.cause {
+            Cause::NotFound => format!("there is no Python {request} on PATH"),
+            _ => format!("the Python {request} on PATH does not run, there is none"),
+        };
         let fact = format!(
-            "there is no Python {request} on PATH, nor at PYTHON_INTERPRETER_PATH ({}, {has}), and it could not be downloaded",
+            "{on_path}, nor at PYTHON_INTERPRETER_PATH ({}, {has}), and it could not be downloaded",
             configured.display()
         );
         if self.create_with(environment, OTHER_PYTHON, false).await.is_ok() {
             tracing::warn!("{fact}: another one is taken, which plugins that need Python {request} cannot do with");
+            self.stand_in = Some(fact);
             return Ok(());
         }
         let message = format!(
-            "failed to create virtual environment: {fact}; install Python {request}, or make a download possible \
-             (UV_PYTHON_INSTALL_MIRROR, HTTPS_PROXY)\n{}",
+            "failed to create virtual environment: {fact}; install Python {request}, or {GET_PYTHON}\n{}",
             error.message
         );
         Err(EnvironmentError { cause: Cause::NotFound, message, log: error.log })
+    }
+
+    /// Says, where the plugin cannot do with another interpreter than the wanted one, that this is what it fails for.
+    fn blame_stand_in(&self, error: EnvironmentError) -> EnvironmentError {
+        let Some(fact) =
+            self.stand_in.as_ref().filter(|_| WRONG_PYTHON.iter().any(|sign| error.message.contains(sign)))
+        else {
+            return error;
+        };
+        let request = &self.bench.settings.python;
+        let message = format!(
+            "{fact}; the plugin cannot do with another one: install Python {request}, or {GET_PYTHON}\n{}",
+            error.message
+        );
+        EnvironmentError { cause: Cause::NotFound, message, ..error }
     }
 
     async fn create_with(&mut self, environment: &Path, python: &str, download: bool) -> Result<(), EnvironmentError> {
         let mut command = self.uv_command();
         command.arg("venv").arg(environment).args(["--relocatable", "--clear", "--python", python]);
         if !download {
-            command.env("UV_PYTHON_DOWNLOADS", "never");
+            command.env(DOWNLOADS, "never");
         } else if !self.bench.variables.contains_key(OsStr::new(RETRIES)) {
             // where there is no network, another interpreter should not have to wait for five tries
             command.env(RETRIES, "1");
@@ -215,6 +247,10 @@ impl Builder<'_, '_> {
     fn install_command(&self, environment: &Path) -> Command {
         let mut command = self.uv_command();
         command.env("VIRTUAL_ENV", environment).env("UV_PROJECT_ENVIRONMENT", environment);
+        if self.stand_in.is_some() {
+            // no download has been possible just now
+            command.env(DOWNLOADS, "never");
+        }
         command
     }
 

@@ -94,7 +94,7 @@ impl Environments {
         let staging = blocking(move || area.create().context(|| "failed to create a staging folder".into())).await?;
         let (uv, mirror) = (self.tools.uv().await?, self.tools.mirror().await);
         let mut bench = self.workbench(request, code, true).await;
-        let made = Builder { bench: &mut bench, uv: &uv, mirror }.build(dependencies, staging.path()).await?;
+        let made = Builder::new(&mut bench, &uv, mirror).build(dependencies, staging.path()).await?;
         let environment = made.clone();
         let (marker, packages) = blocking(move || describe(&environment)).await?;
         let (store, id) = (self.store.clone(), marker.environment.clone());

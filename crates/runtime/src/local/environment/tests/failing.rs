@@ -99,6 +99,27 @@ async fn no_interpreter() {
 }
 
 #[tokio::test]
+async fn another_interpreter_will_not_do() {
+    let mut bench = Bench::new(
+        "echo \"downloads $UV_PYTHON_DOWNLOADS\" >> $D/calls; echo 'error: No solution found'; \
+         echo '  cause: the current Python version (3.11.7) does not satisfy Python>=3.12'; exit 1",
+    );
+    let uv = bench.settings.uv.clone().unwrap();
+    let only_others = "venv) case \"$*\" in *'>=3.11'*) ;; *) echo 'error: No interpreter found'; exit 2;; esac; ";
+    std::fs::write(&uv, std::fs::read_to_string(&uv).unwrap().replace("venv) ", only_others)).unwrap();
+    bench.settings.python = "3.13".into();
+    let error = prepare(&bench.environments(), &plugin("small", &[REQUIREMENTS])).await.unwrap_err();
+    let text = error.message.replace(&*bench.dir.path().to_string_lossy(), "DIR");
+    insta::assert_snapshot!(text, @"
+    there is no Python 3.13 on PATH, nor at PYTHON_INTERPRETER_PATH (DIR/python, which is 3.12.1), and it could not be downloaded; the plugin cannot do with another one: install Python 3.13, or make a download possible (UV_PYTHON_INSTALL_MIRROR, HTTPS_PROXY)
+    failed to install dependencies: exit status 1, output: error: No solution found
+      cause: the current Python version (3.11.7) does not satisfy Python>=3.12
+    ");
+    assert_eq!(error.cause, Cause::NotFound, "it goes away with an interpreter");
+    assert_eq!(bench.calls().last().unwrap(), "downloads never");
+}
+
+#[tokio::test]
 async fn wheels_that_do_not_suffice_are_no_failure() {
     let bench = Bench::new(&format!("case \"$*\" in *--offline*) exit 1;; esac; {INSTALL}"));
     prepare(&bench.environments(), &plugin("small", &[REQUIREMENTS, ("wheels/x.whl", "")])).await.unwrap();

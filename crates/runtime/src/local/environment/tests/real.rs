@@ -1,7 +1,8 @@
 //! Preparation with the real uv, Python 3.12 and plugin SDK.
 //!
-//! They need the network, or a cache that has seen it, so they run on demand: `cargo test -- --ignored real_`, with uv on
-//! `PATH` or at `UV_PATH`. All share the cache that `UV_CACHE_DIR` names, or one in the temporary folder.
+//! They need the network, or a cache that has seen it, so they run on demand: `./dev real-test`, or `cargo test --
+//! --ignored real_` with uv on `PATH` or at `UV_PATH`. All share the cache that `UV_CACHE_DIR` names, or one in the
+//! temporary folder.
 
 use super::*;
 

@@ -87,6 +87,29 @@ impl Server {
         Self::run(SCRIPT, &[bin.display().to_string()]).map(Some)
     }
 
+    /// A MariaDB whose user `daemon` has the password `any`. Its files outlast a stop. `None` where none is installed.
+    pub fn mariadb() -> Result<Option<Self>> {
+        const SCRIPT: &str = r#"
+            port=$2 user=$(id -un)
+            start() {
+                mariadbd --no-defaults --datadir="$folder/data" --user="$user" --port="$port" --bind-address=127.0.0.1 \
+                    --socket="$folder/socket" --innodb-flush-method=nosync --max-connections=300 \
+                    --init-file="$folder/init.sql" >>"$folder/log" 2>&1 &
+                pid=$!
+            }
+            mariadb-install-db --no-defaults --datadir="$folder/data" --user="$user" \
+                --auth-root-authentication-method=normal --skip-test-db
+            printf '%s\n' "CREATE USER IF NOT EXISTS daemon@'%' IDENTIFIED BY 'any';" \
+                "GRANT ALL ON *.* TO daemon@'%';" >"$folder/init.sql"
+            start
+            while read -r line; do case $line in start) start;; stop) kill -KILL $pid; wait $pid;; esac; done
+            kill -KILL $pid"#;
+        if !is_installed("mariadbd") {
+            return Ok(None);
+        }
+        Self::run(SCRIPT, &[]).map(Some)
+    }
+
     /// A Redis without a password, which forgets everything when it stops. `None` where none is installed.
     pub fn redis() -> Result<Option<Self>> {
         const SCRIPT: &str = r#"

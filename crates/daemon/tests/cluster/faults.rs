@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use plugin_testkit::plugins;
 use serde_json::json;
 
-use crate::site::{Node, Site, ask, call, tenant, until};
+use crate::site::{DatabaseKind, Node, Site, ask, call, tenant, until};
 
 const PLUGIN: &str = "testkit/light";
 const DEBUGGED: &str = "testkit/debugged";
@@ -14,7 +14,7 @@ const DEBUGGED: &str = "testkit/debugged";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_waits_for_its_servers_and_says_so() -> Result<()> {
     let Some(mut site) = Site::new().await? else { return Ok(()) };
-    site.postgres.stop()?;
+    site.database.stop()?;
     site.redis.stop()?;
     let (settings, debugging) = site.settings()?;
     let node = Node { daemon: settings.start().await?, debugging };
@@ -28,7 +28,7 @@ async fn a_daemon_waits_for_its_servers_and_says_so() -> Result<()> {
     })
     .await?;
     site.redis.start()?;
-    site.postgres.start()?;
+    site.database.start()?;
     node.ready().await?;
     let client = node.daemon.client(&tenant())?;
     client.install_package(&plugins::light("late", &[])?).await?;
@@ -37,8 +37,17 @@ async fn a_daemon_waits_for_its_servers_and_says_so() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_installation_survives_a_restart_of_the_database_at_any_point() -> Result<()> {
-    let Some(mut site) = Site::new().await? else { return Ok(()) };
+async fn an_installation_survives_a_restart_of_postgresql_at_any_point() -> Result<()> {
+    restart_at_any_point(DatabaseKind::Postgres).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_survives_a_restart_of_mariadb_at_any_point() -> Result<()> {
+    restart_at_any_point(DatabaseKind::MariaDb).await
+}
+
+async fn restart_at_any_point(kind: DatabaseKind) -> Result<()> {
+    let Some(mut site) = Site::on(kind).await? else { return Ok(()) };
     let node = site.node().await?;
     let client = node.daemon.client(&tenant())?;
     client.install_package(&plugins::light("first", &[])?).await?;
@@ -51,9 +60,9 @@ async fn an_installation_survives_a_restart_of_the_database_at_any_point() -> Re
         let identifier = client.upload(&plugins::light(&answer, &[])?).await?;
         let task = client.install(&identifier).await?.context("it is installed already")?;
         tokio::time::sleep(whole * round / 6).await;
-        site.postgres.stop()?;
+        site.database.stop()?;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        site.postgres.start()?;
+        site.database.start()?;
         until("the installation has ended well", async || {
             let Ok(rows) = client.get("management/install/tasks?page=1&page_size=256").await else { return Ok(false) };
             let row = rows.as_array().into_iter().flatten().find(|row| row["id"] == *task);
@@ -63,6 +72,27 @@ async fn an_installation_survives_a_restart_of_the_database_at_any_point() -> Re
         .await?;
         assert_eq!(call(&client, PLUGIN).await?, answer, "round {round}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_installation_of_a_node_that_dies_is_taken_over() -> Result<()> {
+    let Some(site) = Site::new().await? else { return Ok(()) };
+    let (doomed, other) = site.two_nodes().await?;
+    let tenant = tenant();
+    let client = doomed.daemon.client(&tenant)?;
+    // slow enough to die meanwhile
+    let main = std::fs::read_to_string(plugins::light_folder().join("main.py"))?;
+    let slow = format!("import time\ntime.sleep(3)\n{main}");
+    let identifier = client.upload(&plugins::light("taken over", &[("main.py", &slow)])?).await?;
+    let task = client.install(&identifier).await?.context("it is installed already")?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let client = other.daemon.client(&tenant)?;
+    let row = client.get(&format!("management/install/tasks/{task}")).await?;
+    ensure!(row["status"] == "running", "it did not die meanwhile: {row}");
+    doomed.daemon.kill().await?;
+    client.wait_for(&task, |_| {}).await?;
+    assert_eq!(call(&client, PLUGIN).await?, "taken over");
     Ok(())
 }
 

@@ -16,11 +16,18 @@ use tokio::sync::{Mutex, MutexGuard};
 
 /// What the nodes share.
 pub(crate) struct Site {
-    pub(crate) postgres: Server,
+    pub(crate) database: Server,
+    kind: DatabaseKind,
     pub(crate) redis: Server,
     storage: Storage,
     /// One site at a time: the tests measure, and need the machine.
     _turn: MutexGuard<'static, ()>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum DatabaseKind {
+    Postgres,
+    MariaDb,
 }
 
 /// Where the nodes keep packages.
@@ -70,16 +77,24 @@ pub(crate) struct Node {
 }
 
 impl Site {
-    /// `None`, with the reason printed, where it cannot be.
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    /// On PostgreSQL. `None`, with the reason printed, where it cannot be.
     pub(crate) async fn new() -> Result<Option<Self>> {
+        Self::on(DatabaseKind::Postgres).await
+    }
+
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    pub(crate) async fn on(kind: DatabaseKind) -> Result<Option<Self>> {
         static TURN: OnceLock<Mutex<()>> = OnceLock::new();
         let turn = TURN.get_or_init(Mutex::default).lock().await;
-        let (Some(postgres), Some(redis)) = (Server::postgres()?, Server::redis()?) else {
-            eprintln!("skipped: PostgreSQL or Redis is not installed");
+        let database = match kind {
+            DatabaseKind::Postgres => Server::postgres()?,
+            DatabaseKind::MariaDb => Server::mariadb()?,
+        };
+        let (Some(database), Some(redis)) = (database, Server::redis()?) else {
+            eprintln!("skipped: the database or Redis is not installed");
             return Ok(None);
         };
-        Ok(Some(Self { postgres, redis, storage: Storage::new().await?, _turn: turn }))
+        Ok(Some(Self { database, kind, redis, storage: Storage::new().await?, _turn: turn }))
     }
 
     /// Whether the storage is a bucket.
@@ -90,11 +105,15 @@ impl Site {
     /// A node that is not started yet.
     pub(crate) fn settings(&self) -> Result<(Settings, u16)> {
         let debugging = free_port()?;
+        let (database, user) = match self.kind {
+            DatabaseKind::Postgres => ("postgresql", "postgres"),
+            DatabaseKind::MariaDb => ("mysql", "daemon"),
+        };
         let settings = Settings::new(Path::new(env!("CARGO_BIN_EXE_dify-plugin-daemon")))?
-            .with("DB_TYPE", "postgresql")
+            .with("DB_TYPE", database)
             .with("DB_HOST", "127.0.0.1")
-            .with("DB_PORT", &self.postgres.port().to_string())
-            .with("DB_USERNAME", "postgres")
+            .with("DB_PORT", &self.database.port().to_string())
+            .with("DB_USERNAME", user)
             .with("DB_PASSWORD", "any")
             .with("DB_DATABASE", "dify_plugin")
             .with("REDIS_HOST", "127.0.0.1")

@@ -11,7 +11,7 @@ use plugin_connector::backend::process::{ProcessBackend, ProcessOptions};
 use plugin_connector::server::{ServiceOptions, routes};
 use plugin_runtime::local::ProcessSettings;
 use plugin_runtime::local::environment::EnvironmentSettings;
-use plugin_testkit::daemon::Daemon;
+use plugin_testkit::daemon::{Daemon, Settings};
 use plugin_testkit::{Client, plugins};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -21,6 +21,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{daemon, tenant};
 
 const KEY: &str = "the-shared-key";
+/// Bytes of a package that the connector takes.
+const MOST: u64 = 100_000;
+/// A function that does what its call says.
+const ILL: &str = include_str!("ill.py");
 
 /// A connector; dropping it is its sudden end, but for its processes.
 struct Connector {
@@ -30,7 +34,8 @@ struct Connector {
 
 impl Connector {
     async fn start(address: SocketAddr, folder: &Path) -> Result<Self> {
-        let inherited = std::env::vars_os().collect::<std::collections::BTreeMap<_, _>>();
+        let mut inherited = std::env::vars_os().collect::<std::collections::BTreeMap<_, _>>();
+        inherited.insert("UV_OFFLINE".into(), "1".into());
         let mut environments = EnvironmentSettings::new(folder);
         environments.inherited.clone_from(&inherited);
         let options = ProcessOptions {
@@ -49,7 +54,7 @@ impl Connector {
         let routes = routes(ServiceOptions {
             key: KEY.to_owned(),
             backend: Arc::new(backend.clone()),
-            max_package_bytes: 10_000_000,
+            max_package_bytes: MOST,
             stop: CancellationToken::new(),
         });
         let listener = TcpListener::bind(address).await?;
@@ -93,10 +98,7 @@ async fn answer(client: &Client) -> Result<String> {
 async fn daemon_and_connector_come_and_go_and_plugins_stay() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let settings = daemon()?
-        .with("PLATFORM", "serverless")
-        .with("DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL", &format!("http://{address}"))
-        .with("DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY", KEY);
+    let settings = serverless(address)?;
 
     // without its connector the daemon lives, says what is missing, and keeps what it is asked for
     let running = settings.start().await?;
@@ -139,6 +141,66 @@ async fn daemon_and_connector_come_and_go_and_plugins_stay() -> Result<()> {
     until("a deletion", async || Ok((connector.functions().await? == 0).then_some(()))).await?;
     let refused = answer(&client).await.unwrap_err().to_string();
     assert!(refused.contains("plugin not found"), "{refused}");
+    connector.stop().await;
+    Ok(())
+}
+
+/// A daemon whose functions a connector at this address makes.
+fn serverless(address: SocketAddr) -> Result<Settings> {
+    Ok(daemon()?
+        .with("PLATFORM", "serverless")
+        .with("DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL", &format!("http://{address}"))
+        .with("DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY", KEY))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_fails_on_the_way_to_a_function_is_told_to_whoever_installs() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let connector = Connector::start(address, folder.path()).await?;
+    let running = serverless(address)?.start().await?;
+    let check = async |files: &[(&str, &str)], expected: &[&str]| {
+        let client = running.client(&tenant())?;
+        let failed = client.install_package(&plugins::light("ill", files)?).await.unwrap_err().to_string();
+        assert!(expected.iter().all(|text| failed.contains(text)), "{failed}");
+        assert_eq!(connector.functions().await?, 0, "{failed}");
+        anyhow::Ok(())
+    };
+    let numbers: Vec<_> = (0..40_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_string()).collect();
+    check(&[("large.txt", &numbers.concat())], &["status code: 413", "more than 100000 bytes"]).await?;
+    let missing = [("requirements.txt", "no-such-package==1\n")];
+    check(&missing, &["failed to install dependencies", "no-such-package"]).await?;
+    let broken = [("main.py", "raise SystemExit('no such module')")];
+    check(&broken, &["the plugin ended before it could be called: exit code 1", "no such module"]).await?;
+    connector.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_fail_say_why_and_the_next_call_is_answered() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let connector = Connector::start(address, folder.path()).await?;
+    let settings = serverless(address)?.with("PLUGIN_MAX_EXECUTION_TIMEOUT", "3");
+    let running = settings.with("MAX_SERVERLESS_REQUEST_BYTES", "100000").start().await?;
+    let client = running.client(&tenant())?;
+    client.install_package(&plugins::light("ill", &[("main.py", ILL)])?).await?;
+    let large = "x".repeat(100_000);
+    for (what, expected) in [
+        ("die", "the plugin's process ended: exit code 7\\\\nlast words"),
+        ("hang", "killed by timeout"),
+        ("garble", "encountered an error: "),
+        ("stop short", "the response ended before the plugin had finished"),
+        (&large, "ServerlessPayloadTooLarge: action=invoke_tool payload_bytes="),
+    ] {
+        let call = async |what: &str| {
+            let events = client.invoke_tool("testkit/light", "light", "answer", json!({"do": what})).await?;
+            events.collect().await
+        };
+        let failed = format!("{:#}", call(what).await.unwrap_err());
+        assert!(failed.contains(expected), "{what:.20}: {failed}");
+        assert_eq!(call("answer").await?.len(), 1);
+    }
     connector.stop().await;
     Ok(())
 }

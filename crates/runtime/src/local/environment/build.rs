@@ -17,8 +17,15 @@ pub(crate) struct Builder<'a, 'b> {
     pub(crate) bench: &'b mut Workbench<'a>,
     pub(crate) uv: &'a Path,
     pub(crate) mirror: Option<&'a str>,
-    /// Why the wanted interpreter could not be had, where another one has taken its place.
-    stand_in: Option<String>,
+    stand_in: Option<StandIn>,
+}
+
+/// An interpreter that has taken the place of the wanted one.
+struct StandIn {
+    /// `3.11.7`, if it says so.
+    version: Option<String>,
+    /// Why the wanted one could not be had.
+    reason: String,
 }
 
 /// Flags of uv that name where packages come from.
@@ -44,6 +51,11 @@ const RETRIES: &str = "UV_HTTP_RETRIES";
 /// No other interpreter would help.
 fn is_final(cause: Cause) -> bool {
     matches!(cause, Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory)
+}
+
+/// What an interpreter calls itself, if it runs.
+async fn version_of(python: PathBuf) -> Option<String> {
+    tokio::task::spawn_blocking(move || ask_version(&python)).await.ok().flatten()
 }
 
 impl<'a, 'b> Builder<'a, 'b> {
@@ -86,8 +98,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             result => return result,
         };
         let configured = self.bench.settings.python_interpreter.clone();
-        let asked = configured.clone();
-        let version = tokio::task::spawn_blocking(move || ask_version(&asked)).await.ok().flatten();
+        let version = version_of(configured.clone()).await;
         let rest = version.as_ref().and_then(|version| version.strip_prefix(&*request));
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
             return self.create_with(environment, &configured.to_string_lossy(), false).await;
@@ -95,26 +106,28 @@ impl<'a, 'b> Builder<'a, 'b> {
         if Path::new(&request).is_absolute() {
             return Err(missing);
         }
+        self.bench.progress.report(Step::Create, &format!("downloading Python {request}"));
         let error = match self.create_with(environment, &request, true).await {
             Err(error) if !is_final(error.cause) => error,
             result => return result,
         };
         let has = version.map_or_else(|| "which does not run".into(), |version| format!("which is {version}"));
         let on_path = match missing.cause {
-            Cause::NotFound => format!("there is no Python {request} on PATH"),
-            _ => format!("the Python {request} on PATH does not run, there is none"),
+            Cause::NotFound => format!("there is no Python {request} on PATH, nor at"),
+            _ => format!("the Python {request} on PATH does not run, there is none at"),
         };
-        let fact = format!(
-            "{on_path}, nor at PYTHON_INTERPRETER_PATH ({}, {has}), and it could not be downloaded",
+        let reason = format!(
+            "{on_path} PYTHON_INTERPRETER_PATH ({}, {has}), and it could not be downloaded",
             configured.display()
         );
         if self.create_with(environment, OTHER_PYTHON, false).await.is_ok() {
-            tracing::warn!("{fact}: another one is taken, which plugins that need Python {request} cannot do with");
-            self.stand_in = Some(fact);
+            tracing::warn!("{reason}: another one is taken, which plugins that need Python {request} cannot do with");
+            let version = version_of(environment.join("bin/python")).await;
+            self.stand_in = Some(StandIn { version, reason });
             return Ok(());
         }
         let message = format!(
-            "failed to create virtual environment: {fact}; install Python {request}, or {GET_PYTHON}\n{}",
+            "failed to create virtual environment: {reason}; install Python {request}, or {GET_PYTHON}\n{}",
             error.message
         );
         Err(EnvironmentError { cause: Cause::NotFound, message, log: error.log })
@@ -122,14 +135,11 @@ impl<'a, 'b> Builder<'a, 'b> {
 
     /// Says, where the plugin cannot do with another interpreter than the wanted one, that this is what it fails for.
     fn blame_stand_in(&self, error: EnvironmentError) -> EnvironmentError {
-        let Some(fact) =
-            self.stand_in.as_ref().filter(|_| WRONG_PYTHON.iter().any(|sign| error.message.contains(sign)))
-        else {
-            return error;
-        };
+        let is_blamed = |_: &&StandIn| WRONG_PYTHON.iter().any(|sign| error.message.contains(sign));
+        let Some(StandIn { reason, .. }) = self.stand_in.as_ref().filter(is_blamed) else { return error };
         let request = &self.bench.settings.python;
         let message = format!(
-            "{fact}; the plugin cannot do with another one: install Python {request}, or {GET_PYTHON}\n{}",
+            "{reason}; the plugin cannot do with another one: install Python {request}, or {GET_PYTHON}\n{}",
             error.message
         );
         EnvironmentError { cause: Cause::NotFound, message, ..error }
@@ -144,7 +154,8 @@ impl<'a, 'b> Builder<'a, 'b> {
             // where there is no network, another interpreter should not have to wait for five tries
             command.env(RETRIES, "1");
         }
-        self.bench.run("failed to create virtual environment", Step::Create, command).await
+        // what uv says of an interpreter that it does not find is no progress
+        self.bench.run("failed to create virtual environment", None, command).await
     }
 
     async fn install(
@@ -153,7 +164,11 @@ impl<'a, 'b> Builder<'a, 'b> {
         environment: &Path,
         staging: &Path,
     ) -> Result<(), EnvironmentError> {
-        self.bench.progress.report(Step::Install, "");
+        let with = self.stand_in.as_ref().map(|StandIn { version, .. }| {
+            let version = version.as_deref().unwrap_or("of another version");
+            format!("with Python {version}, since there is no Python {}", self.bench.settings.python)
+        });
+        self.bench.progress.report(Step::Install, &with.unwrap_or_default());
         let extra = self.bench.settings.extra_args.clone();
         match dependencies.form {
             Form::Requirements => {
@@ -166,7 +181,7 @@ impl<'a, 'b> Builder<'a, 'b> {
                 let mut command = self.install_command(environment);
                 command.args(["pip", "install"]).args(self.mirror_args());
                 command.args(["-r", "requirements.txt", "-v"]).args(extra);
-                self.bench.run(INSTALL, Step::Install, command).await
+                self.bench.run(INSTALL, Some(Step::Install), command).await
             }
             Form::Project { frozen, package } => {
                 let extra: Vec<_> = extra.into_iter().filter(|argument| !frozen || argument != "--frozen").collect();
@@ -177,7 +192,7 @@ impl<'a, 'b> Builder<'a, 'b> {
                 command.args(["sync", "--no-dev"]).args(frozen.then_some("--frozen"));
                 command.args((!package).then_some("--no-install-project"));
                 command.args(self.mirror_args()).arg("-v").args(extra);
-                self.bench.run(INSTALL, Step::Install, command).await
+                self.bench.run(INSTALL, Some(Step::Install), command).await
             }
         }
     }
@@ -209,7 +224,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             "--quiet",
         ]);
         command.arg("--output-file").arg(&exported);
-        if !attempt(self.bench.run("failed to read the lock", Step::Install, command).await)? {
+        if !attempt(self.bench.run("failed to read the lock", Some(Step::Install), command).await)? {
             return Ok(());
         }
         let arguments = ["pip".as_ref(), "sync".as_ref(), exported.as_os_str()];
@@ -221,7 +236,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         if has_index {
             let mut command = self.install_command(environment);
             command.args(arguments).args(self.mirror_args()).arg("-v").args(extra);
-            attempt(self.bench.run("failed to install from the mirror", Step::Install, command).await)?;
+            attempt(self.bench.run("failed to install from the mirror", Some(Step::Install), command).await)?;
         }
         Ok(())
     }
@@ -235,7 +250,7 @@ impl<'a, 'b> Builder<'a, 'b> {
     ) -> Result<bool, EnvironmentError> {
         let mut command = self.install_command(environment);
         command.args(arguments).args(["--no-index", "--offline", "--find-links", wheels, "-v"]);
-        attempt(self.bench.run("failed to install from the plugin's own wheels", Step::Install, command).await)
+        attempt(self.bench.run("failed to install from the plugin's own wheels", Some(Step::Install), command).await)
     }
 
     fn uv_command(&self) -> Command {

@@ -14,6 +14,9 @@ use super::process::{self, Limits};
 use super::progress::{Progress, Step};
 use super::settings::EnvironmentSettings;
 
+/// How uv begins to repeat where it was told to work, which is no news.
+const USING: &str = "Using ";
+
 /// Everything that tools need while they work for one plugin.
 pub(crate) struct Workbench<'a> {
     pub(crate) settings: &'a EnvironmentSettings,
@@ -28,14 +31,22 @@ pub(crate) struct Workbench<'a> {
 }
 
 impl Workbench<'_> {
-    /// Runs a tool; a bad end of it is an error that begins with `what`.
-    pub(crate) async fn run(&mut self, what: &str, step: Step, command: Command) -> Result<(), EnvironmentError> {
+    /// Runs a tool; a bad end of it is an error that begins with `what`. Callers hear what it says in the step, if one is
+    /// given.
+    pub(crate) async fn run(
+        &mut self,
+        what: &str,
+        heard: Option<Step>,
+        command: Command,
+    ) -> Result<(), EnvironmentError> {
         let (progress, verbose) = (self.progress, self.settings.verbose);
         let on_line = move |line: &str| {
-            if !process::is_debug(line) {
+            if process::is_debug(line) {
+                if verbose {
+                    tracing::debug!(line, "uv");
+                }
+            } else if let Some(step) = heard.filter(|_| !line.starts_with(USING)) {
                 progress.report(step, line);
-            } else if verbose {
-                tracing::debug!(line, "uv");
             }
         };
         let result = process::run(command, self.limits, self.cancel, &mut self.log, &on_line).await;
@@ -68,7 +79,7 @@ impl Workbench<'_> {
             command.args(["-x", &excluded.join("|")]);
         }
         command.args(arguments);
-        match self.run("failed to compile", Step::Compile, command).await {
+        match self.run("failed to compile", Some(Step::Compile), command).await {
             Err(error) if error.cause == Cause::Cancelled => Err(error),
             Err(error) => {
                 tracing::debug!(error = error.message, "some files have no bytecode");

@@ -98,16 +98,21 @@ async fn no_interpreter() {
     assert_eq!(calls, ["never", "never", "never", "", "never"], "after a download only another version is left");
 }
 
+/// Lets uv find none of the wanted version.
+fn only_other_interpreters(bench: &mut Bench) {
+    let uv = bench.settings.uv.clone().unwrap();
+    let only_others = "venv) case \"$*\" in *'>=3.11'*) ;; *) echo 'error: No interpreter found'; exit 2;; esac; ";
+    std::fs::write(&uv, std::fs::read_to_string(&uv).unwrap().replace("venv) ", only_others)).unwrap();
+    bench.settings.python = "3.13".into();
+}
+
 #[tokio::test]
 async fn another_interpreter_will_not_do() {
     let mut bench = Bench::new(
         "echo \"downloads $UV_PYTHON_DOWNLOADS\" >> $D/calls; echo 'error: No solution found'; \
          echo '  cause: the current Python version (3.11.7) does not satisfy Python>=3.12'; exit 1",
     );
-    let uv = bench.settings.uv.clone().unwrap();
-    let only_others = "venv) case \"$*\" in *'>=3.11'*) ;; *) echo 'error: No interpreter found'; exit 2;; esac; ";
-    std::fs::write(&uv, std::fs::read_to_string(&uv).unwrap().replace("venv) ", only_others)).unwrap();
-    bench.settings.python = "3.13".into();
+    only_other_interpreters(&mut bench);
     let error = prepare(&bench.environments(), &plugin("small", &[REQUIREMENTS])).await.unwrap_err();
     let text = error.message.replace(&*bench.dir.path().to_string_lossy(), "DIR");
     insta::assert_snapshot!(text, @"
@@ -117,6 +122,29 @@ async fn another_interpreter_will_not_do() {
     ");
     assert_eq!(error.cause, Cause::NotFound, "it goes away with an interpreter");
     assert_eq!(bench.calls().last().unwrap(), "downloads never");
+}
+
+#[tokio::test]
+async fn callers_hear_which_interpreter_is_taken() {
+    let mut bench = Bench::new(&format!("echo Using Python 3.12.1 environment at: $VIRTUAL_ENV; {INSTALL}"));
+    only_other_interpreters(&mut bench);
+    let heard = Mutex::<Vec<String>>::default();
+    let progress = |step: Step, detail: &str| {
+        if !detail.is_empty() {
+            heard.lock().unwrap().push(format!("{}: {detail}", step.as_str()));
+        }
+    };
+    let (plugin, package) = &plugin("small", &[REQUIREMENTS]);
+    let cancel = CancellationToken::new();
+    let request = Request { plugin, package, deadline: None, progress: &progress, cancel: &cancel };
+    bench.environments().prepare(request).await.unwrap();
+    assert_eq!(
+        *heard.lock().unwrap(),
+        [
+            "creating environment: downloading Python 3.13",
+            "installing dependencies: with Python 3.12.1, since there is no Python 3.13",
+        ]
+    );
 }
 
 #[tokio::test]

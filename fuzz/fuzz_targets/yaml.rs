@@ -9,5 +9,9 @@ fuzz_target!(|bytes: &[u8]| {
     drop(yaml::read::<Vec<String>>(bytes));
     let Ok(Some(value)) = yaml::read::<Option<Value>>(bytes) else { return };
     let json = serde_json::to_string(&value).expect("what was read is JSON");
+    // a key of this kind means something to serde_json's own values, which no declaration is read back through
+    if json.contains("$serde_json::private::") {
+        return;
+    }
     assert_eq!(serde_json::from_str::<Value>(&json).expect("what was written reads"), value);
 });

@@ -2,6 +2,7 @@
 
 mod canned;
 mod conversation;
+mod explain;
 mod prepare;
 mod schema;
 
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 pub(crate) use self::canned::Canned;
 pub(crate) use self::conversation::{Conversation, Counterpart, Refusing};
+pub(crate) use self::explain::explained;
 pub(crate) use self::prepare::{CodeCopy, InPlace, InWorkingPath, copy_of};
 
 use crate::WORKER_STAGE;

@@ -2,7 +2,6 @@
 
 mod answer;
 mod data;
-mod explain;
 mod target;
 
 use std::path::PathBuf;

@@ -194,6 +194,16 @@ fn dev_starts_anew_when_a_file_changes() {
     assert!(TcpStream::connect(&address).is_err());
 }
 
+#[test]
+fn dev_says_when_nobody_is_there_to_connect_to() {
+    let place = Place::new();
+    light(&place);
+    let output = place.run(&["plugin", "dev", "light", "--url", "127.0.0.1:1", "--key", "k", "--no-reload"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("the debugging server 127.0.0.1:1 cannot be reached") && said.contains("hint: "), "{said}");
+}
+
 /// Packs, installs and answers: the proof for every category, with the SDK.
 #[test]
 #[ignore = "needs uv, Python 3.12 and the package index"]

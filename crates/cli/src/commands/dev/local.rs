@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::commands::run::Loaded;
 use crate::commands::run::encode::Encoding;
 use crate::commands::run::server::{Server, Stage};
-use crate::local::{Canned, Host, InPlace, Life, Surroundings, worker_settings};
+use crate::local::{Canned, Host, InPlace, Life, Surroundings, explained, worker_settings};
 use crate::printer::Printer;
 
 /// The stage on which one version of the plugin follows the other; callers stay connected.
@@ -38,9 +38,10 @@ impl Local {
     ) -> Result<()> {
         let Loaded { plugin, declaration, package } = loaded;
         let canned = Canned::of(&declaration);
+        let environment = environments.working_dir(&plugin);
         let preparer = InPlace { environments, package, source: source.to_owned() };
         let host = Host::new(plugin, declaration, Arc::new(preparer), surroundings, worker_settings(), Life::Kept)?;
-        host.start(progress).await?;
+        host.start(progress).await.map_err(|error| explained(error.into(), &environment, source))?;
         if let Some(log) = host.log() {
             tokio::spawn(follow(log, printer));
         }

@@ -12,11 +12,10 @@ use tokio::net::TcpStream;
 
 use super::Arguments;
 use super::answer::Answers;
-use super::explain::explained;
 use crate::commands::dev::follow;
 use crate::commands::run::{Loaded, copied_host, load};
 use crate::failure::Failure;
-use crate::local::{Canned, Host, Life, Steps};
+use crate::local::{Canned, Host, Life, Steps, copy_of, explained};
 use crate::printer::Printer;
 use crate::slim::remote::{self, Remote};
 use crate::slim::{Request, SlimError};
@@ -102,7 +101,7 @@ async fn here(
     let outcome = arguments.bounded(outcome).await;
     // the plugin's process goes before the folder that it runs in
     host.stop().await;
-    outcome.map_err(|error| explained(error, &loaded.plugin, scratch.path(), &arguments.path()))
+    outcome.map_err(|error| explained(error, &copy_of(scratch.path(), &loaded.plugin), &arguments.path()))
 }
 
 async fn converse(host: &Host, user: &str, action: Action, data: &str, answers: Answers) -> Result<()> {

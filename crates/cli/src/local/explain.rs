@@ -2,21 +2,13 @@
 
 use std::path::Path;
 
-use plugin_manifest::UniqueIdentifier;
-
 use crate::failure::Failure;
-use crate::local::copy_of;
 
-/// A failure of a plugin that ran in a copy below `scratch`, in terms of the folder in which it is written, and with what
-/// to do about it.
-pub(super) fn explained(
-    error: anyhow::Error,
-    plugin: &UniqueIdentifier,
-    scratch: &Path,
-    source: &Path,
-) -> anyhow::Error {
+/// A failure of a plugin that ran in another folder, with an environment there, in terms of the folder in which it is
+/// written, and with what to do about it.
+pub(crate) fn explained(error: anyhow::Error, copy: &Path, source: &Path) -> anyhow::Error {
     let text = format!("{error:#}");
-    let copy = copy_of(scratch, plugin).display().to_string();
+    let copy = copy.display().to_string();
     let hint = hint(&text);
     if hint.is_none() && !text.contains(&copy) {
         return error;
@@ -50,12 +42,11 @@ mod tests {
 
     #[test]
     fn paths_of_the_copy_are_those_of_the_source() {
-        let plugin: UniqueIdentifier = format!("acme/demo:0.0.1@{}", "a".repeat(64)).parse().unwrap();
-        let copy = copy_of(Path::new("/tmp/x"), &plugin).display().to_string();
+        let copy = "/tmp/x/acme/demo-0.0.1@aa";
         let text = format!(
             "it ended\n  File \"{copy}/.venv/lib/y.py\"\n  File \"{copy}/tools/demo.py\", line 1\nModuleNotFoundError: No module named 'a.b'\n"
         );
-        let told = explained(anyhow::anyhow!(text), &plugin, Path::new("/tmp/x"), Path::new("demo"));
+        let told = explained(anyhow::anyhow!(text), Path::new(copy), Path::new("demo"));
         insta::assert_snapshot!(told, @r#"
         it ended
           File ".venv/lib/y.py"

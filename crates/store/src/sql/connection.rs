@@ -198,21 +198,28 @@ impl Pool {
         .await
     }
 
+    /// Begins in a task of its own. The driver knows of a transaction once the server has answered: if a caller who goes
+    /// away took the wait for that answer with it, the connection would be used again with a transaction that nobody ends.
     pub(super) async fn begin(&self) -> Result<Tx> {
-        within(async {
-            match self {
+        let begun = match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite { writer, .. } => {
+                let writer = writer.clone();
                 // Taking the write lock at once: a transaction that reads first could not get it later.
-                #[cfg(feature = "sqlite")]
-                Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
-                #[cfg(feature = "postgres")]
-                Self::Postgres(Postgres { pool, pooled_by_server }) => {
-                    Ok(Tx::Postgres { tx: pool.begin().await?, pooled_by_server: *pooled_by_server })
-                }
-                #[cfg(feature = "mysql")]
-                Self::MySql(pool) => pool.begin().await.map(Tx::MySql),
+                tokio::spawn(async move { writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite) })
             }
-        })
-        .await
+            #[cfg(feature = "postgres")]
+            Self::Postgres(Postgres { pool, pooled_by_server }) => {
+                let (pool, pooled_by_server) = (pool.clone(), *pooled_by_server);
+                tokio::spawn(async move { Ok(Tx::Postgres { tx: pool.begin().await?, pooled_by_server }) })
+            }
+            #[cfg(feature = "mysql")]
+            Self::MySql(pool) => {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.begin().await.map(Tx::MySql) })
+            }
+        };
+        within(async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }).await
     }
 
     pub(super) async fn close(&self) {

@@ -94,6 +94,7 @@ suite! {
         items_can_be_deleted,
         succeeded_tasks_end,
         orphans_fail,
+        callers_who_leave_end_their_transactions,
         tenants_are_apart,
     }
     jobs { ended_owners_are_forgotten, claimed_once, leases_run_out, released_jobs_wait, finishing_ends_item_and_job, jobs_survive_their_task }

@@ -38,12 +38,15 @@ fn options(config: &ServerConfig, database: &str) -> Result<PgConnectOptions> {
     if let Some(authorities) = &config.ssl_authorities {
         options = options.ssl_root_cert(authorities);
     }
-    let parameters = parameters(&config.options)?;
-    if !parameters.is_empty() {
-        options = options.options(parameters);
-    }
     // Poolers refuse start-up parameters that they do not know.
-    Ok(if config.pooled_by_server { options.extra_float_digits(None) } else { options })
+    if config.pooled_by_server {
+        options = options.extra_float_digits(None);
+    } else {
+        // A node that stands still must not hold its locks for ever.
+        options = options.options([("idle_in_transaction_session_timeout", "60s")]);
+    }
+    let parameters = parameters(&config.options)?;
+    Ok(if parameters.is_empty() { options } else { options.options(parameters) })
 }
 
 /// The pairs of `-c name=value -c name=value`; `--name=value` is the same.

@@ -125,6 +125,34 @@ pub(super) async fn orphans_fail(config: DatabaseConfig) {
     assert_eq!(database.tasks.fail_orphans(Duration::ZERO, "gone").await.unwrap(), 0);
 }
 
+pub(super) async fn callers_who_leave_end_their_transactions(mut config: DatabaseConfig) {
+    let other = open(&config).await;
+    if let DatabaseConfig::Postgres(server) | DatabaseConfig::MySql(server) = &mut config {
+        // what one has left, the next one finds
+        server.max_connections = 1;
+    }
+    let database = open(&config).await;
+    for polls in 0..12 {
+        let task = create(&database, &[1], false).await;
+        for_some_polls(polls, database.tasks.update_item(task.id, &identifier(1), Running, "starting")).await;
+        assert!(database.tasks.delete(tenant(1), task.id).await.unwrap());
+        assert_eq!(other.tasks.get(tenant(1), task.id).await.unwrap(), None, "left after {polls} polls");
+    }
+}
+
+/// Drops a future that is not ready after so many polls.
+async fn for_some_polls<F: Future>(mut polls: usize, future: F) {
+    let mut future = std::pin::pin!(future);
+    let leaving = std::future::poll_fn(|context| {
+        if polls == 0 {
+            return std::task::Poll::Ready(());
+        }
+        polls -= 1;
+        future.as_mut().poll(context).map(drop)
+    });
+    leaving.await;
+}
+
 pub(super) async fn tenants_are_apart(config: DatabaseConfig) {
     let database = open(&config).await;
     let task = create(&database, &[1], false).await;

@@ -4,6 +4,8 @@ mod error;
 mod icons;
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +14,6 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::signature::{TrustedKeys, Verification};
 use plugin_package::{Limits, Package};
 use plugin_store::{BlobKey, BlobStore, Layout};
-use tempfile::NamedTempFile;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use error::PackagesError;
@@ -68,10 +69,10 @@ impl Packages {
     }
 
     /// The same of a package that has just been uploaded to a file.
-    pub async fn open_file(&self, file: NamedTempFile) -> Result<Opened, PackagesError> {
+    pub async fn open_file(&self, file: File) -> Result<Opened, PackagesError> {
         let _slot = self.slot().await?;
         let (keys, limits) = (Arc::clone(&self.keys), self.limits);
-        let work = move || open(std::fs::read(file.path())?.into(), &limits, &keys);
+        let work = move || open(whole(file)?, &limits, &keys);
         tokio::task::spawn_blocking(work).await.map_err(PackagesError::task)?
     }
 
@@ -173,6 +174,14 @@ fn is_direct_child(key: &BlobKey, folder: &BlobKey) -> bool {
     folder.strip(key).is_some_and(|name| !name.contains('/'))
 }
 
+/// An uploaded file, from its beginning (blocking I/O).
+pub(crate) fn whole(mut file: File) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
+
 fn open(bytes: Bytes, limits: &Limits, keys: &TrustedKeys) -> Result<Opened, PackagesError> {
     let package = Package::open(bytes, limits)?;
     let identifier = package.identifier()?;
@@ -180,8 +189,7 @@ fn open(bytes: Bytes, limits: &Limits, keys: &TrustedKeys) -> Result<Opened, Pac
         tracing::info!(plugin = %identifier, %error, "the package has a signature that does not count");
         None
     });
-    let mut manifest = Box::new(package.declaration(keys)?);
-    manifest.verified = verification.is_some();
+    let manifest = Box::new(package.declaration(keys)?);
     Ok(Opened { package: Arc::new(package), identifier, manifest, verification })
 }
 

@@ -157,9 +157,9 @@ pub(crate) async fn upload(services: &Services, package: &Bytes) -> UniqueIdenti
 }
 
 /// An uploaded file.
-pub(crate) fn file(content: &[u8]) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), content).unwrap();
+pub(crate) fn file(content: &[u8]) -> std::fs::File {
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, content).unwrap();
     file
 }
 

@@ -1,11 +1,12 @@
-//! Files that arrive as `multipart/form-data`: streamed to a temporary file, never held in memory (http-api 6.1).
+//! Files that arrive as `multipart/form-data`: streamed to a temporary file, never held in memory (http-api 6.1). It has no
+//! name, so that the end of the daemon, however it comes, leaves nothing of it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write as _;
 
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest as _, Request};
-use tempfile::NamedTempFile;
 
 use crate::error::ApiError;
 
@@ -19,7 +20,7 @@ const PARTS: usize = 64;
 #[derive(Debug)]
 pub struct Upload {
     /// The file; it goes away with this value.
-    pub file: NamedTempFile,
+    pub file: File,
     /// Its size in bytes.
     pub size: u64,
     /// The other fields.
@@ -57,10 +58,10 @@ impl Upload {
     }
 }
 
-async fn receive_file(mut field: Field<'_>, limit: u64) -> Result<(NamedTempFile, u64), ApiError> {
+async fn receive_file(mut field: Field<'_>, limit: u64) -> Result<(File, u64), ApiError> {
     let failed =
         |error: &dyn std::fmt::Display| ApiError::internal(format!("failed to keep the uploaded file: {error}"));
-    let mut file = blocking(NamedTempFile::new).await?.map_err(|error| failed(&error))?;
+    let mut file = blocking(tempfile::tempfile).await?.map_err(|error| failed(&error))?;
     let mut size = 0;
     while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
         size += u64::try_from(chunk.len()).unwrap_or(u64::MAX);

@@ -1,5 +1,6 @@
 //! A bundle comes in: several packages, and names of others (package-format 19).
 
+use std::fs::File;
 use std::sync::Arc;
 
 use plugin_manifest::Declaration;
@@ -7,12 +8,11 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::bundle::{Bundle, BundleError, Dependency, GithubPattern, MarketplacePattern};
 use plugin_package::{PackageError, ZipError};
 use serde::Serialize;
-use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 
 use super::intake::{self, Kept};
 use super::{InstallError, Installer};
-use crate::packages::{Opened, PackagesError};
+use crate::packages::{Opened, PackagesError, whole};
 
 /// Bundles in work at a time: each may take hundreds of megabytes of memory.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
@@ -32,12 +32,12 @@ pub enum BundleItem {
 impl Installer {
     /// Takes a bundle in: all its packages are checked before the first is kept, and if one cannot be kept, those before
     /// it are taken back. Installs nothing.
-    pub async fn upload_bundle(&self, bundle: NamedTempFile, verify: bool) -> Result<Vec<BundleItem>, InstallError> {
+    pub async fn upload_bundle(&self, bundle: File, verify: bool) -> Result<Vec<BundleItem>, InstallError> {
         let _slot = AT_ONCE.acquire().await.map_err(|error| InstallError::Task(error.to_string()))?;
         let limits = self.settings.bundle_limits;
         let open = move || {
-            let bytes = std::fs::read(bundle.path()).map_err(PackagesError::from)?;
-            let bundle = Bundle::open(bytes.into(), &limits).map_err(InstallError::Bundle)?;
+            let bytes = whole(bundle).map_err(PackagesError::from)?;
+            let bundle = Bundle::open(bytes, &limits).map_err(InstallError::Bundle)?;
             bundle.validate().map_err(InstallError::Bundle)?;
             Ok::<_, InstallError>(bundle)
         };

@@ -1,10 +1,11 @@
 //! A package comes in: checked, then kept (lifecycle-and-storage 2.1, 2.2).
 
+use std::fs::File;
+
 use plugin_manifest::Declaration;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::signature::{Policy, Verification};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use super::{InstallError, Installer};
 use crate::catalog::Declared;
@@ -31,7 +32,7 @@ pub(super) struct Kept {
 impl Installer {
     /// Takes a package in: installs nothing, and is safe to repeat. `verify` asks for a good signature whatever the
     /// settings say.
-    pub async fn upload(&self, package: NamedTempFile, verify: bool) -> Result<Uploaded, InstallError> {
+    pub async fn upload(&self, package: File, verify: bool) -> Result<Uploaded, InstallError> {
         let opened = self.packages.open_file(package).await.map_err(InstallError::Package)?;
         check(&opened, self.settings.package_policy, verify)?;
         self.keep(opened).await.map(|kept| kept.uploaded).map_err(InstallError::Save)

@@ -1,7 +1,7 @@
-//! A client leaves, and what the plugin does for it ends, with the real SDK.
+//! A client leaves, and what was going on for it ends.
 //!
-//! They need the network, or a cache that has seen it, so they run on demand: `cargo test -- --ignored real_`, with uv on
-//! `PATH` and its cache where `UV_CACHE_DIR` says.
+//! Those with the real SDK need the network, or a cache that has seen it, so they run on demand: `cargo test -- --ignored
+//! real_`, with uv on `PATH` and its cache where `UV_CACHE_DIR` says.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use plugin_testkit::client::Events;
 use plugin_testkit::{Client, Daemon, plugins};
 use serde_json::json;
+use tokio::io::AsyncReadExt as _;
 
 use crate::{daemon, tenant};
 
@@ -62,6 +63,33 @@ async fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_back_end_within_100_ms() -> Result<()> {
+    let dify = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = dify.local_addr()?.to_string();
+    let running = daemon()?.with("DIFY_INNER_API_URL", &format!("http://{address}")).start().await?;
+    let client = running.client(&tenant())?;
+    let plugin = include_str!("../../benches/calls/plugin.py");
+    client.install_package(&plugins::light("", &[("main.py", plugin)])?).await?;
+    for _ in 0..5 {
+        let parameters = json!({"dify": address, "count": 1});
+        let client = client.clone();
+        let call =
+            tokio::spawn(async move { client.invoke_tool("testkit/light", "light", "answer", parameters).await });
+        let (mut peer, _) = dify.accept().await?;
+        let mut request = [0; 4096];
+        // Dify takes its time
+        assert!(peer.read(&mut request).await? > 0);
+        let left = Instant::now();
+        call.abort();
+        while peer.read(&mut request).await.is_ok_and(|read| read > 0) {}
+        let took = left.elapsed();
+        println!("a call back ended {took:?} after its client had left");
+        assert!(took < Duration::from_millis(100), "{took:?}");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use crate::site::{Node, Site, call, tenant, until};
 
 /// A site with a bucket; `None`, with the reason printed, where it cannot be.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 async fn site() -> Result<Option<Site>> {
     let Some(site) = Site::new().await? else { return Ok(None) };
     if !site.has_bucket() {

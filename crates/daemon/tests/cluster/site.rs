@@ -12,7 +12,7 @@ use plugin_testkit::servers::{Server, free_port};
 use plugin_testkit::{Client, Daemon, Developer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// What the nodes share.
 pub(crate) struct Site {
@@ -40,14 +40,8 @@ enum Storage {
 
 impl Storage {
     async fn new() -> Result<Self> {
-        static S3: OnceLock<Option<Server>> = OnceLock::new();
-        let started = match S3.get() {
-            Some(started) => started.as_ref(),
-            None => {
-                let server = Server::s3()?;
-                S3.get_or_init(|| server).as_ref()
-            }
-        };
+        static S3: OnceCell<Option<Server>> = OnceCell::const_new();
+        let started = S3.get_or_try_init(async || Server::s3()).await?.as_ref();
         let Some(server) = started else { return Ok(Self::Folder(tempfile::tempdir()?)) };
         let (port, name) = (server.port(), format!("site-{}", uuid::Uuid::new_v4()));
         let created = reqwest::Client::new().put(format!("http://127.0.0.1:{port}/{name}")).send().await?;

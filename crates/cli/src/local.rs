@@ -108,7 +108,7 @@ impl Host {
         worker: WorkerSettings,
         life: Life,
     ) -> anyhow::Result<Self> {
-        let own = std::env::current_exe()?;
+        let own = plugin_runtime::local::stage::own_program()?;
         let process = ProcessSettings {
             inherited: surroundings.variables.clone(),
             // the plugin is the developer's own

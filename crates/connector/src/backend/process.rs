@@ -287,5 +287,5 @@ pub const WORKER_STAGE: &str = "worker-stage";
 
 /// The command through which plugins are started: this very program.
 pub fn stage() -> io::Result<Vec<OsString>> {
-    Ok(vec![std::env::current_exe()?.into_os_string(), WORKER_STAGE.into()])
+    Ok(vec![plugin_runtime::local::stage::own_program()?.into_os_string(), WORKER_STAGE.into()])
 }

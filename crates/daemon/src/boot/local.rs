@@ -9,7 +9,7 @@ use std::sync::Arc;
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments, MirrorDetection, Proxies};
 use plugin_runtime::local::{
     EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, SpawnLauncher, WorkerSettings,
-    kill_orphans,
+    kill_orphans, stage,
 };
 use tokio::time::Instant;
 
@@ -76,7 +76,7 @@ fn environment_settings(config: &Config, inherited: BTreeMap<OsString, OsString>
 
 fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> Result<LocalSettings, BootError> {
     let workers = &config.workers;
-    let own = std::env::current_exe()
+    let own = stage::own_program()
         .map_err(|source| BootError::System { what: "the daemon does not find its own program", source })?;
     let pool = PoolSettings {
         min_workers: count(workers.min),

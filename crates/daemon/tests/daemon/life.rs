@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use plugin_testkit::daemon::Settings;
 use plugin_testkit::plugins;
 use serde_json::json;
 
@@ -38,6 +39,20 @@ async fn a_call_right_after_a_restart_waits_for_the_plugin() -> Result<()> {
     let client = running.client(client.tenant())?;
     let events = client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await?;
     assert_eq!(events[0]["message"]["text"], "still there");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_start_although_the_daemons_program_was_replaced() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("dify-plugin-daemon");
+    std::fs::copy(env!("CARGO_BIN_EXE_dify-plugin-daemon"), &program)?;
+    let running = Settings::new(&program)?.start().await?;
+    std::fs::remove_file(&program)?;
+    let client = running.client(&tenant())?;
+    client.install_package(&plugins::light("of the old version", &[])?).await?;
+    let events = client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await?;
+    assert_eq!(events[0]["message"]["text"], "of the old version");
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -46,6 +47,18 @@ pub(super) fn options(settings: &ProcessSettings) -> Vec<OsString> {
         }
     }
     options
+}
+
+/// The program of this process, to be started again: also when its file has been replaced by another version meanwhile, or
+/// removed.
+///
+/// # Errors
+///
+/// When the system does not tell where it is.
+pub fn own_program() -> io::Result<PathBuf> {
+    // a process that is to become another program is a copy of this one until then
+    let own = Path::new("/proc/self/exe");
+    if own.exists() { Ok(own.to_owned()) } else { std::env::current_exe() }
 }
 
 /// Becomes the worker: `args` are the process' arguments after the hidden one that led here. Returns only on failure.

@@ -65,6 +65,17 @@ async fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool
     begun.elapsed()
 }
 
+/// What `steady` and `store` answer.
+async fn all_numbers(mut call: Events) -> Result<()> {
+    let mut numbers = 0;
+    while let Some(event) = call.next().await? {
+        assert_eq!(event["message"]["text"], numbers.to_string());
+        numbers += 1;
+    }
+    assert_eq!(numbers, 60);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_back_end_within_100_ms() -> Result<()> {
     let dify = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -97,7 +108,7 @@ async fn calls_back_end_within_100_ms() -> Result<()> {
 async fn real_work_that_nobody_waits_for_ends_and_other_calls_go_on() -> Result<()> {
     for sdk in SDKS {
         let host = Host::new(sdk, Duration::from_mins(1)).await?;
-        let (mut steady, _) = host.begin("steady").await?;
+        let (steady, _) = host.begin("steady").await?;
         for how in ["wait", "stream", "flood"] {
             let (events, file) = host.begin(how).await?;
             eventually("it works", Duration::from_secs(5), || told(&file).len() > 3).await;
@@ -107,12 +118,7 @@ async fn real_work_that_nobody_waits_for_ends_and_other_calls_go_on() -> Result<
             println!("{sdk}: {how} stopped {took:?} after its client had left");
             assert!(took < Duration::from_millis(300) && !told(&file).contains("done"));
         }
-        let mut numbers = 0;
-        while let Some(event) = steady.next().await? {
-            assert_eq!(event["message"]["text"], numbers.to_string());
-            numbers += 1;
-        }
-        assert_eq!(numbers, 60);
+        all_numbers(steady).await?;
         assert_eq!(host.replaced(), 0);
     }
     Ok(())
@@ -144,6 +150,40 @@ async fn real_work_that_cannot_be_stopped_ends_with_its_process_and_other_calls_
             eventually("the old process is gone", Duration::from_secs(10), gone).await;
         }
         assert!(!told(&file).contains("released"));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs uv, Python 3.12 and the package index"]
+async fn real_calls_beside_many_that_are_cancelled_are_whole() -> Result<()> {
+    for sdk in SDKS {
+        let host = Host::new(sdk, Duration::from_secs(10)).await?;
+        let cancelled = (0..200_u64).map(|number| {
+            let (host, how) = (&host, ["store", "wait", "stream", "steady"][usize::try_from(number % 4).unwrap_or(0)]);
+            async move {
+                tokio::time::sleep(Duration::from_millis(number * 10)).await;
+                let (call, _) = host.begin(how).await?;
+                tokio::time::sleep(Duration::from_millis(number * 7 % 50)).await;
+                drop(call);
+                Ok(())
+            }
+        });
+        let whole = (0..20_u64).map(|number| {
+            let (host, how) = (&host, ["steady", "store"][usize::try_from(number % 2).unwrap_or(0)]);
+            async move {
+                tokio::time::sleep(Duration::from_millis(number * 100)).await;
+                all_numbers(host.begin(how).await?.0).await
+            }
+        });
+        let all = futures_util::future::try_join(
+            futures_util::future::try_join_all(cancelled),
+            futures_util::future::try_join_all(whole),
+        );
+        let _: (Vec<()>, Vec<()>) = tokio::time::timeout(Duration::from_mins(1), all).await??;
+        // longer than the grace: all of them have ended
+        tokio::time::sleep(Duration::from_secs(16)).await;
+        assert_eq!(host.replaced(), 0, "{sdk}");
     }
     Ok(())
 }

@@ -112,9 +112,11 @@ impl Sessions {
         self.lock().open.get(id).cloned()
     }
 
-    /// The plugin has done what it was asked.
+    /// The plugin has done what it was asked, perhaps at the moment at which its caller left.
     pub(crate) fn end(&self, id: &str) {
-        self.close(id, |_, _| {});
+        if !self.close(id, |_, _| {}) {
+            self.settle(id);
+        }
     }
 
     /// Nobody waits for the session any more: what the plugin says in it from now on is for nobody. Returns whether the
@@ -252,5 +254,42 @@ impl Sessions {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{ReplyError, ReplySink};
+    use bytes::Bytes;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    #[async_trait::async_trait]
+    impl ReplySink for Nowhere {
+        async fn reply(&self, _: Bytes) -> Result<(), ReplyError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_for_nobody_counts_until_it_ends() {
+        let sessions = Sessions::new(NodeBudget::new(1000));
+        let open = |id: &str| sessions.open(&id.into(), |_| Arc::new(Nowhere), || {}).unwrap();
+        let _held = [open("ends"), open("leaves"), open("both"), open("settles")];
+        sessions.end("ends");
+        assert!(!sessions.abandon("ends") && sessions.longest_abandoned().is_none());
+        assert!(sessions.abandon("leaves"));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(sessions.abandon("both") && sessions.abandon("settles"));
+        assert_eq!(sessions.longest_abandoned(), Some(Duration::from_secs(1)));
+        sessions.settle("leaves");
+        assert_eq!(sessions.longest_abandoned(), Some(Duration::ZERO));
+        // its last message was on the way to a caller who left at that moment
+        sessions.end("both");
+        sessions.settle("settles");
+        assert!(sessions.longest_abandoned().is_none() && sessions.len() == 0);
+        assert!(["ends", "leaves", "both", "settles"].iter().all(|id| sessions.has_ended(id)));
     }
 }

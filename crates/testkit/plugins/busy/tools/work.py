@@ -45,6 +45,13 @@ class WorkTool(Tool):
             yield self.create_text_message(str(number))
             time.sleep(0.05)
 
+    def store(self):
+        """Calls back, over and over."""
+        key = self.file.replace("/", "_")
+        for number in range(60):
+            self.session.storage.set(key, str(number).encode())
+            yield self.create_text_message(self.session.storage.get(key).decode())
+
     def swallow(self):
         """Waits whatever happens."""
         end = time.time() + MINUTE

@@ -22,30 +22,34 @@ async fn site() -> Result<Option<Site>> {
     Ok(Some(site))
 }
 
-/// What a daemon says that ends at its start.
-async fn last_words(settings: Settings, debugging: u16) -> Result<String> {
+/// Waits until a daemon has ended at its start, and has said all of that.
+async fn ends_saying(settings: Settings, debugging: u16, told: &[&str]) -> Result<()> {
     match settings.start().await {
-        Err(error) => Ok(error.to_string()),
+        Err(error) => {
+            let said = error.to_string();
+            ensure!(told.iter().all(|text| said.contains(text)), "{told:?} is not all told: {said}");
+            Ok(())
+        }
         Ok(daemon) => {
             let node = Node { daemon, debugging };
-            until("it ends", async || Ok(node.report().await.is_err())).await?;
-            Ok(node.daemon.log())
+            until(&format!("it ends and says {told:?}"), async || {
+                let said = node.daemon.log();
+                Ok(node.report().await.is_err() && told.iter().all(|text| said.contains(text)))
+            })
+            .await
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_cannot_be_used_ends_the_start() -> Result<()> {
+    const FAILED: &str = "failed to open the storage (PLUGIN_STORAGE_TYPE)";
     let Some(site) = site().await? else { return Ok(()) };
     let (settings, debugging) = site.settings()?;
-    let said = last_words(settings.with("PLUGIN_STORAGE_OSS_BUCKET", "not-there"), debugging).await?;
-    for told in ["failed to open the storage (PLUGIN_STORAGE_TYPE)", "NoSuchBucket"] {
-        ensure!(said.contains(told), "{told} is not told: {said}");
-    }
+    let settings = settings.with("PLUGIN_STORAGE_OSS_BUCKET", "not-there");
+    ends_saying(settings, debugging, &[FAILED, "NoSuchBucket"]).await?;
     let (settings, debugging) = site.settings()?;
-    let said = last_words(settings.without("AWS_REGION"), debugging).await?;
-    ensure!(said.contains("S3 needs region"), "{said}");
-    Ok(())
+    ends_saying(settings.without("AWS_REGION"), debugging, &[FAILED, "S3 needs region"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,14 +16,14 @@ use super::locate::Place;
 use super::{Checker, Diagnostic};
 use crate::export::on_path;
 
-/// Reads the files as Python does, and runs nothing of them.
+/// Reads the files as Python does - bytes, which may begin with a mark of their order -, and runs nothing of them.
 const PARSE: &str = r"
 import ast, json, sys, warnings
 warnings.simplefilter('ignore')
 files, faults = json.load(sys.stdin.buffer), []
 for path, text in files.items():
     try:
-        ast.parse(text, path)
+        ast.parse(text.encode(), path)
     except SyntaxError as error:
         faults.append({'path': path, 'line': error.lineno, 'column': error.offset, 'message': error.msg})
     except (ValueError, RecursionError, MemoryError) as error:

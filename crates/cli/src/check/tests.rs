@@ -249,12 +249,15 @@ fn icons_are_missed_where_they_are_named() {
 #[test]
 fn python_that_is_none() {
     let broken = "import this\ndef run(:\n    pass\n";
-    let found = checked(&[], &[("tools/one.py", broken), ("tests/other.py", broken)], Options::default());
+    let marked = "\u{feff}import this\n";
+    let files = [("tools/one.py", broken), ("tests/other.py", broken), ("tests/marked.py", marked)];
+    let found = checked(&[], &files, Options::default());
     if found.is_empty() {
         return eprintln!("skipped: there is no Python here that could be asked");
     }
     let has = |text: &str| found.iter().any(|found| found.starts_with(text) && found.ends_with("]: invalid syntax"));
     assert!(has("tools/one.py:2:9: ") && has("tests/other.py:2:9: warning[python_syntax"), "{found:?}");
+    assert_eq!(found.len(), 2);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The three drivers behind one face.
 
+mod transaction;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -15,13 +16,19 @@ use super::row::Row;
 use super::statement::{Statement, Value};
 use crate::Result;
 
+use self::transaction::Open;
+pub(super) use self::transaction::Tx;
+
 /// How long a statement may take, the wait for a connection included: a server that went away without a word must not
 /// hold its callers for ever.
 const LIMIT: Duration = Duration::from_mins(1);
 
-async fn within<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+/// Does the work in a task of its own, so that it comes to its end although who asked for it goes away: a connection that
+/// is left amid a statement, or before the driver knows that a transaction has begun, is not fit for the next one.
+async fn whole<T: Send + 'static>(work: impl Future<Output = sqlx::Result<T>> + Send + 'static) -> Result<T> {
     let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-    timeout(LIMIT, work).await.unwrap_or_else(late).map_err(failed)
+    let work = tokio::spawn(async move { timeout(LIMIT, work).await.unwrap_or_else(late) });
+    work.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)).map_err(failed)
 }
 
 /// How a driver takes ids and times.
@@ -97,7 +104,7 @@ macro_rules! query {
     ($driver:ty, $statement:expr) => {{
         let statement: Statement = $statement;
         let text = <$driver as Driver>::DIALECT.placeholders(statement.text);
-        let mut query = sqlx::query::<$driver>(AssertSqlSafe(text.into_owned()));
+        let mut query = sqlx::query::<$driver>(sqlx::AssertSqlSafe(text.into_owned()));
         for value in statement.values {
             query = match value {
                 Value::Text(text) => query.bind(text),
@@ -110,9 +117,10 @@ macro_rules! query {
         query
     }};
 }
+use query;
 
 #[cfg(feature = "postgres")]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Postgres {
     pub(super) pool: sqlx::PgPool,
     /// A pooler may hand each transaction to another connection: nothing may outlive a transaction, and what takes more
@@ -121,7 +129,7 @@ pub(super) struct Postgres {
 }
 
 /// Connections to one database.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Pool {
     /// Any number of readers beside the one writer that SQLite allows.
     #[cfg(feature = "sqlite")]
@@ -160,8 +168,9 @@ impl Pool {
             let rows = tx.rows(statement).await?;
             return tx.commit().await.map(|()| rows);
         }
-        within(async {
-            match self {
+        let pool = self.clone();
+        whole(async move {
+            match &pool {
                 #[cfg(feature = "sqlite")]
                 Self::Sqlite { readers, .. } => {
                     query!(sqlx::Sqlite, statement).fetch_all(readers).await.map(Row::sqlite)
@@ -183,8 +192,9 @@ impl Pool {
             let rows = tx.execute(statement).await?;
             return tx.commit().await.map(|()| rows);
         }
-        within(async {
-            Ok(match self {
+        let pool = self.clone();
+        whole(async move {
+            Ok(match &pool {
                 #[cfg(feature = "sqlite")]
                 Self::Sqlite { writer, .. } => query!(sqlx::Sqlite, statement).execute(writer).await?.rows_affected(),
                 #[cfg(feature = "postgres")]
@@ -198,28 +208,23 @@ impl Pool {
         .await
     }
 
-    /// Begins in a task of its own. The driver knows of a transaction once the server has answered: if a caller who goes
-    /// away took the wait for that answer with it, the connection would be used again with a transaction that nobody ends.
     pub(super) async fn begin(&self) -> Result<Tx> {
-        let begun = match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite { writer, .. } => {
-                let writer = writer.clone();
+        let pool = self.clone();
+        let open = whole(async move {
+            Ok(match &pool {
                 // Taking the write lock at once: a transaction that reads first could not get it later.
-                tokio::spawn(async move { writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite) })
-            }
-            #[cfg(feature = "postgres")]
-            Self::Postgres(Postgres { pool, pooled_by_server }) => {
-                let (pool, pooled_by_server) = (pool.clone(), *pooled_by_server);
-                tokio::spawn(async move { Ok(Tx::Postgres { tx: pool.begin().await?, pooled_by_server }) })
-            }
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => {
-                let pool = pool.clone();
-                tokio::spawn(async move { pool.begin().await.map(Tx::MySql) })
-            }
-        };
-        within(async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }).await
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite { writer, .. } => Open::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+                #[cfg(feature = "postgres")]
+                Self::Postgres(Postgres { pool, pooled_by_server }) => {
+                    Open::Postgres { tx: pool.begin().await?, pooled_by_server: *pooled_by_server }
+                }
+                #[cfg(feature = "mysql")]
+                Self::MySql(pool) => Open::MySql(pool.begin().await?),
+            })
+        })
+        .await?;
+        Ok(Tx::new(self.dialect(), open))
     }
 
     pub(super) async fn close(&self) {
@@ -234,88 +239,5 @@ impl Pool {
             #[cfg(feature = "mysql")]
             Self::MySql(pool) => pool.close().await,
         }
-    }
-}
-
-/// A transaction; rolled back unless committed.
-#[derive(Debug)]
-pub(super) enum Tx {
-    #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    #[cfg(feature = "postgres")]
-    Postgres { tx: sqlx::Transaction<'static, sqlx::Postgres>, pooled_by_server: bool },
-    #[cfg(feature = "mysql")]
-    MySql(sqlx::Transaction<'static, sqlx::MySql>),
-}
-
-impl Tx {
-    pub(super) fn dialect(&self) -> Dialect {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Dialect::Sqlite,
-            #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => Dialect::Postgres,
-            #[cfg(feature = "mysql")]
-            Self::MySql(_) => Dialect::MySql,
-        }
-    }
-
-    pub(super) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>> {
-        within(async {
-            match self {
-                #[cfg(feature = "sqlite")]
-                Self::Sqlite(tx) => query!(sqlx::Sqlite, statement).fetch_all(&mut **tx).await.map(Row::sqlite),
-                #[cfg(feature = "postgres")]
-                Self::Postgres { tx, pooled_by_server } => {
-                    let query = query!(sqlx::Postgres, statement).persistent(!*pooled_by_server);
-                    query.fetch_all(&mut **tx).await.map(Row::postgres)
-                }
-                #[cfg(feature = "mysql")]
-                Self::MySql(tx) => query!(sqlx::MySql, statement).fetch_all(&mut **tx).await.map(Row::mysql),
-            }
-        })
-        .await
-    }
-
-    pub(super) async fn row(&mut self, statement: Statement) -> Result<Option<Row>> {
-        Ok(self.rows(statement).await?.into_iter().next())
-    }
-
-    /// The row, locked until the transaction ends.
-    pub(super) async fn lock(&mut self, statement: Statement) -> Result<Option<Row>> {
-        let suffix = self.dialect().for_update();
-        self.row(statement.then(suffix)).await
-    }
-
-    /// Rows matched.
-    pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64> {
-        within(async {
-            Ok(match self {
-                #[cfg(feature = "sqlite")]
-                Self::Sqlite(tx) => query!(sqlx::Sqlite, statement).execute(&mut **tx).await?.rows_affected(),
-                #[cfg(feature = "postgres")]
-                Self::Postgres { tx, pooled_by_server } => {
-                    let query = query!(sqlx::Postgres, statement).persistent(!*pooled_by_server);
-                    query.execute(&mut **tx).await?.rows_affected()
-                }
-                #[cfg(feature = "mysql")]
-                Self::MySql(tx) => query!(sqlx::MySql, statement).execute(&mut **tx).await?.rows_affected(),
-            })
-        })
-        .await
-    }
-
-    pub(super) async fn commit(self) -> Result<()> {
-        within(async {
-            match self {
-                #[cfg(feature = "sqlite")]
-                Self::Sqlite(tx) => tx.commit().await,
-                #[cfg(feature = "postgres")]
-                Self::Postgres { tx, .. } => tx.commit().await,
-                #[cfg(feature = "mysql")]
-                Self::MySql(tx) => tx.commit().await,
-            }
-        })
-        .await
     }
 }

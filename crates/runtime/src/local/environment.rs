@@ -60,6 +60,7 @@ pub use self::error::{Cause, EnvironmentError};
 pub use self::progress::{Progress, Silent, Step};
 pub use self::request::{PackageSource, Prepared, Request};
 pub use self::settings::{EnvironmentSettings, MirrorDetection, Proxies};
+pub use self::uv::EXPORT_LOCKED;
 
 /// What a cancelled or late attempt may take to end its processes and say what it was busy with.
 const WIND_DOWN: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use plugin_package::{Limits, Package};
-use plugin_runtime::local::environment::{EnvironmentError, Environments};
+use plugin_runtime::local::environment::{EXPORT_LOCKED, EnvironmentError, Environments};
 use plugin_runtime::local::signal_group;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -103,15 +103,7 @@ impl Builder {
         }
         let exported = scratch.join("locked.txt");
         let mut command = self.environments.uv().await?;
-        command.args([
-            "export",
-            "--frozen",
-            "--no-dev",
-            "--no-emit-project",
-            "--no-header",
-            "--no-annotate",
-            "--quiet",
-        ]);
+        command.args(EXPORT_LOCKED);
         command.arg("--output-file").arg(&exported).current_dir(code);
         run("failed to read the lock", "", command).await?;
         Ok(exported)

@@ -10,6 +10,7 @@ use super::dependencies::{Dependencies, Form};
 use super::error::{Cause, EnvironmentError};
 use super::progress::Step;
 use super::store::ask_version;
+use super::uv::EXPORT_LOCKED;
 use super::workbench::Workbench;
 
 /// Builds one environment.
@@ -214,15 +215,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         }
         let exported = staging.join("requirements.txt");
         let mut command = self.install_command(environment);
-        command.args([
-            "export",
-            "--frozen",
-            "--no-dev",
-            "--no-emit-project",
-            "--no-header",
-            "--no-annotate",
-            "--quiet",
-        ]);
+        command.args(EXPORT_LOCKED);
         command.arg("--output-file").arg(&exported);
         if !attempt(self.bench.run("failed to read the lock", Some(Step::Install), command).await)? {
             return Ok(());

@@ -17,6 +17,10 @@ const ASK_PYTHON: Duration = Duration::from_secs(30);
 /// The question to Python (lifecycle-and-storage 1.4.1).
 const WHERE_IS_UV: &str = "from uv._find_uv import find_uv_bin; print(find_uv_bin())";
 
+/// Arguments of uv that write what a project has locked as requirements, hashes included.
+pub const EXPORT_LOCKED: [&str; 7] =
+    ["export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate", "--quiet"];
+
 /// Variables that uv, pip's configuration, TLS, git, and compilers of source packages have a use for. A `*` at the end
 /// stands for anything. Nothing else of the daemon's environment reaches a build.
 const PASSED: &[&str] = &[

@@ -1,4 +1,5 @@
-//! Ctrl-C in the middle of a command.
+//! A command that is told to end in the middle of its work. By SIGTERM: a shell that starts the tests in the background makes
+//! them, and all they start, deaf to SIGINT.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,7 +27,7 @@ fn a_package_is_whole_or_the_one_before() {
         std::thread::sleep(wait);
         wait += Duration::from_millis(40);
         // it may have ended already
-        let _ended = kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT);
+        let _ended = kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM);
         let ended = child.wait().unwrap();
         interrupted += usize::from(ended.code().is_none());
         let left: Vec<String> = std::fs::read_dir(place.root.path())

@@ -74,9 +74,11 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
     let soft = shared.soft.clone();
     let accepting = async {
+        let mut is_told = false;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    is_told = false;
                     if let Err(error) = tune(&stream) {
                         tracing::debug!(%peer, %error, "failed to set options of a debugging connection");
                     }
@@ -84,7 +86,9 @@ pub(super) async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
                     shared.tasks.spawn(connection::serve(Arc::clone(shared), stream, peer, pass));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "failed to accept a debugging connection");
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(%error, "failed to accept a debugging connection, trying until it works");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -150,7 +150,14 @@ async fn whoever_does_not_want_it_any_more_ends_a_launch_that_nobody_else_waits_
     let identifier = cloud.uploaded().await;
     cloud.connector.script(Script::slow(Duration::from_mins(1)));
     let (one, two) = (cloud.begin(&identifier).await, cloud.begin(&identifier).await);
-    until("a launch", async || cloud.connector.launches() == 1).await;
+    for (tenant, task) in [&one, &two] {
+        until("a wait for the launch", async || {
+            let task = cloud.services.installer.task(*tenant, task.parse().unwrap()).await.unwrap();
+            task.plugins[0].message == INSTALLING
+        })
+        .await;
+    }
+    assert_eq!(cloud.connector.launches(), 1);
     cloud.services.installer.delete_task(one.0, one.1.parse().unwrap()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!cloud.connector.hung_up());

@@ -51,7 +51,22 @@ async fn a_killed_daemon_leaves_nothing_that_the_next_one_cannot_mend() {
         let site_packages = prepared.working_dir.join(".venv/lib/python3.12/site-packages");
         assert!(site_packages.join("six-1.0.dist-info/RECORD").exists(), "round {round}");
         assert_eq!(std::fs::metadata(prepared.working_dir.join("big.py")).unwrap().len(), 600_000, "round {round}");
-        bench.assert_clean();
+        assert!(is_swept(&bench).await, "round {round}");
     }
     assert!(interrupted >= 5, "the victim was too fast: {interrupted}");
+}
+
+/// Whether nothing is left in the staging area but, for a minute, the lock of a folder that was never made. What a process
+/// has left that was being forked at the moment of the kill is for the start after the next one.
+async fn is_swept(bench: &Bench) -> bool {
+    let is_folder = |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|entry| entry.path().is_dir());
+    for _ in 0..100 {
+        let staged = std::fs::read_dir(bench.working_path().join(".staging"));
+        if !staged.is_ok_and(|mut staged| staged.any(is_folder)) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Environments::new(bench_in(bench.dir.path()).0).warm_up().await;
+    }
+    false
 }

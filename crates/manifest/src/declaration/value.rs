@@ -85,33 +85,30 @@ impl Object {
 
 impl Read for Object {
     fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self {
-        let Some(mapping) = reader.mapping(node) else { return Self::default() };
-        let keyed = mapping.pairs().filter(|pair| !pair.key_node.scalar().is_some_and(Scalar::is_null));
-        let pairs = keyed.map(|pair| {
-            let value = reader.at_key(pair.key.clone(), |reader| nullable(pair.value, reader, Keys::Strings));
-            (pair.key.to_string(), value)
-        });
-        Self(sorted(pairs.collect()))
+        Self(members(node, reader, Keys::Strings))
     }
 }
 
-/// A mapping whose keys become text at every depth: the properties of a model (package-format 8.3).
+/// A mapping whose keys become text at every depth: the properties of a model (package-format 8.3). Those of the mapping
+/// itself are what is written, `1.0`; deeper ones are their values, `1`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Properties(pub Map<String, Value>);
 
 impl Read for Properties {
     fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self {
-        match node.kind() {
-            Kind::Mapping => match value(node, reader, Keys::Stringified) {
-                Value::Object(map) => Self(map),
-                _ => Self::default(),
-            },
-            Kind::Scalar(_) | Kind::Sequence | Kind::Alias => {
-                reader.mismatch(node, "mapping");
-                Self::default()
-            }
-        }
+        Self(members(node, reader, Keys::Stringified))
     }
+}
+
+/// The members of a mapping by the text of their keys, without that of a null key; `keys` is for the mappings in them.
+fn members<'t>(node: Node<'t>, reader: &mut Reader<'t>, keys: Keys) -> Map<String, Value> {
+    let Some(mapping) = reader.mapping(node) else { return Map::new() };
+    let keyed = mapping.pairs().filter(|pair| !pair.key_node.scalar().is_some_and(Scalar::is_null));
+    let pairs = keyed.map(|pair| {
+        let value = reader.at_key(pair.key.clone(), |reader| nullable(pair.value, reader, keys));
+        (pair.key.to_string(), value)
+    });
+    sorted(pairs.collect())
 }
 
 /// What becomes of mapping keys that are no strings.

@@ -23,6 +23,6 @@ pub mod shape;
 
 pub use action::{AccessType, Action};
 pub use envelope::{Origin, SessionId};
-pub use error::ErrorObject;
+pub use error::{Args, ErrorObject};
 pub use event::{LogRecord, Message, MessageKind, PluginEvent};
 pub use line::{Line, LineSplitter};

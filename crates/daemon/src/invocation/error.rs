@@ -53,9 +53,7 @@ fn failed(failure: &Failure) -> ErrorObject {
     const GONE: &str = "ConnectionClosedError";
     match failure {
         Failure::Other(object) => object.clone(),
-        Failure::ConnectionClosed => {
-            ErrorObject { args: Some(serde_json::Map::new()), ..ErrorObject::new(GONE, failure.to_string()) }
-        }
+        Failure::ConnectionClosed => ErrorObject::connection_closed(),
         Failure::WorkerExited { exit, out_of_memory, stderr } => ErrorObject::new(GONE, failure.to_string())
             .with("exit", exit.as_str())
             .with("out_of_memory", *out_of_memory)

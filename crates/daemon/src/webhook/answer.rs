@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use plugin_protocol::ErrorObject;
 use plugin_protocol::endpoint::Piece;
+use plugin_protocol::{Args, ErrorObject};
 
 use crate::error::ApiError;
 use crate::invocation::{CallError, Invocation};
@@ -170,7 +170,7 @@ fn refuse(error: &CallError) -> ApiError {
     tracing::warn!(%error, "a webhook failed");
     match error {
         CallError::Plugin(object) | CallError::Answer(object) => {
-            ApiError::internal(ErrorObject { args: None, ..object.clone() }.to_json())
+            ApiError::internal(object.clone().with_args(Args::Null).to_json())
         }
         CallError::Failed(_) => {
             let gone = ErrorObject::new("ConnectionClosedError", "the plugin went away before it answered");

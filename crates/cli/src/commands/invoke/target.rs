@@ -124,7 +124,7 @@ async fn converse(host: &Host, user: &str, action: Action, data: &str, answers: 
 
 /// The plugin's own error, with the traceback if it gives one.
 fn refused(error: &ErrorObject) -> anyhow::Error {
-    let traceback = error.args.as_ref().and_then(|args| args.get("traceback")?.as_str()).unwrap_or_default();
+    let traceback = error.args.get("traceback").and_then(|traceback| traceback.as_str()).unwrap_or_default();
     let text = format!("{}: {}\n{traceback}", error.error_type, error.message);
     Failure::new(text.trim_end().to_owned()).into()
 }

@@ -8,7 +8,7 @@ use plugin_manifest::{Declaration, DecodeError, FileError, Files, InvalidIdentif
 use sha2::{Digest, Sha256};
 
 use crate::checksum::{ContentDigest, combine};
-use crate::signature::{self, SignatureError, TrustedKeys, Verification};
+use crate::signature::{self, SignError, SignatureError, SigningKey, TrustedKeys, Verification};
 use crate::zip::{Archive, Entry, Limits, ZipError};
 
 /// Why a package cannot be used. Texts are the reference's as far as it has one, followed by the cause.
@@ -90,6 +90,16 @@ impl Package {
     /// When it has a signature that does not count, or a content cannot be read.
     pub fn verification(&self, keys: &TrustedKeys) -> Result<Option<Verification>, SignatureError> {
         signature::verify(&self.archive, self.digests()?, keys)
+    }
+
+    /// The package signed: the same files in the same order, then the record of the category, then the signature as the
+    /// archive comment. What it was signed with before is replaced. `time` is in Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// When a content cannot be read, or the key cannot make the signature.
+    pub fn sign(&self, key: &SigningKey, category: &str, time: i64) -> Result<Vec<u8>, SignError> {
+        signature::sign(&self.archive, key, category, time)
     }
 
     pub(crate) fn archive(&self) -> &Archive {

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 pub(crate) use self::keys::generate;
 pub use self::keys::{KeyError, KeyPairPem, Signer, SigningKey, TrustedKeys, generate_key_pair};
 pub use self::policy::{Policy, PolicyError};
-pub use self::sign::{InvalidCategory, SignError, category, sign};
+pub(crate) use self::sign::sign;
+pub use self::sign::{InvalidCategory, SignError, category};
 use crate::checksum::ContentDigest;
 use crate::zip::{Archive, Entry, ZipError};
 

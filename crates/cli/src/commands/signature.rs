@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use plugin_package::signature::{
-    Names, Signer, SigningKey, TrustedKeys, Verification, category, generate_key_pair, sign,
-};
+use plugin_package::signature::{Names, Signer, SigningKey, TrustedKeys, Verification, category, generate_key_pair};
 use serde_json::json;
 
 use super::Format;
@@ -134,7 +132,8 @@ impl Sign {
         package
             .declaration(&TrustedKeys::default())
             .map_err(|error| Failure::new("failed to sign plugin").because(error))?;
-        let signed = sign(&package, &key, &category, Timestamp::now().as_second())
+        let signed = package
+            .sign(&key, &category, Timestamp::now().as_second())
             .map_err(|error| Failure::new("failed to sign plugin").because(error))?;
         let output = signed_name(&self.package);
         files::write(&output, &signed)?;

@@ -6,8 +6,7 @@ use base64::Engine;
 use sha2::{Digest, Sha256};
 
 use super::{BASE64, Comment, RECORD, Record, SigningKey, message, names_digest};
-use crate::package::Package;
-use crate::zip::{ArchiveWriter, ZipError};
+use crate::zip::{Archive, ArchiveWriter, ZipError};
 
 /// Why a package cannot be signed.
 #[derive(Debug, thiserror::Error)]
@@ -37,12 +36,8 @@ pub fn category(text: &str) -> Result<String, InvalidCategory> {
     }
 }
 
-/// Signs a package: the same files in the same order, then the record of the category, then the signature as the
-/// archive comment. What it was signed with before is replaced.
-///
-/// `time` is in Unix seconds.
-pub fn sign(package: &Package, key: &SigningKey, category: &str, time: i64) -> Result<Vec<u8>, SignError> {
-    let archive = package.archive();
+/// Signs the package in an archive, see [`Package::sign`](crate::Package::sign).
+pub(crate) fn sign(archive: &Archive, key: &SigningKey, category: &str, time: i64) -> Result<Vec<u8>, SignError> {
     let mut writer = ArchiveWriter::new();
     let (mut digests, mut names) = (Vec::new(), Vec::new());
     for (index, entry) in archive.entries().iter().enumerate() {

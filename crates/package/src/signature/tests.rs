@@ -20,7 +20,7 @@ fn open(bytes: impl Into<Bytes>) -> Package {
 }
 
 fn signed(category: &str) -> Package {
-    open(sign(&testing::package(&PLUGIN), &key(), category, TIME).unwrap())
+    open(testing::package(&PLUGIN).sign(&key(), category, TIME).unwrap())
 }
 
 /// The files of a package in their order.
@@ -217,7 +217,7 @@ fn a_package_that_the_reference_signed_again() {
     let twice = sign_as_reference(&[plain(), vec![record("langgenius"), record("langgenius")]].concat());
     assert_eq!(twice.verification(&trusted()).unwrap().unwrap().authorized_category, "langgenius");
     // Our own signature after that leaves one.
-    let once = open(sign(&twice, &key(), "partner", TIME).unwrap());
+    let once = open(twice.sign(&key(), "partner", TIME).unwrap());
     assert_eq!(files(&once).iter().filter(|(name, _)| name == RECORD).count(), 1);
     assert_eq!(once.verification(&trusted()).unwrap().unwrap().authorized_category, "partner");
 }
@@ -251,7 +251,7 @@ fn files_that_only_look_like_a_record() {
 #[test]
 fn signing_does_not_touch_the_contents() {
     let package = testing::package(&plugin_with(&[("data.bin", Some("\u{0}\u{1}"))]));
-    let signed = open(sign(&package, &key(), "partner", TIME).unwrap());
+    let signed = open(package.sign(&key(), "partner", TIME).unwrap());
     let mut contents = files(&signed);
     contents.pop();
     assert_eq!(contents, files(&package));

@@ -74,6 +74,17 @@ pub fn request(session: &SessionId, origin: &Origin, action: Action, user_id: &s
     Bytes::from(out)
 }
 
+/// The part of a request that is the same whenever the same work is asked for: its `type`, action and parameters, without
+/// the ids of the call and the user. All of it for what [`request`] has not made.
+pub fn work(request: &[u8]) -> &[u8] {
+    const DATA: &[u8] = br#","event":"request","data":{"user_id":"#;
+    const TYPE: &[u8] = br#","type":""#;
+    let work = memchr::memmem::find(request, DATA)
+        .and_then(|data| request.get(data + DATA.len()..))
+        .and_then(|user| user.get(memchr::memmem::find(user, TYPE)?..));
+    work.unwrap_or(request)
+}
+
 /// What a backwards response carries (plugin-protocol 1.5); results are JSON on one line.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer<'a> {

@@ -6,6 +6,7 @@
 
 mod budget;
 mod input;
+mod poison;
 mod pressure;
 mod replies;
 mod router;
@@ -18,13 +19,16 @@ use std::time::Duration;
 
 use plugin_protocol::SessionId;
 use plugin_protocol::envelope::cancel;
+use tokio::time::Instant;
 
 pub use self::budget::NodeBudget;
 pub(crate) use self::input::{Input, InputError};
+pub(crate) use self::poison::Poison;
 pub(crate) use self::router::{LARGE, Router, apart, payload};
 pub(crate) use self::sessions::Sessions;
 pub(crate) use self::vitals::Vitals;
 
+use self::poison::OpenRequest;
 use self::replies::ChannelReplies;
 use crate::Call;
 use crate::log::{Level, PluginLog, Source};
@@ -57,6 +61,8 @@ pub(crate) struct Channel {
     pub(crate) input: Input,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) log: Arc<PluginLog>,
+    /// Shared by all channels to workers of one plugin version.
+    pub(crate) poison: Arc<Poison>,
     pub(crate) limits: ChannelLimits,
 }
 
@@ -82,7 +88,13 @@ impl Channel {
                 channel.sessions.end(id.as_str());
             }
         };
-        let session = self.sessions.open(&call.session_id, replies, let_go).map_err(|_| Refused::Gone)?;
+        let request = OpenRequest {
+            fingerprint: self.poison.fingerprint(&call.request),
+            session_id: call.session_id.clone(),
+            action: call.action,
+            opened: Instant::now(),
+        };
+        let session = self.sessions.open(request, replies, let_go).map_err(|_| Refused::Gone)?;
         match self.input.send(call.request.clone()).await {
             Ok(()) => {
                 asked.store(true, Ordering::Relaxed);
@@ -101,6 +113,19 @@ impl Channel {
         if let Err(error) = self.input.try_send(cancel(&SessionId::from(id))) {
             tracing::debug!(pid = self.pid, session = id, %error, "failed to tell a plugin that a call was cancelled");
         }
+    }
+
+    /// Suspects the requests that are open when the plugin ends by itself; to be called before their sessions fail.
+    pub(crate) fn suspect(&self, cause: &str) {
+        let Some((request, refusal)) = self.poison.ended(self.sessions.requests(), cause) else { return };
+        let text = format!(
+            "the request of session {} ({}) is refused for {} s: it was open in {} workers that ended, the last by: {cause}",
+            request.session_id,
+            request.action,
+            refusal.remaining.as_secs(),
+            refusal.ended,
+        );
+        self.note(Level::Error, &text);
     }
 
     /// Takes no new sessions from now on and ends the open ones.

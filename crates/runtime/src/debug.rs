@@ -20,6 +20,8 @@ mod security;
 mod settings;
 mod slots;
 mod status;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;

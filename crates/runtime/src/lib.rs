@@ -8,6 +8,10 @@
 
 #![forbid(unsafe_code)]
 
+// the support code of the integration tests serves tests in here, too
+#[cfg(test)]
+extern crate self as plugin_runtime;
+
 mod channel;
 pub mod debug;
 pub mod local;
@@ -16,6 +20,7 @@ mod owner;
 mod permission;
 pub mod serverless;
 pub mod session;
+mod task;
 pub mod transport;
 
 use std::sync::Arc;
@@ -62,6 +67,13 @@ pub enum OpenError {
     /// It did not come up in the time that the call had for it.
     #[error("plugin is still starting after {} s: {state}", waited.as_secs())]
     StillStarting { waited: Duration, state: String },
+    /// The same request was open in worker after worker that ended (see `channel/poison.rs` for the rule). Other requests
+    /// are served.
+    #[error(
+        "this request is refused for {} s, since {ended} workers of the plugin ended while it was open; the last one: {cause}",
+        retry_in.as_secs().max(1)
+    )]
+    Poison { ended: u32, cause: String, retry_in: Duration },
     /// It is being removed, or the daemon stops.
     #[error("plugin runtime is stopping")]
     Stopping,

@@ -20,6 +20,8 @@ mod status;
 mod supervisor;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod variables;
 mod worker;
 
@@ -140,7 +142,7 @@ impl LocalRuntime {
 
     /// The plugin, known or new; `None` while everything stops.
     fn plugin(&self, id: &UniqueIdentifier) -> Option<Arc<Plugin>> {
-        if let Some(plugin) = self.read().get(id) {
+        if let Some(plugin) = self.read().get(id).filter(|plugin| !plugin.is_gone()) {
             return Some(plugin.clone());
         }
         let mut plugins = self.write();
@@ -148,8 +150,12 @@ impl LocalRuntime {
         if self.stopping.load(Ordering::Relaxed) {
             return None;
         }
-        let new = || Plugin::new(id.clone(), self.node.clone());
-        Some(plugins.entry(id.clone()).or_insert_with(new).clone())
+        if let Some(plugin) = plugins.get(id).filter(|plugin| !plugin.is_gone()) {
+            return Some(plugin.clone());
+        }
+        let plugin = Plugin::new(id.clone(), self.node.clone());
+        plugins.insert(id.clone(), plugin.clone());
+        Some(plugin)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<UniqueIdentifier, Arc<Plugin>>> {

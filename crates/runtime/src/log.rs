@@ -96,6 +96,11 @@ impl PluginLog {
         Self { plugin, limit, ring: Mutex::new(ring), newest: watch::Sender::new(0) }
     }
 
+    /// Whose log it is.
+    pub fn plugin(&self) -> &UniqueIdentifier {
+        &self.plugin
+    }
+
     /// Adds an entry.
     pub fn add(&self, pid: impl Into<Option<u32>>, source: Source, level: Level, text: &str) {
         let pid = pid.into();

@@ -23,7 +23,8 @@ use reqwest::redirect::Policy;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::session::{ReplyError, ReplySink};
+use crate::session::{Event, Failure, ReplyError, ReplySink};
+use crate::task::{self, Task};
 use crate::{Call, OpenError, Runtime, Session};
 use exchange::Exchange;
 
@@ -121,10 +122,14 @@ impl Runtime for ServerlessRuntime {
             call,
             sender,
         };
-        tokio::spawn(async move {
+        let (plugin, failing) = (exchange.call.plugin.clone(), exchange.sender.clone());
+        let run = async move {
             if let Some(Some(rest)) = cut.run_until_cancelled(exchange.run()).await {
                 rest.read().await;
             }
+        };
+        task::detach(Task::Exchange, plugin, run, move |panicked| {
+            failing.push(Event::Failed(Failure::from(&panicked)));
         });
         Ok(session)
     }

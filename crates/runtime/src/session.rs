@@ -1,18 +1,22 @@
 //! One call on a runtime, as its caller holds it: events come out, replies go in, dropping it cancels.
 //!
 //! Events travel through a queue of the session's own. The producer never waits in it: [`Sender::push`] always takes the
-//! event and tells how many bytes are waiting; whoever reads the worker decides what to do about a reader who is behind
-//! (see [`crate::local`]). A producer that has many events at once stages them and wakes the reader once.
+//! event and returns how many bytes are waiting; the reader of the worker decides what to do about a caller who is behind
+//! (see [`crate::local`]). A producer that has many events at once stages them and wakes the caller once. When the last
+//! [`Sender`] is dropped before the last event, the session fails.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use plugin_protocol::ErrorObject;
 use tokio::sync::Notify;
+
+use crate::task::Panicked;
 
 /// What a plugin says in a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,9 +79,18 @@ pub enum Failure {
     /// The connection of a plugin under development is gone.
     #[error("Connection closed unexpectedly")]
     ConnectionClosed,
+    /// A task of the daemon that served the session panicked; the text names it and its panic.
+    #[error("{0}")]
+    Internal(String),
     /// A failure that a runtime describes by an error object of its own.
     #[error("{}", .0.message)]
     Other(ErrorObject),
+}
+
+impl From<&Panicked> for Failure {
+    fn from(panicked: &Panicked) -> Self {
+        Self::Internal(panicked.to_string())
+    }
 }
 
 fn tail(stderr: &str) -> String {
@@ -119,7 +132,10 @@ impl Session {
     pub fn counted(replies: Replies, gauge: Gauge, on_drop: impl FnOnce() + Send + Sync + 'static) -> (Sender, Self) {
         let queue = Arc::new(Queue { gauge, ..Queue::default() });
         let guard = Guard { queue: queue.clone(), on_drop: Some(Box::new(on_drop)) };
-        (Sender { queue: queue.clone() }, Self { queue, batch: VecDeque::new(), replies, _guard: guard })
+        (
+            Sender { end: Arc::new(SendEnd { queue: queue.clone() }) },
+            Self { queue, batch: VecDeque::new(), replies, _guard: guard },
+        )
     }
 
     /// The next event; after the last one (see [`Event::is_last`]) there is `None`.
@@ -158,7 +174,29 @@ impl Session {
 /// The worker's end of a session.
 #[derive(Clone, Debug)]
 pub struct Sender {
+    end: Arc<SendEnd>,
+}
+
+#[derive(Debug)]
+struct SendEnd {
     queue: Arc<Queue>,
+}
+
+impl Drop for SendEnd {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        if state.closed {
+            return;
+        }
+        let event =
+            Event::Failed(Failure::Internal("internal error in the plugin daemon: the session was lost".into()));
+        state.waiting += event.weight();
+        self.queue.gauge.add(event.weight());
+        state.events.push_back(event);
+        state.closed = true;
+        drop(state);
+        self.queue.arrived.notify_one();
+    }
 }
 
 /// What became of an event.
@@ -192,7 +230,7 @@ impl Sender {
 
     /// Adds an event without waking the reader: [`Sender::announce`] must follow.
     pub fn stage(&self, event: Event) -> Staged {
-        let mut state = self.queue.lock();
+        let mut state = self.end.queue.lock();
         if state.closed {
             return Staged::Closed;
         }
@@ -201,7 +239,7 @@ impl Sender {
         state.waiting += weight;
         state.events.push_back(event);
         // before a reader can subtract it
-        self.queue.gauge.add(weight);
+        self.end.queue.gauge.add(weight);
         let first = !std::mem::replace(&mut state.staged, true);
         drop(state);
         if first { Staged::First } else { Staged::More }
@@ -209,47 +247,47 @@ impl Sender {
 
     /// Wakes the reader for what was staged; returns how many bytes are waiting.
     pub fn announce(&self) -> usize {
-        let mut state = self.queue.lock();
+        let mut state = self.end.queue.lock();
         state.staged = false;
         let waiting = state.waiting;
         drop(state);
-        self.queue.arrived.notify_one();
+        self.end.queue.arrived.notify_one();
         waiting
     }
 
     /// Drops what is waiting and ends the session with a failure: for a reader who is too slow.
     pub fn fail_now(&self, failure: Failure) {
-        let mut state = self.queue.lock();
+        let mut state = self.end.queue.lock();
         if state.closed && state.events.is_empty() {
             return;
         }
         let dropped = std::mem::take(&mut state.events);
         state.events.push_back(Event::Failed(failure));
-        self.queue.forget(&mut state);
+        self.end.queue.forget(&mut state);
         state.closed = true;
         drop(state);
         drop(dropped);
-        self.queue.arrived.notify_one();
+        self.end.queue.arrived.notify_one();
     }
 
     /// Bytes that wait to be read.
     pub fn waiting(&self) -> usize {
-        self.queue.lock().waiting
+        self.end.queue.lock().waiting
     }
 
     /// How many events wait to be read.
     pub fn backlog(&self) -> usize {
-        self.queue.lock().events.len()
+        self.end.queue.lock().events.len()
     }
 
     /// The caller has let go, or the last event is in.
     pub fn is_closed(&self) -> bool {
-        self.queue.lock().closed
+        self.end.queue.lock().closed
     }
 
     /// Resolves when the reader has taken what was waiting, or has left.
     pub async fn taken(&self) {
-        self.queue.taken.notified().await;
+        self.end.queue.taken.notified().await;
     }
 }
 
@@ -289,8 +327,8 @@ struct State {
 }
 
 impl Queue {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     /// Nothing waits any more.
@@ -332,17 +370,17 @@ mod tests {
     use std::time::Duration;
 
     #[derive(Debug)]
-    struct Nowhere;
+    struct NullSink;
 
     #[async_trait]
-    impl ReplySink for Nowhere {
+    impl ReplySink for NullSink {
         async fn reply(&self, _: Bytes) -> Result<(), ReplyError> {
             Ok(())
         }
     }
 
     fn session() -> (Sender, Session) {
-        Session::new(Arc::new(Nowhere), || {})
+        Session::new(Arc::new(NullSink), || {})
     }
 
     #[tokio::test]
@@ -397,11 +435,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn letting_go_tells_the_worker() {
-        static TOLD: AtomicBool = AtomicBool::new(false);
-        let (sender, session) = Session::new(Arc::new(Nowhere), || TOLD.store(true, Ordering::Relaxed));
+    async fn a_session_without_a_sender_fails() {
+        let (sender, mut session) = session();
+        sender.push(Event::Chunk("1".into()));
+        drop(sender.clone());
+        assert_eq!(session.recv().await, Some(Event::Chunk("1".into())));
+        let (event, ()) = tokio::join!(session.recv(), async { drop(sender) });
+        assert!(matches!(event, Some(Event::Failed(Failure::Internal(_)))), "{event:?}");
+        assert_eq!(session.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn dropping_the_session_notifies_the_worker() {
+        static DROPPED: AtomicBool = AtomicBool::new(false);
+        let (sender, session) = Session::new(Arc::new(NullSink), || DROPPED.store(true, Ordering::Relaxed));
         drop(session);
         sender.taken().await;
-        assert!(TOLD.load(Ordering::Relaxed) && sender.is_closed());
+        assert!(DROPPED.load(Ordering::Relaxed) && sender.is_closed());
     }
 }

@@ -44,6 +44,7 @@ impl ReplySink for ChannelReplies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::poison::OpenRequest;
     use crate::channel::{NodeBudget, Sessions};
     use crate::local::WorkerSettings;
     use crate::session::Replies;
@@ -59,7 +60,7 @@ mod tests {
             called_back = Some(invoked.clone());
             Arc::new(ChannelReplies::new(input, invoked))
         };
-        let session = sessions.open(&"s".into(), replies, || {}).unwrap();
+        let session = sessions.open(OpenRequest::of("s"), replies, || {}).unwrap();
         called_back.unwrap().now();
         let began = std::time::Instant::now();
         session.replies().reply("{}".into()).await.unwrap();

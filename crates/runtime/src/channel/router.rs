@@ -98,7 +98,10 @@ impl Router {
         let Some(entry) = known else {
             self.to.vitals.waste(message.data.get().len());
             if matches!(message.kind, MessageKind::End | MessageKind::Error) {
-                self.to.sessions.settle(id);
+                self.to.vitals.answered();
+                if let Some(request) = self.to.sessions.settle(id) {
+                    self.to.poison.completed(request.fingerprint);
+                }
             }
             // a session that was never this plugin's is none of its business
             if message.kind == MessageKind::Invoke && self.to.sessions.has_ended(id) {
@@ -106,6 +109,10 @@ impl Router {
             }
             return;
         };
+        if matches!(message.kind, MessageKind::End | MessageKind::Error) {
+            self.to.vitals.answered();
+            self.to.poison.completed(entry.request.fingerprint);
+        }
         let event = match &message.kind {
             MessageKind::Stream => Event::Chunk(payload(message.data, line)),
             MessageKind::Invoke => {

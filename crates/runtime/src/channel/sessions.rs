@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::budget::NodeBudget;
+use super::poison::OpenRequest;
 use super::pressure::{BUSY, Others};
 use crate::session::{Event, Failure, Replies, Sender, Session};
 
@@ -33,7 +34,7 @@ struct Table {
     /// The last ones that have ended.
     ended: VecDeque<SessionId>,
     /// Those that nobody waits for any more while the plugin still works on them, and since when; the oldest first.
-    abandoned: VecDeque<(SessionId, Instant)>,
+    abandoned: VecDeque<(OpenRequest, Instant)>,
     refuses: bool,
     /// The last session had ended long before new ones were refused.
     rested: bool,
@@ -45,6 +46,7 @@ struct Table {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: SessionId,
+    pub(crate) request: OpenRequest,
     pub(crate) sender: Sender,
     pub(crate) invoked: Arc<Invoked>,
 }
@@ -89,7 +91,7 @@ impl Sessions {
     /// Opens a session; `replies` makes the way back for its calls, `on_drop` runs when its caller lets go of it.
     pub(crate) fn open(
         &self,
-        id: &SessionId,
+        request: OpenRequest,
         replies: impl FnOnce(Arc<Invoked>) -> Replies,
         on_drop: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<Session, Refused> {
@@ -99,7 +101,8 @@ impl Sessions {
             return Err(Refused);
         }
         let (sender, session) = Session::counted(replies(invoked.clone()), self.budget.gauge(), on_drop);
-        let replaced = table.open.insert(id.clone(), Arc::new(Entry { id: id.clone(), sender, invoked }));
+        let id = request.session_id.clone();
+        let replaced = table.open.insert(id.clone(), Arc::new(Entry { id, request, sender, invoked }));
         drop(table);
         if replaced.is_none() {
             self.budget.opened();
@@ -122,17 +125,26 @@ impl Sessions {
     /// Nobody waits for the session any more: what the plugin says in it from now on is for nobody. Returns whether the
     /// plugin still works on it.
     pub(super) fn abandon(&self, id: &str) -> bool {
-        self.close(id, |table, id| {
+        self.close(id, |table, ended| {
             if table.abandoned.len() == REMEMBERED {
                 table.abandoned.pop_front();
             }
-            table.abandoned.push_back((id, Instant::now()));
+            table.abandoned.push_back((ended.request.clone(), Instant::now()));
         })
     }
 
-    /// The plugin has stopped working on a session that nobody waited for.
-    pub(super) fn settle(&self, id: &str) {
-        self.lock().abandoned.retain(|(abandoned, _)| abandoned.as_str() != id);
+    /// The plugin has stopped working on a session that nobody waited for, which is returned.
+    pub(super) fn settle(&self, id: &str) -> Option<OpenRequest> {
+        let abandoned = &mut self.lock().abandoned;
+        let at = abandoned.iter().position(|(request, _)| request.session_id.as_str() == id)?;
+        abandoned.remove(at).map(|(request, _)| request)
+    }
+
+    /// Everything that the plugin works on, also for callers who have left.
+    pub(super) fn requests(&self) -> Vec<OpenRequest> {
+        let table = self.lock();
+        let open = table.open.values().map(|entry| &entry.request);
+        open.chain(table.abandoned.iter().map(|(request, _)| request)).cloned().collect()
     }
 
     /// How long the plugin has worked for nobody, where it does so longest.
@@ -140,14 +152,14 @@ impl Sessions {
         self.lock().abandoned.front().map(|(_, since)| since.elapsed())
     }
 
-    fn close(&self, id: &str, then: impl FnOnce(&mut Table, SessionId)) -> bool {
+    fn close(&self, id: &str, then: impl FnOnce(&mut Table, &Entry)) -> bool {
         let mut table = self.lock();
         let Some(ended) = table.open.remove(id) else { return false };
         if table.ended.len() == REMEMBERED {
             table.ended.pop_front();
         }
         table.ended.push_back(ended.id.clone());
-        then(&mut table, ended.id.clone());
+        then(&mut table, &ended);
         let last = table.open.is_empty();
         if last {
             table.idle_since = Instant::now();
@@ -276,7 +288,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn work_for_nobody_counts_until_it_ends() {
         let sessions = Sessions::new(NodeBudget::new(1000));
-        let open = |id: &str| sessions.open(&id.into(), |_| Arc::new(Nowhere), || {}).unwrap();
+        let open = |id: &str| sessions.open(OpenRequest::of(id), |_| Arc::new(Nowhere), || {}).unwrap();
         let _held = [open("ends"), open("leaves"), open("both"), open("settles")];
         sessions.end("ends");
         assert!(!sessions.abandon("ends") && sessions.longest_abandoned().is_none());

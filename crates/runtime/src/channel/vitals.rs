@@ -16,7 +16,9 @@ pub(crate) struct Vitals {
     unheard: AtomicBool,
     /// Bytes it has written for sessions that are over.
     wasted: AtomicU64,
-    /// It can be told to stop working on a session.
+    /// It has completed a call.
+    answered: AtomicBool,
+    /// It can be asked to stop working on a session.
     cancellable: AtomicBool,
     /// How long it took to the first heartbeat.
     ready: watch::Sender<Option<Duration>>,
@@ -29,6 +31,7 @@ impl Vitals {
             last_sign: AtomicU64::new(0),
             unheard: AtomicBool::new(false),
             wasted: AtomicU64::new(0),
+            answered: AtomicBool::new(false),
             cancellable: AtomicBool::new(false),
             ready: watch::Sender::new(None),
         }
@@ -48,6 +51,15 @@ impl Vitals {
             }
             first
         });
+    }
+
+    /// It completed a call, be it with an error of its own.
+    pub(crate) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_cancellable(&self) {

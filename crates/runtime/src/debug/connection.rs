@@ -2,17 +2,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_protocol::LineSplitter;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, MissedTickBehavior, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -27,6 +24,7 @@ use super::wire::{Reader, Wire, Writer};
 use crate::channel::{BLOCK, Channel, Input, LARGE, Router, Sessions, TURN, Vitals, apart};
 use crate::log::{Level, PluginLog};
 use crate::session::Failure;
+use crate::task::{self, Panicked, Running, Task};
 
 /// How often silence is looked at.
 const CHECK: Duration = Duration::from_secs(5);
@@ -57,13 +55,16 @@ enum End {
     Stopped,
     /// It could not be recorded.
     NotInstalled(String),
+    /// A task of the daemon that served it panicked.
+    Panicked(Panicked),
 }
 
 impl End {
-    /// What open sessions are told.
+    /// The failure of its open sessions.
     fn failure(&self) -> Failure {
         match self {
             Self::Stopped => Failure::Stopped("the daemon stops".to_owned()),
+            Self::Panicked(panicked) => Failure::from(panicked),
             Self::Lost(_) | Self::Silent(_) | Self::NotInstalled(_) => Failure::ConnectionClosed,
         }
     }
@@ -76,6 +77,7 @@ impl fmt::Display for End {
             Self::Silent(limit) => write!(f, "nothing was heard of it for {} s", limit.as_secs()),
             Self::Stopped => f.write_str("the daemon stops"),
             Self::NotInstalled(why) => write!(f, "it could not be installed: {why}"),
+            Self::Panicked(panicked) => panicked.fmt(f),
         }
     }
 }
@@ -188,19 +190,19 @@ async fn live(shared: &Shared, wire: Wire, registered: Registered, peer: SocketA
     let (connection, mut writing) = Connection::new(shared, &identity, peer, writer);
     let number = connection.number;
     shared.routes.add(Arc::clone(&connection));
-    let installed = timeout(INSTALL, shared.host.connected(number, plugin)).await;
-    held.shrink(lasting_bytes);
-    let end = match installed {
-        Ok(Ok(())) => {
-            let from = format!("debugging runtime connected from {peer} for tenant {}", identity.tenant_id);
-            connection.channel.note(Level::Info, &from);
-            connection.channel.vitals.sign();
-            let life = AssertUnwindSafe(connection.run(shared, reader, splitter, &mut writing)).catch_unwind();
-            life.await.unwrap_or_else(|_| End::Lost("the daemon failed to read it".to_owned()))
+    let life = async {
+        match timeout(INSTALL, shared.host.connected(number, plugin)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return End::NotInstalled(error.to_string()),
+            Err(_) => return End::NotInstalled(format!("it took more than {} s", INSTALL.as_secs())),
         }
-        Ok(Err(error)) => End::NotInstalled(error.to_string()),
-        Err(_) => End::NotInstalled(format!("it took more than {} s", INSTALL.as_secs())),
+        held.shrink(lasting_bytes);
+        let from = format!("debugging runtime connected from {peer} for tenant {}", identity.tenant_id);
+        connection.channel.note(Level::Info, &from);
+        connection.channel.vitals.sign();
+        connection.run(shared, reader, splitter, &mut writing).await
     };
+    let end = task::guard(Task::Registered, &identity.identifier, life).await.unwrap_or_else(End::Panicked);
     shared.routes.remove(&connection);
     connection.channel.fail(&end.failure());
     connection.channel.note(Level::Info, &format!("debugging runtime disconnected: {end}"));
@@ -210,7 +212,7 @@ async fn live(shared: &Shared, wire: Wire, registered: Registered, peer: SocketA
         // its queue has room, unless the plugin was called already: then it is told by the end of the connection alone
         let told = connection.channel.input.try_send(line.into()).is_ok();
         drop(connection);
-        if told && timeout(FAREWELL, &mut writing.0).await.is_err() {
+        if told && timeout(FAREWELL, &mut writing).await.is_err() {
             tracing::debug!(%peer, "a plugin was not told why it is disconnected");
         }
     }
@@ -220,7 +222,7 @@ async fn live(shared: &Shared, wire: Wire, registered: Registered, peer: SocketA
 }
 
 impl Connection {
-    fn new(shared: &Shared, plugin: &Identity, peer: SocketAddr, writer: Writer) -> (Arc<Self>, Writing) {
+    fn new(shared: &Shared, plugin: &Identity, peer: SocketAddr, writer: Writer) -> (Arc<Self>, Running<()>) {
         let limits = shared.settings.channel();
         let (input, writing) = Input::new(writer, &limits);
         let channel = Channel {
@@ -229,6 +231,8 @@ impl Connection {
             input,
             vitals: Arc::new(Vitals::new()),
             log: Arc::new(PluginLog::new(plugin.identifier.clone(), shared.settings.log_bytes)),
+            // its developer sees what ends it
+            poison: Arc::default(),
             limits,
         };
         let connection = Self {
@@ -239,15 +243,18 @@ impl Connection {
             since: Timestamp::now(),
             channel,
         };
-        (Arc::new(connection), Writing(tokio::spawn(writing)))
+        (Arc::new(connection), task::spawn(Task::Input, plugin.identifier.clone(), writing))
     }
 
-    async fn run(&self, shared: &Shared, reader: Reader, splitter: LineSplitter, writing: &mut Writing) -> End {
+    async fn run(&self, shared: &Shared, reader: Reader, splitter: LineSplitter, writing: &mut Running<()>) -> End {
         let closed = CancellationToken::new();
         let _closed = closed.clone().drop_guard();
         tokio::select! {
             why = read(&self.channel, reader, splitter, &closed) => End::Lost(why),
-            _ = &mut writing.0 => End::Lost("the plugin does not take messages any more".to_owned()),
+            end = &mut *writing => match end {
+                Ok(()) => End::Lost("the plugin does not take messages any more".to_owned()),
+                Err(panicked) => End::Panicked(panicked),
+            },
             limit = self.silence(shared.settings.silence_limit) => End::Silent(limit),
             () = self.stop(shared) => End::Stopped,
         }
@@ -272,15 +279,6 @@ impl Connection {
             () = self.channel.sessions.drained() => {}
             () = shared.hard.cancelled() => {}
         }
-    }
-}
-
-/// The task that writes; it ends with this.
-struct Writing(JoinHandle<()>);
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

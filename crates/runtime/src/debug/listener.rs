@@ -9,6 +9,7 @@ use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{Shared, connection};
+use crate::task::{self, Task};
 
 /// Pauses between the attempts to open the port (plugin-protocol 2.2).
 const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
@@ -70,31 +71,39 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts until the soft stop.
+/// Accepts until the soft stop, also after a panic.
 pub(super) async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
-    let soft = shared.soft.clone();
+    let port = listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string());
     let accepting = async {
-        let mut is_told = false;
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    is_told = false;
-                    if let Err(error) = tune(&stream) {
-                        tracing::debug!(%peer, %error, "failed to set options of a debugging connection");
-                    }
-                    let pass = shared.door.enter();
-                    shared.tasks.spawn(connection::serve(Arc::clone(shared), stream, peer, pass));
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        tracing::warn!(%error, "failed to accept a debugging connection, trying until it works");
-                    }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
+        while task::guard(Task::Listener, &port, accept_each(shared, &listener)).await.is_err() {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     };
-    soft.run_until_cancelled(accepting).await;
+    shared.soft.run_until_cancelled(accepting).await;
+}
+
+async fn accept_each(shared: &Arc<Shared>, listener: &TcpListener) {
+    let mut is_reported = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                is_reported = false;
+                if let Err(error) = tune(&stream) {
+                    tracing::debug!(%peer, %error, "failed to set options of a debugging connection");
+                }
+                let pass = shared.door.enter();
+                let serve = connection::serve(Arc::clone(shared), stream, peer, pass);
+                // whatever panics, the connection is closed by being dropped
+                shared.tasks.spawn(task::guard(Task::Connection, peer, serve));
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_reported, true) {
+                    tracing::warn!(%error, "failed to accept a debugging connection, trying until it works");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
 }
 
 /// Messages leave at once, and a peer that vanished is noticed.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::environment::EnvironmentError;
 use super::process::Exit;
+use crate::task::Panicked;
 
 /// A plugin did not come up. Cloned for everybody who waited for it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum StartError {
     /// The process is there and has not said that it is ready.
     #[error("failed to start plugin as no heartbeat received within {} s{}", waited.as_secs(), tail(stderr))]
     NoHeartbeat { waited: Duration, stderr: String },
+    /// A task of the daemon panicked; the text names it and its panic. The next call tries again.
+    #[error("{message}")]
+    Internal { message: String },
     /// It is being removed, or the daemon stops.
     #[error("plugin runtime is stopping")]
     Stopping,
@@ -37,9 +41,16 @@ impl StartError {
             Self::Exited { out_of_memory: true, .. } => "oom_killed",
             Self::Exited { .. } => "crashed",
             Self::NoHeartbeat { .. } => "timeout",
+            Self::Internal { .. } => "internal",
             Self::Stopping => "stopping",
             Self::Cancelled => "cancelled",
         }
+    }
+}
+
+impl From<&Panicked> for StartError {
+    fn from(panicked: &Panicked) -> Self {
+        Self::Internal { message: panicked.to_string() }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The workers of one plugin version.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::status::WorkerStatus;
 use super::worker::Worker;
@@ -101,13 +103,27 @@ impl Pool {
         }
     }
 
+    /// Stops every worker with this failure; returns them, which are listed as draining until they have ended.
+    pub(super) fn fail_all(&self, failure: &Failure) -> Vec<Arc<Worker>> {
+        let mut lists = self.lock();
+        let active = std::mem::take(&mut lists.active);
+        lists.draining.extend(active);
+        let all = lists.draining.clone();
+        drop(lists);
+        for worker in &all {
+            worker.stop(failure.clone());
+        }
+        all
+    }
+
     pub(super) fn retire_all(&self) {
         self.lock().active.iter().for_each(|worker| worker.retire());
     }
 
     /// Ends the workers that were to finish their sessions.
     pub(super) fn stop_draining(&self, why: &str) {
-        for worker in &self.lock().draining {
+        let draining = self.lock().draining.clone();
+        for worker in &draining {
             worker.stop(Failure::Stopped(why.to_owned()));
         }
     }
@@ -125,6 +141,6 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Lists> {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lists.lock()
     }
 }

@@ -12,6 +12,11 @@ use nix::unistd::Pid;
 use rustix::process::{WaitId, WaitIdOptions};
 use tokio::sync::oneshot;
 
+use crate::task::{self, Task};
+
+/// Pause before the exit of a process is waited for again, after a panic.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -105,13 +110,17 @@ impl ChildProcess {
 }
 
 fn watch(pid: u32) -> io::Result<oneshot::Receiver<()>> {
-    const STACK: usize = 64 * 1024;
     let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let id = id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process id: {pid}")))?;
     let (ended, exit) = oneshot::channel();
-    std::thread::Builder::new().name("worker-exit".into()).stack_size(STACK).spawn(move || {
+    task::thread("worker-exit", move || {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while matches!(rustix::process::waitid(WaitId::Pid(id), options), Err(rustix::io::Errno::INTR)) {}
+        let wait =
+            || while matches!(rustix::process::waitid(WaitId::Pid(id), options), Err(rustix::io::Errno::INTR)) {};
+        // a thread that gave up would pass for the end of the process
+        while task::guard_blocking(Task::ExitWatch, pid, wait).is_err() {
+            std::thread::sleep(RETRY);
+        }
         // nobody waits any more when the process was dropped
         let _ = ended.send(());
     })?;
@@ -149,8 +158,12 @@ impl Drop for ChildProcess {
 fn end(mut child: Child) {
     signal_group(child.id(), Signal::SIGKILL);
     if matches!(child.try_wait(), Ok(None)) {
-        let reaper = std::thread::Builder::new().name("worker-reaper".into()).spawn(move || child.wait());
-        if let Err(error) = reaper {
+        let reap = move || {
+            if let Err(error) = child.wait() {
+                tracing::warn!(pid = child.id(), %error, "failed to reap a plugin process");
+            }
+        };
+        if let Err(error) = task::thread("worker-reaper", reap) {
             tracing::warn!(%error, "failed to reap a plugin process");
         }
     }
@@ -196,6 +209,20 @@ mod tests {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         panic!("process {pid} is still there");
+    }
+
+    #[tokio::test]
+    async fn the_end_is_seen_after_a_panic_of_its_watcher() {
+        let child = shell("sleep 1000");
+        let pid = child.id();
+        task::inject::panic_in(Task::ExitWatch, &pid);
+        let mut process = ChildProcess::new(child).unwrap();
+        while !task::inject::is_done(Task::ExitWatch, &pid) {
+            tokio::task::yield_now().await;
+        }
+        signal_group(pid, Signal::SIGKILL);
+        process.exited().await;
+        assert_eq!(process.reap().to_string(), "signal 9 (SIGKILL)");
     }
 
     #[test]

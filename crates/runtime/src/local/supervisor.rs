@@ -1,31 +1,32 @@
-//! One plugin version on this node: whoever wants it comes here.
+//! One plugin version on this node.
 //!
-//! An actor owns the truth of whether the plugin is up and why not (see [`actor`]). Calls do not go through it: they pick
-//! a worker from the pool, and only when there is none they ask for one and wait.
+//! An actor decides whether a worker is started and records why none is up (see [`actor`]). Calls do not go through it:
+//! they pick a worker from the pool, and only when there is none they ask for one and wait.
 
 mod actor;
 mod backoff;
 mod bring_up;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use plugin_manifest::identifier::UniqueIdentifier;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::actor::Actor;
 pub(super) use self::bring_up::Node;
 use super::environment::{Progress, Step};
 use super::error::StartError;
 use super::pool::Pool;
-use super::status::{PluginStatus, State};
-use crate::channel::Refused;
+use super::status::{FailedState, PluginStatus, State};
+use crate::channel::{Poison, Refused};
 use crate::log::PluginLog;
-use crate::session::Session;
+use crate::session::{Failure, Session};
+use crate::task::{self, Panicked, Task};
 use crate::{Call, OpenError};
 
 /// A call waits for the next attempt when it is not further away than this; otherwise it gets the cause at once.
@@ -37,13 +38,14 @@ pub(super) struct Plugin {
     id: UniqueIdentifier,
     pool: Pool,
     log: Arc<PluginLog>,
+    poison: Arc<Poison>,
     phase: watch::Sender<Phase>,
-    /// Tells the actor to look around.
+    /// Wakes the actor.
     changed: Arc<Notify>,
     commands: mpsc::Sender<Command>,
     /// Calls that wait for a worker.
     waiting: AtomicUsize,
-    /// Who follows the preparation.
+    /// Receive the progress of the preparation.
     listeners: Mutex<Vec<Arc<dyn Progress>>>,
     crashes: AtomicU64,
     target_in_flight: usize,
@@ -63,7 +65,30 @@ struct Phase {
 struct Failed {
     at: Instant,
     next_try: Instant,
+    /// The worker that failed had been ready.
+    crashed: bool,
+    /// It had shown that the plugin works, see [`backoff`].
+    had_worked: bool,
     message: String,
+}
+
+impl Failed {
+    /// Whether a call that was made at `asked`, and can wait until `start_by`, gets this failure instead of waiting for
+    /// the next start.
+    ///
+    /// A plugin that has worked is waited for as long as the call has time. One that has not is given [`PATIENCE`], and a
+    /// call whose own start failed is not kept waiting for another.
+    fn is_final(&self, asked: Instant, start_by: Instant) -> bool {
+        let now = Instant::now();
+        let patience = start_by.saturating_duration_since(now);
+        let patience = if self.had_worked { patience } else { patience.min(PATIENCE) };
+        self.next_try.saturating_duration_since(now) > patience || (!self.crashed && self.at >= asked)
+    }
+
+    fn refusal(&self) -> OpenError {
+        let next_try = self.next_try.saturating_duration_since(Instant::now());
+        OpenError::NotReady { cause: self.message.clone(), next_try: Some(next_try) }
+    }
 }
 
 /// What the actor is asked to do.
@@ -79,13 +104,14 @@ enum Command {
 }
 
 impl Plugin {
-    /// Nothing is done before somebody wants something.
+    /// Nothing is started before the first call or command.
     pub(super) fn new(id: UniqueIdentifier, node: Arc<Node>) -> Arc<Self> {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let pool = &node.settings.pool;
         let plugin = Arc::new(Self {
             pool: Pool::default(),
             log: Arc::new(PluginLog::new(id.clone(), node.settings.worker.log_bytes)),
+            poison: Arc::default(),
             phase: watch::Sender::new(Phase { state: State::Absent, since: Timestamp::now(), failure: None }),
             changed: Arc::new(Notify::new()),
             commands,
@@ -96,12 +122,20 @@ impl Plugin {
             max_in_flight: pool.max_in_flight,
             id,
         });
-        tokio::spawn(Actor::new(plugin.clone(), node, receiver).run());
+        let lost = plugin.clone();
+        task::detach(Task::Recovery, plugin.id.clone(), actor::run(plugin.clone(), node, receiver), move |panicked| {
+            lost.lost(&panicked);
+        });
         plugin
     }
 
     pub(super) async fn open(&self, call: &Call) -> Result<Session, OpenError> {
         let asked = Instant::now();
+        self.poison.check(&call.request).map_err(|refusal| OpenError::Poison {
+            ended: refusal.ended,
+            cause: refusal.cause,
+            retry_in: refusal.remaining,
+        })?;
         loop {
             if let Some(picked) = self.pool.pick() {
                 if picked.total >= self.max_in_flight {
@@ -137,20 +171,21 @@ impl Plugin {
                 if phase.state == State::Stopping {
                     return Err(OpenError::Stopping);
                 }
-                if let Some(failed) = phase.failure.as_ref().filter(|_| matches!(phase.state, State::Failed(_))) {
-                    let next_try = failed.next_try.saturating_duration_since(Instant::now());
-                    if failed.at >= asked || next_try > PATIENCE.min(start_by.saturating_duration_since(Instant::now()))
-                    {
-                        return Err(OpenError::NotReady { cause: failed.message.clone(), next_try: Some(next_try) });
-                    }
+                if let State::Failed(_) = phase.state
+                    && let Some(failed) = phase.failure.as_ref().filter(|failed| failed.is_final(asked, start_by))
+                {
+                    return Err(failed.refusal());
                 }
             }
             match tokio::time::timeout_at(start_by, phase.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(OpenError::Stopping),
                 Err(_) => {
-                    let state = phase.borrow().state.to_string();
-                    return Err(OpenError::StillStarting { waited: asked.elapsed(), state });
+                    let phase = phase.borrow();
+                    let recent = phase.failure.as_ref().filter(|failed| failed.at >= asked);
+                    let waited = asked.elapsed();
+                    let starting = || OpenError::StillStarting { waited, state: phase.state.to_string() };
+                    return Err(recent.map_or_else(starting, Failed::refusal));
                 }
             }
         }
@@ -164,18 +199,13 @@ impl Plugin {
     ) -> Result<(), StartError> {
         let _listening = Listening::new(self, progress);
         let (done, result) = oneshot::channel();
-        self.commands.send(Command::Ensure(done)).await.map_err(|_| StartError::Stopping)?;
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(StartError::Cancelled),
-            result = result => result.unwrap_or(Err(StartError::Stopping)),
-        }
+        let ensured = self.ask(Command::Ensure(done), result);
+        cancel.run_until_cancelled(ensured).await.unwrap_or(Err(StartError::Cancelled))
     }
 
     pub(super) async fn restart(&self) -> Result<(), StartError> {
         let (done, result) = oneshot::channel();
-        self.commands.send(Command::Restart(done)).await.map_err(|_| StartError::Stopping)?;
-        result.await.unwrap_or(Err(StartError::Stopping))
+        self.ask(Command::Restart(done), result).await
     }
 
     pub(super) async fn prewarm(&self) {
@@ -192,6 +222,36 @@ impl Plugin {
             // fails when somebody else has asked before: the actor is gone then, and everything with it
             let _ = gone.await;
         }
+    }
+
+    /// Its actor is gone for good: a later call needs another [`Plugin`].
+    pub(super) fn is_gone(&self) -> bool {
+        self.commands.is_closed()
+    }
+
+    /// The result of a command; the cause when the actor ends without one.
+    async fn ask(&self, command: Command, result: oneshot::Receiver<Result<(), StartError>>) -> Result<(), StartError> {
+        if self.commands.send(command).await.is_ok()
+            && let Ok(result) = result.await
+        {
+            return result;
+        }
+        let mut phase = self.phase.subscribe();
+        let ended = phase.wait_for(|phase| matches!(phase.state, State::Stopping | State::Failed(_))).await;
+        Err(match ended.ok().and_then(|phase| phase.failure.clone().filter(|_| phase.state != State::Stopping)) {
+            Some(failed) => StartError::Internal { message: failed.message },
+            None => StartError::Stopping,
+        })
+    }
+
+    /// Fails everything after the actor could not recover from a panic.
+    fn lost(&self, panicked: &Panicked) {
+        let (at, message) = (Instant::now(), panicked.to_string());
+        self.pool.fail_all(&Failure::from(panicked));
+        let cause = StartError::from(panicked).cause();
+        let state = FailedState { cause, message: message.clone(), attempts: 1, next_try: Timestamp::now() };
+        let failed = Failed { at, next_try: at, crashed: false, had_worked: false, message };
+        self.set_state(State::Failed(state), Some(failed));
     }
 
     pub(super) fn log(&self) -> &Arc<PluginLog> {
@@ -237,14 +297,14 @@ impl Plugin {
 impl Progress for Plugin {
     fn report(&self, step: Step, detail: &str) {
         self.set_step(State::Preparing { step: step.as_str(), detail: detail.to_owned() });
-        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let listeners = self.listeners.lock().clone();
         for listener in listeners {
             listener.report(step, detail);
         }
     }
 }
 
-/// Counts a call that waits, and tells the actor.
+/// Counts a call that waits, and wakes the actor.
 struct Waiting<'a>(&'a Plugin);
 
 impl<'a> Waiting<'a> {
@@ -261,12 +321,12 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Follows the preparation as long as it lives; the actor looks whether anybody else does when it ends.
+/// Receives the progress of the preparation until it is dropped; then the actor checks whether the start is still wanted.
 struct Listening<'a>(&'a Plugin, Arc<dyn Progress>);
 
 impl<'a> Listening<'a> {
     fn new(plugin: &'a Plugin, progress: Arc<dyn Progress>) -> Self {
-        plugin.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
+        plugin.listeners.lock().push(progress.clone());
         Self(plugin, progress)
     }
 }
@@ -274,7 +334,35 @@ impl<'a> Listening<'a> {
 impl Drop for Listening<'_> {
     fn drop(&mut self) {
         let Self(plugin, progress) = self;
-        plugin.listeners.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, progress));
+        plugin.listeners.lock().retain(|other| !Arc::ptr_eq(other, progress));
         plugin.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_for_a_start_that_is_due_in_its_own_time_if_the_plugin_has_worked() {
+        let asked = Instant::now();
+        let check = |crashed: bool, had_worked: bool, next_try: u64, expected: [bool; 2]| {
+            let next_try = asked + Duration::from_secs(next_try);
+            let failed = |at| Failed { at, next_try, crashed, had_worked, message: String::new() };
+            let start_by = asked + Duration::from_secs(10);
+            let earlier = failed(asked - Duration::from_secs(1)).is_final(asked, start_by);
+            assert_eq!(
+                [earlier, failed(asked).is_final(asked, start_by)],
+                expected,
+                "{crashed} {had_worked} {next_try:?}"
+            );
+        };
+        // it failed before the call, or while the call waited
+        check(true, true, 10, [false, false]);
+        check(true, true, 11, [true, true]);
+        check(true, false, 2, [false, false]);
+        check(true, false, 3, [true, true]);
+        check(false, false, 2, [false, true]);
+        check(false, false, 3, [true, true]);
     }
 }

@@ -25,9 +25,10 @@ use super::process::{self, Exit};
 use super::settings::WorkerSettings;
 use super::status::WorkerStatus;
 use crate::Call;
-use crate::channel::{Channel, Input, NodeBudget, Refused, Sessions, Vitals};
+use crate::channel::{Channel, Input, NodeBudget, Poison, Refused, Sessions, Vitals};
 use crate::log::{Level, PluginLog, Tail};
 use crate::session::{Failure, Session};
+use crate::task::{self, Task};
 
 /// What a worker shares with its surroundings.
 #[derive(Clone, Debug)]
@@ -35,7 +36,8 @@ pub(crate) struct Surroundings {
     pub(crate) settings: Arc<WorkerSettings>,
     pub(crate) log: Arc<PluginLog>,
     pub(crate) budget: NodeBudget,
-    /// Told when the worker has ended, or wants to be replaced.
+    pub(crate) poison: Arc<Poison>,
+    /// Notified when the worker has ended, or has to be replaced.
     pub(crate) changed: Arc<Notify>,
 }
 
@@ -52,15 +54,27 @@ pub(crate) struct Worker {
 /// How others make a worker stop.
 #[derive(Debug, Default)]
 struct Control {
-    why: OnceLock<Failure>,
+    why: OnceLock<Stop>,
     stop: CancellationToken,
 }
 
+/// Why a worker is stopped.
+#[derive(Debug)]
+struct Stop {
+    failure: Failure,
+    /// By somebody who does not need it, and not for a fault of its own.
+    requested: bool,
+}
+
 impl Control {
+    /// Stops a worker that is at fault, or that a panic has left without a task that it needs.
+    fn fail(&self, channel: &Channel, failure: Failure) {
+        self.stop(channel, Stop { failure, requested: false });
+    }
+
     /// The first reason counts.
-    fn stop(&self, channel: &Channel, why: Failure) {
-        let why = self.why.get_or_init(|| why);
-        channel.fail(why);
+    fn stop(&self, channel: &Channel, why: Stop) {
+        channel.fail(&self.why.get_or_init(|| why).failure);
         self.stop.cancel();
     }
 }
@@ -71,8 +85,10 @@ pub(crate) struct Ended {
     pub(crate) exit: Exit,
     pub(crate) out_of_memory: bool,
     pub(crate) stderr: String,
-    /// What its sessions were told: why it was stopped, or that it ended by itself.
+    /// The failure of its sessions: why it was stopped, or that it ended by itself.
     pub(crate) failure: Failure,
+    /// It was stopped because it was not needed.
+    pub(crate) requested: bool,
 }
 
 impl Worker {
@@ -82,6 +98,7 @@ impl Worker {
         mut spec: LaunchSpec,
         around: Surroundings,
     ) -> Result<Arc<Self>, StartError> {
+        let name = spec.plugin.clone();
         let id = uuid::Uuid::now_v7().to_string();
         let mark = Mark::new(&id);
         spec.variables.extend([mark.variable()]);
@@ -97,14 +114,16 @@ impl Worker {
             input,
             vitals: Arc::new(Vitals::new()),
             log: around.log,
+            poison: around.poison,
             limits,
         };
         channel.note(Level::Info, "plugin process started");
         let tail = Arc::new(Tail::default());
         let control = Arc::new(Control::default());
         let exited = CancellationToken::new();
-        let (tell_end, ended) = watch::channel(None);
+        let (report_end, ended) = watch::channel(None);
 
+        let output = output::read(channel.clone(), launched.stdout, exited.clone());
         let stderr = Stderr { channel: channel.clone(), tail: tail.clone() };
         let keeper = Keeper {
             process: launched.process,
@@ -113,14 +132,14 @@ impl Worker {
             control: control.clone(),
             tail: tail.clone(),
             exited: exited.clone(),
-            output: Some(tokio::spawn(output::read(channel.clone(), launched.stdout, exited.clone()))),
-            stderr: tokio::spawn(stderr.run(launched.stderr, exited)),
-            writer: tokio::spawn(writing),
+            output: Some(task::spawn(Task::Output, name.clone(), output)),
+            stderr: Some(task::spawn(Task::Stderr, name.clone(), stderr.run(launched.stderr, exited))),
+            writer: Some(task::spawn(Task::Input, name, writing)),
             settings: around.settings,
             changed: around.changed,
-            tell_end,
+            report_end,
         };
-        tokio::spawn(keeper.run());
+        keeper.start();
 
         let worker = Arc::new(Self { id, pid, channel, control, ended });
         tokio::select! {
@@ -143,6 +162,17 @@ impl Worker {
 
     pub(crate) fn in_flight(&self) -> usize {
         self.channel.sessions.len()
+    }
+
+    /// How long it has been ready, or was.
+    pub(crate) fn ready_for(&self) -> Duration {
+        let vitals = &self.channel.vitals;
+        vitals.uptime().saturating_sub(vitals.start_time().unwrap_or_default())
+    }
+
+    /// Whether it has completed a call, be it with the plugin's own error.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.channel.vitals.has_answered()
     }
 
     /// How long it has had no session.
@@ -181,29 +211,30 @@ impl Worker {
 
     /// Ends the sessions and the process; see [`Worker::ended`] for when it is done.
     pub(crate) fn stop(&self, why: Failure) {
-        self.control.stop(&self.channel, why);
+        self.control.stop(&self.channel, Stop { failure: why, requested: true });
     }
 
     /// Takes no new sessions, waits for the open ones until the deadline, then ends the process.
-    pub(crate) async fn drain_and_stop(&self, deadline: Instant, why: &str) {
+    pub(crate) async fn drain_and_stop(&self, deadline: Instant, why: &str) -> Ended {
         self.retire();
         tokio::select! {
             _ = tokio::time::timeout_at(deadline, self.drained()) => self.stop(Failure::Stopped(why.to_owned())),
             _ = self.ended() => {}
         }
-        self.ended().await;
+        self.ended().await
     }
 
-    /// Resolves when the process is gone and every session was told.
+    /// Resolves when the process is gone and every session has its last event.
     pub(crate) async fn ended(&self) -> Ended {
         let mut ended = self.ended.clone();
-        let told = ended.wait_for(Option::is_some).await.ok().and_then(|ended| (*ended).clone());
-        // the keeper tells before it goes, unless the whole asynchronous runtime goes
-        told.unwrap_or_else(|| Ended {
+        let end = ended.wait_for(Option::is_some).await.ok().and_then(|ended| (*ended).clone());
+        // the keeper reports the end before it goes, unless the whole asynchronous runtime goes
+        end.unwrap_or_else(|| Ended {
             exit: Exit::Unknown,
             out_of_memory: false,
             stderr: String::new(),
             failure: Failure::Stopped("the daemon is gone".into()),
+            requested: true,
         })
     }
 

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::session::{Event, Failure};
+use crate::task::{Task, inject};
 use server::{Got, Server, Then};
 
 mod server;
@@ -55,6 +56,10 @@ fn call(request: &'static str) -> Call {
         deadline: now + Duration::from_mins(1),
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
     }
+}
+
+fn other_plugin() -> UniqueIdentifier {
+    format!("a/panics:1.0.0@{}", "0".repeat(64)).parse().unwrap()
 }
 
 /// All events of one call of a server with this script, and what the server saw.
@@ -199,6 +204,19 @@ async fn letting_go_hangs_up() {
     server.has_got(1).await;
     drop(session);
     timeout(Duration::from_secs(5), server.left()).await.expect("the daemon hangs up");
+}
+
+#[tokio::test]
+async fn a_panic_fails_the_session_and_no_other() {
+    let server = Server::start(vec![Then::Hang, Then::answer(200, "", END)]).await;
+    let runtime = runtime(&server.url);
+    let mut session = runtime.open(Call { plugin: other_plugin(), ..call("{}") }).await.unwrap();
+    server.has_got(1).await;
+    inject::panic_in(Task::Exchange, &other_plugin());
+    let text = "internal error in the plugin daemon: serverless exchange panicked: injected".to_owned();
+    assert_eq!(session.recv().await, Some(Event::Failed(Failure::Internal(text))));
+    let mut session = runtime.open(call("{}")).await.unwrap();
+    assert_eq!(session.recv().await, Some(Event::End));
 }
 
 #[tokio::test]

@@ -158,9 +158,9 @@ async fn a_process_that_ignores_sigterm_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_crashes_leave_no_zombie() {
     let host = Host::with("main", |settings| settings.pool.min_workers = 1);
-    for _ in 0..40 {
+    for turn in 0..40 {
         host.ensure().await.unwrap();
-        let events = host.call(json!({"do": "die", "signal": 9})).await;
+        let events = host.call(json!({"do": "die", "signal": 9, "turn": turn})).await;
         assert!(matches!(events[1], Event::Failed(Failure::WorkerExited { .. })), "{events:?}");
     }
     host.runtime.remove(&host.plugin, false).await;
@@ -171,6 +171,57 @@ async fn many_crashes_leave_no_zombie() {
         stats.filter(|stat| stat.contains("(stdio_worker) Z ") && stat.split(' ').any(|field| field == me)).count()
     };
     assert_eq!(zombies(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_is_refused_while_workers_that_have_answered_are_killed() {
+    let host = Host::new("main");
+    host.echo().await;
+    for crash in 1..=8 {
+        let waiting = host.open(json!({"do": "hang", "turn": crash})).await.unwrap();
+        kill(host.pid(), Signal::SIGKILL);
+        assert!(matches!(all(waiting).await[..], [Event::Failed(Failure::WorkerExited { .. })]));
+        host.echo().await;
+        eventually("it is counted", || host.status().crashes == crash).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_counts_also_when_the_worker_takes_no_sessions_any_more() {
+    let host = Host::new("main");
+    let waiting = host.open(json!({"do": "hang"})).await.unwrap();
+    let pid = host.pid();
+    host.runtime.restart(&host.plugin).await.unwrap();
+    assert_eq!(host.status().crashes, 0);
+    kill(pid, Signal::SIGKILL);
+    assert!(matches!(all(waiting).await[..], [Event::Failed(Failure::WorkerExited { .. })]));
+    eventually("it is counted", || host.status().crashes == 1).await;
+    host.echo().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_kills_worker_after_worker_is_refused_and_the_others_go_on() {
+    let host = Host::new("main");
+    let kill = || json!({"do": "die", "signal": 6});
+    for _ in 0..3 {
+        host.echo().await;
+        let waiting = host.open(json!({"do": "hang"})).await.unwrap();
+        assert!(matches!(host.call(kill()).await[..], [_, Event::Failed(Failure::WorkerExited { .. })]));
+        assert!(matches!(all(waiting).await[..], [Event::Failed(Failure::WorkerExited { .. })]));
+    }
+    host.echo().await;
+    let pid = host.pid();
+    let error = host.open(kill()).await.unwrap_err();
+    let text = "this request is refused for 59 s, since 3 workers of the plugin ended while it was open; the last one: signal 6 (SIGABRT)";
+    assert_eq!(error.to_string(), text);
+    assert!(
+        host.log().contains("(invoke_tool) is refused for 60 s: it was open in 3 workers that ended"),
+        "{}",
+        host.log()
+    );
+    let _innocent = host.open(json!({"do": "hang"})).await.expect("it was open each time, but not opened last");
+    host.echo().await;
+    assert_eq!(host.pid(), pid);
 }
 
 #[tokio::test(flavor = "multi_thread")]

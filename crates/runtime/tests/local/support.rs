@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use plugin_manifest::UniqueIdentifier;
-use plugin_protocol::{Action, Origin, SessionId};
+use plugin_protocol::{Action, Origin, SessionId, envelope};
 use plugin_runtime::local::environment::{Cause, EnvironmentError, Prepared, Progress, Silent, Step};
 use plugin_runtime::local::{LocalRuntime, LocalSettings, PluginStatus, Preparer, SpawnLauncher, StartError};
 use plugin_runtime::{Call, Event, OpenError, Runtime, Session};
@@ -97,14 +97,16 @@ impl Host {
 
     pub(crate) async fn open_within(&self, what: Value, wait: Duration) -> Result<Session, OpenError> {
         let id = uuid::Uuid::new_v4().to_string();
-        let request = json!({"session_id": id, "event": "request", "data": what}).to_string();
+        let session_id = SessionId::from(id.as_str());
+        let origin = Arc::new(Origin::default());
+        let request = envelope::request(&session_id, &origin, Action::InvokeTool, "user", &what.to_string());
         let now = Instant::now();
         let call = Call {
             plugin: self.plugin.clone(),
-            session_id: SessionId::from(id.as_str()),
+            session_id,
             action: Action::InvokeTool,
-            origin: Arc::new(Origin::default()),
-            request: request.into(),
+            origin,
+            request,
             start_by: now + wait,
             deadline: now + Duration::from_mins(10),
             traceparent: String::new(),

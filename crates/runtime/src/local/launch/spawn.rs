@@ -9,12 +9,14 @@ use std::process::{Child, Command};
 use std::sync::mpsc;
 
 use async_trait::async_trait;
+use plugin_manifest::identifier::UniqueIdentifier;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::{LaunchSpec, Launched, Launcher, bootstrap, stage};
 use crate::local::process::ChildProcess;
 use crate::local::settings::ProcessSettings;
+use crate::task::{self, Task};
 
 /// Asked for on the plugin's output: fewer switches between a plugin that floods and its reader. The kernel may say no.
 const STDOUT_PIPE_BYTES: usize = 256 * 1024;
@@ -32,6 +34,7 @@ pub struct SpawnLauncher {
 }
 
 struct Request {
+    plugin: UniqueIdentifier,
     command: Command,
     done: oneshot::Sender<io::Result<Child>>,
 }
@@ -42,12 +45,13 @@ impl SpawnLauncher {
     /// When the system gives no thread.
     pub fn new(settings: ProcessSettings) -> io::Result<Self> {
         let (requests, waiting) = mpsc::sync_channel::<Request>(WAITING);
-        std::thread::Builder::new().name("worker-spawner".into()).spawn(move || {
-            for Request { mut command, done } in waiting {
-                let spawned = command.spawn();
+        task::thread("worker-spawner", move || {
+            for Request { plugin, mut command, done } in waiting {
+                // the thread survives a panic: its end would kill every worker that it has started
+                let spawned = task::guard_blocking(Task::Spawner, plugin, || command.spawn());
                 // closes the child's ends of the pipes before anybody waits for them to close
                 drop(command);
-                if let Err(Ok(mut unwanted)) = done.send(spawned) {
+                if let Err(Ok(mut unwanted)) = done.send(spawned.unwrap_or_else(|error| Err(io::Error::other(error)))) {
                     // both fail only when it is gone already
                     drop(unwanted.kill());
                     drop(unwanted.wait());
@@ -95,7 +99,7 @@ impl Launcher for SpawnLauncher {
         let (done, spawned) = oneshot::channel();
         let requests = self.requests.clone();
         let gone = || io::Error::other("the spawning thread is gone");
-        let send = move || requests.send(Request { command, done }).is_ok();
+        let send = move || requests.send(Request { plugin: spec.plugin, command, done }).is_ok();
         if !tokio::task::spawn_blocking(send).await.map_err(io::Error::other)? {
             return Err(gone());
         }

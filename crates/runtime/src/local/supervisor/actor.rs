@@ -1,7 +1,10 @@
-//! Owns the truth about one plugin version: how many workers there should be, what is being done about it, what failed.
+//! The control loop of one plugin version: how many workers there should be, which start is under way, what failed.
 //!
-//! The loop waits until something has happened - a command, the end of an attempt or of a worker, a call that waits, a
-//! time - and then compares what is with what should be. It does nothing that takes time itself.
+//! The loop waits for an event - a command, the end of an attempt or of a worker, a call that waits, a time - and then
+//! reconciles the workers with the demand. It does nothing that takes time itself.
+//!
+//! A panic in it ends every worker and fails every start and waiting call with the panic as the cause; the loop goes on
+//! with a clean state.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,19 +24,19 @@ use crate::local::settings::PoolSettings;
 use crate::local::status::{FailedState, State};
 use crate::local::worker::{Ended, Worker};
 use crate::session::Failure;
+use crate::task::{self, Panicked, Running, Task};
 
 /// So often in a row a worker that ends by itself is replaced before somebody calls.
 const EAGER_RESTARTS: u32 = 3;
 
 type Done = oneshot::Sender<Result<(), StartError>>;
 
-pub(super) struct Actor {
+struct Actor {
     plugin: Arc<Plugin>,
     node: Arc<Node>,
-    commands: mpsc::Receiver<Command>,
     attempt: Option<Attempt>,
     backoff: Backoff,
-    draining: JoinSet<()>,
+    draining: JoinSet<(Arc<Worker>, Ended)>,
     /// A worker is to be kept up although none is asked for right now.
     keep: bool,
     /// Code and environment have been made ready at least once.
@@ -43,24 +46,48 @@ pub(super) struct Actor {
     restarts: Vec<Done>,
 }
 
+/// What is to be ended, and who waits for it.
+struct Shutdown {
+    deadline: Instant,
+    why: &'static str,
+    done: oneshot::Sender<()>,
+}
+
 struct Attempt {
-    task: JoinHandle<Result<Arc<Worker>, StartError>>,
+    task: Running<Result<Arc<Worker>, StartError>>,
     cancel: CancellationToken,
 }
 
 impl Attempt {
     async fn end(&mut self) -> Result<Arc<Worker>, StartError> {
-        let failed = |error| StartError::Spawn { message: format!("the start itself failed: {error}") };
-        (&mut self.task).await.unwrap_or_else(|error| Err(failed(error)))
+        (&mut self.task).await.unwrap_or_else(|panicked| Err(StartError::from(&panicked)))
+    }
+}
+
+/// Runs until the plugin is shut down.
+pub(super) async fn run(plugin: Arc<Plugin>, node: Arc<Node>, mut commands: mpsc::Receiver<Command>) {
+    let mut actor = Actor::new(plugin.clone(), node);
+    loop {
+        match task::guard(Task::Supervisor, &plugin.id, actor.live(&mut commands)).await {
+            Ok(Shutdown { deadline, why, done }) => {
+                let ended = task::guard(Task::Shutdown, &plugin.id, actor.shut_down(deadline, why)).await;
+                if let Err(panicked) = ended {
+                    actor.fail(&panicked).drained().await;
+                }
+                // the caller may have stopped waiting
+                let _ = done.send(());
+                return;
+            }
+            Err(panicked) => actor = actor.fail(&panicked),
+        }
     }
 }
 
 impl Actor {
-    pub(super) fn new(plugin: Arc<Plugin>, node: Arc<Node>, commands: mpsc::Receiver<Command>) -> Self {
+    fn new(plugin: Arc<Plugin>, node: Arc<Node>) -> Self {
         Self {
             plugin,
             node,
-            commands,
             attempt: None,
             backoff: Backoff::default(),
             draining: JoinSet::new(),
@@ -72,39 +99,62 @@ impl Actor {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    /// Stops every worker and fails all that waits; returns a clean state.
+    fn fail(self, panicked: &Panicked) -> Self {
+        let (plugin, failure) = (self.plugin.clone(), Failure::from(panicked));
+        let mut next = Self::new(self.plugin, self.node);
+        (next.backoff, next.prepared) = (self.backoff, self.prepared);
+        let error = StartError::from(panicked);
+        // dated before the sessions fail: a caller who tries again at once is not refused for it
+        next.failed(Kind::Start, error.cause(), error.to_string());
+        for worker in plugin.pool.fail_all(&failure) {
+            next.draining.spawn(async move {
+                let end = worker.ended().await;
+                (worker, end)
+            });
+        }
+        next.publish();
+        for done in self.ensures.into_iter().chain(self.restarts) {
+            // the caller may have stopped waiting
+            let _ = done.send(Err(error.clone()));
+        }
+        next
+    }
+
+    /// Returns at the command to shut down.
+    async fn live(&mut self, commands: &mut mpsc::Receiver<Command>) -> Shutdown {
         loop {
-            self.reconcile();
             let wake = self.next_wake();
             let plugin = self.plugin.clone();
             tokio::select! {
-                Some(command) = self.commands.recv() => match command {
+                Some(command) = commands.recv() => match command {
                     Command::Ensure(done) => self.ensures.push(done),
                     Command::Restart(done) => self.restarts.push(done),
                     Command::Prewarm => self.keep = true,
-                    Command::Shutdown { deadline, why, done } => {
-                        self.shut_down(deadline, why).await;
-                        // whoever asked may have stopped waiting
-                        let _ = done.send(());
-                        return;
-                    }
+                    Command::Shutdown { deadline, why, done } => return Shutdown { deadline, why, done },
                 },
                 result = end_of(&mut self.attempt) => {
                     self.attempt = None;
                     self.attempted(result);
                 }
-                Some(_) = self.draining.join_next() => self.plugin.pool.forget_drained(),
+                Some(drained) = self.draining.join_next() => {
+                    self.plugin.pool.forget_drained();
+                    if let Ok((worker, end)) = drained {
+                        self.crashed(&worker, &end);
+                    }
+                }
                 () = plugin.changed.notified() => {}
                 () = sleep_until(wake) => {}
             }
+            self.reconcile();
         }
     }
 
-    /// Compares what is with what should be.
+    /// Compares the workers that are there with those that should be.
     fn reconcile(&mut self) {
         for worker in self.plugin.pool.take_ended() {
             if let Some(end) = worker.end() {
-                self.crashed(&end);
+                self.crashed(&worker, &end);
             }
         }
         self.ensures.retain(|done| !done.is_closed());
@@ -122,7 +172,7 @@ impl Actor {
         let up = self.plugin.pool.len();
         if up > 0 {
             for done in self.ensures.drain(..) {
-                // whoever asked may have stopped waiting
+                // the caller may have stopped waiting
                 let _ = done.send(Ok(()));
             }
         }
@@ -148,13 +198,14 @@ impl Actor {
     fn begin(&mut self) {
         let cancel = CancellationToken::new();
         self.plugin.set_step(if self.prepared { State::Starting } else { State::Fetching });
-        let task = tokio::spawn(bring_up(self.node.clone(), self.plugin.clone(), cancel.clone()));
+        let start = bring_up(self.node.clone(), self.plugin.clone(), cancel.clone());
+        let task = task::spawn(Task::Start, self.plugin.id.clone(), start);
         self.attempt = Some(Attempt { task, cancel });
     }
 
     fn attempted(&mut self, result: Result<Arc<Worker>, StartError>) {
         if matches!(result, Err(StartError::Cancelled)) {
-            // whoever has asked since then is not who cancelled it: for them another attempt begins
+            // a request that came after the cancellation gets another attempt
             return;
         }
         let restarted = std::mem::take(&mut self.restarts);
@@ -181,30 +232,37 @@ impl Actor {
                 self.failed(kind, error.cause(), error.to_string());
             }
         }
-        // before anybody asks what came of it
+        // before the callers look at the state
         self.publish();
         for done in restarted.into_iter().chain(self.ensures.drain(..)) {
-            // whoever asked may have stopped waiting
+            // the caller may have stopped waiting
             let _ = done.send(answer.clone());
         }
     }
 
-    fn crashed(&mut self, end: &Ended) {
+    /// Notes the end of a worker, if nobody asked for it.
+    fn crashed(&mut self, worker: &Worker, end: &Ended) {
+        if end.requested {
+            return;
+        }
         self.plugin.crashes.fetch_add(1, Ordering::Relaxed);
         let cause = match &end.failure {
             Failure::WorkerExited { out_of_memory: true, .. } => "oom_killed",
             Failure::WorkerExited { .. } => "crashed",
             Failure::WorkerSilent { .. } => "silent",
+            Failure::Internal(_) => "internal",
             _ => "stopped",
         };
-        self.failed(Kind::Crash, cause, end.failure.to_string());
+        let kind = Kind::Crash { lived: worker.ready_for(), answered: worker.has_answered() };
+        self.failed(kind, cause, end.failure.to_string());
         self.keep &= self.backoff.failures() < EAGER_RESTARTS;
     }
 
     fn failed(&mut self, kind: Kind, cause: &'static str, message: String) {
         let at = Instant::now();
-        let failed = Failed { at, next_try: at + self.backoff.failed(kind), message };
-        self.failed = Some((cause, failed));
+        let next_try = at + self.backoff.failed(kind);
+        let crashed = matches!(kind, Kind::Crash { .. });
+        self.failed = Some((cause, Failed { at, next_try, crashed, had_worked: kind.had_worked(), message }));
     }
 
     /// Lets workers that take no sessions any more finish theirs.
@@ -213,7 +271,18 @@ impl Actor {
         for worker in self.plugin.pool.take_retired() {
             // one that is at fault is in use: another one takes its place before somebody has to wait for it
             replaced |= !worker.has_rested();
-            self.draining.spawn(async move { worker.drain_and_stop(deadline, why).await });
+            let plugin = self.plugin.id.clone();
+            self.draining.spawn(async move {
+                let drain = task::guard(Task::Drain, plugin, worker.drain_and_stop(deadline, why));
+                let end = match drain.await {
+                    Ok(end) => end,
+                    Err(panicked) => {
+                        worker.stop(Failure::from(&panicked));
+                        worker.ended().await
+                    }
+                };
+                (worker, end)
+            });
         }
         self.keep |= replaced;
         if !replaced
@@ -259,7 +328,7 @@ impl Actor {
 
     async fn shut_down(&mut self, deadline: Instant, why: &'static str) {
         for done in self.ensures.drain(..).chain(self.restarts.drain(..)) {
-            // whoever asked may have stopped waiting
+            // the caller may have stopped waiting
             let _ = done.send(Err(StartError::Stopping));
         }
         if let Some(mut attempt) = self.attempt.take() {
@@ -269,13 +338,17 @@ impl Actor {
         }
         self.plugin.pool.retire_all();
         self.drain_retired(deadline, why);
-        let drained = async { while self.draining.join_next().await.is_some() {} };
-        if tokio::time::timeout_at(deadline, drained).await.is_err() {
+        if tokio::time::timeout_at(deadline, self.drained()).await.is_err() {
             // also those that had been given more time before
             self.plugin.pool.stop_draining(why);
-            while self.draining.join_next().await.is_some() {}
+            self.drained().await;
         }
         self.plugin.pool.forget_drained();
+    }
+
+    /// Waits until every worker that takes no sessions any more has ended.
+    async fn drained(&mut self) {
+        while self.draining.join_next().await.is_some() {}
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) async fn bring_up(
         settings: node.worker_settings.clone(),
         log: plugin.log.clone(),
         budget: node.budget.clone(),
+        poison: plugin.poison.clone(),
         changed: plugin.changed.clone(),
     };
     let spec = LaunchSpec { plugin: plugin.id.clone(), prepared, variables: node.variables.clone() };

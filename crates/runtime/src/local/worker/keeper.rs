@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -13,10 +12,11 @@ use super::output::OutputEnd;
 use super::{Control, Ended, memory};
 use crate::channel::Channel;
 use crate::local::orphans::Mark;
-use crate::local::process::{Process, resident_memory, signal_group};
+use crate::local::process::{Exit, Process, resident_memory, signal_group};
 use crate::local::settings::WorkerSettings;
 use crate::log::{Level, Tail};
 use crate::session::Failure;
+use crate::task::{self, Panicked, Running, Task};
 
 /// A plugin that writes so many bytes a second into sessions that nobody reads any more, for several checks in a row, is
 /// busy with a call that was cancelled, at the cost of all others.
@@ -31,32 +31,64 @@ pub(super) struct Keeper {
     pub(super) tail: Arc<Tail>,
     /// Set when the process is gone, so that its readers take what is left and end.
     pub(super) exited: CancellationToken,
-    /// `None` once it has ended.
-    pub(super) output: Option<JoinHandle<OutputEnd>>,
-    pub(super) stderr: JoinHandle<()>,
-    pub(super) writer: JoinHandle<()>,
+    /// Each is `None` once it has ended.
+    pub(super) output: Option<Running<OutputEnd>>,
+    pub(super) stderr: Option<Running<()>>,
+    pub(super) writer: Option<Running<()>>,
     pub(super) settings: Arc<WorkerSettings>,
     pub(super) changed: Arc<Notify>,
-    pub(super) tell_end: watch::Sender<Option<Ended>>,
+    pub(super) report_end: watch::Sender<Option<Ended>>,
 }
 
 impl Keeper {
-    pub(super) async fn run(mut self) {
-        let oom_kills = self.watch().await;
+    /// Starts the task. Whatever panics in it, the process group is killed, every session gets a failure, and the worker
+    /// is reported as ended.
+    pub(super) fn start(self) {
+        let plugin = self.channel.log.plugin().clone();
+        let (channel, changed) = (self.channel.clone(), self.changed.clone());
+        let (tail, mark, report_end) = (self.tail.clone(), self.mark.clone(), self.report_end.clone());
+        let on_panic = move |panicked: Panicked| {
+            // the process was dropped with the task, which killed its group
+            let failure = Failure::from(&panicked);
+            channel.fail(&failure);
+            report_end.send_if_modified(|end| {
+                let is_new = end.is_none();
+                let (exit, out_of_memory, stderr) = (Exit::Unknown, false, tail.text());
+                end.get_or_insert(Ended { exit, out_of_memory, stderr, failure, requested: false });
+                is_new
+            });
+            changed.notify_one();
+            drop(tokio::task::spawn_blocking(move || mark.kill()));
+        };
+        task::detach(Task::Reaper, plugin, self.run(), on_panic);
+    }
+
+    async fn run(mut self) {
+        let plugin = self.channel.log.plugin().clone();
+        let oom_kills = match task::guard(Task::Keeper, plugin, self.watch()).await {
+            Ok(oom_kills) => oom_kills,
+            Err(panicked) => {
+                self.control.fail(&self.channel, Failure::from(&panicked));
+                None
+            }
+        };
         let pid = self.process.pid();
         // before it is reaped, since the number of its group may be given away after that
         signal_group(pid, Signal::SIGKILL);
         let exit = self.process.reap();
 
         self.exited.cancel();
-        if let Some(output) = self.output.take() {
-            self.joined("output", output.await.map(drop));
+        if let Err(panicked) = join_now(&mut self.output).await {
+            self.control.fail(&self.channel, Failure::from(&panicked));
         }
-        let stderr = (&mut self.stderr).await;
-        self.joined("stderr", stderr);
-        self.writer.abort();
+        if let Err(panicked) = join_now(&mut self.stderr).await {
+            self.control.fail(&self.channel, Failure::from(&panicked));
+        }
+        self.writer = None;
         let stderr = self.tail.text();
-        let stopped = self.control.why.get().cloned();
+        let stopped = self.control.why.get();
+        let requested = stopped.is_some_and(|stop| stop.requested);
+        let stopped = stopped.map(|stop| stop.failure.clone());
         let out_of_memory = stopped.is_none() && exit.was_killed() && memory::oom_kills() > oom_kills;
         let on_its_own = || Failure::WorkerExited { exit: exit.to_string(), out_of_memory, stderr: stderr.clone() };
         let failure = stopped.clone().unwrap_or_else(on_its_own);
@@ -65,8 +97,11 @@ impl Keeper {
             None if out_of_memory => self.note(Level::Error, "plugin process was killed for lack of memory"),
             None => self.note(Level::Error, &format!("plugin process ended unexpectedly: {exit}")),
         }
+        if stopped.is_none() {
+            self.channel.suspect(&format!("{}{}", exit, if out_of_memory { ", out of memory" } else { "" }));
+        }
         self.channel.fail(&failure);
-        self.tell_end.send_replace(Some(Ended { exit, out_of_memory, stderr, failure }));
+        self.report_end.send_replace(Some(Ended { exit, out_of_memory, stderr, failure, requested }));
         self.changed.notify_one();
 
         // what has left the process group, last: it takes a look at every process
@@ -95,9 +130,21 @@ impl Keeper {
                 }
                 end = join(&mut self.output) => {
                     self.output = None;
-                    self.joined("output", end.map(drop));
-                    self.closed_output().await;
+                    self.lost("standard output", end.map(drop)).await;
                     return oom_kills;
+                }
+                end = join(&mut self.writer) => {
+                    self.writer = None;
+                    self.lost("standard input", end).await;
+                    return oom_kills;
+                }
+                end = join(&mut self.stderr) => {
+                    self.stderr = None;
+                    // a plugin may close it
+                    if end.is_err() {
+                        self.lost("standard error", end).await;
+                        return oom_kills;
+                    }
                 }
                 _ = tick.tick() => {
                     oom_kills = memory::oom_kills();
@@ -121,13 +168,17 @@ impl Keeper {
         }
     }
 
-    /// Without its output a worker is of no use; most often it is about to end by itself.
-    async fn closed_output(&mut self) {
+    /// Ends a worker that cannot be talked to any more. When it has closed a pipe, it is most often about to exit.
+    async fn lost(&mut self, pipe: &str, end: Result<(), Panicked>) {
         const MOMENT: Duration = Duration::from_millis(50);
-        if tokio::time::timeout(MOMENT, self.process.exited()).await.is_err() {
-            self.control.stop(&self.channel, Failure::Stopped("it has closed its standard output".into()));
-            self.end().await;
-        }
+        let failure = match end {
+            Err(panicked) => Failure::from(&panicked),
+            Ok(()) if tokio::time::timeout(MOMENT, self.process.exited()).await.is_ok() => return,
+            Ok(()) => Failure::Stopped(format!("it has closed its {pipe}")),
+        };
+        self.control.fail(&self.channel, failure);
+        self.changed.notify_one();
+        self.end().await;
     }
 
     fn check_silence(&self, warned: &mut bool) {
@@ -138,7 +189,8 @@ impl Keeper {
         if silent > self.settings.silence_limit {
             let failure = Failure::WorkerSilent { seconds: silent.as_secs(), stderr: self.tail.text() };
             self.note(Level::Error, &failure.to_string());
-            self.control.stop(&self.channel, failure);
+            self.channel.suspect(&format!("silent for {} s", silent.as_secs()));
+            self.control.fail(&self.channel, failure);
         } else if silent > self.settings.silence_warning {
             if !std::mem::replace(warned, true) {
                 self.note(Level::Warn, &format!("plugin has been silent for {} s, it may be dead", silent.as_secs()));
@@ -156,7 +208,8 @@ impl Keeper {
         let Some(used) = resident_memory(self.process.pid()) else { return };
         if let Some(limit) = hard.filter(|limit| used > *limit) {
             let why = format!("it uses {used} bytes of memory, the limit is {limit}");
-            self.control.stop(&self.channel, Failure::Stopped(why));
+            self.channel.suspect(&why);
+            self.control.fail(&self.channel, Failure::Stopped(why));
         } else if let Some(limit) = soft.filter(|limit| used > *limit && !self.channel.sessions.refuses()) {
             self.note(
                 Level::Warn,
@@ -199,22 +252,23 @@ impl Keeper {
         }
     }
 
-    /// A reader that panicked must not go unnoticed.
-    fn joined(&self, what: &str, end: Result<(), JoinError>) {
-        if let Err(error) = end {
-            self.note(Level::Error, &format!("the reader of the plugin's {what} failed: {error}"));
-        }
-    }
-
     fn note(&self, level: Level, text: &str) {
         self.channel.note(level, text);
     }
 }
 
-/// The end of a task that may have been seen already.
-async fn join<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+/// The end of a task that has not been seen yet.
+async fn join<T>(task: &mut Option<Running<T>>) -> Result<T, Panicked> {
     match task {
         Some(task) => task.await,
         None => std::future::pending().await,
+    }
+}
+
+/// The end of a task, at once if it has been seen already.
+async fn join_now<T>(task: &mut Option<Running<T>>) -> Result<(), Panicked> {
+    match task.take() {
+        Some(task) => task.await.map(drop),
+        None => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ mod host;
 mod listener;
 mod memory;
 mod refusal;
+mod refusal_log;
 pub mod registration;
 mod routes;
 mod security;
@@ -43,6 +44,7 @@ pub use self::status::ConnectionStatus;
 
 use self::door::Door;
 use self::memory::Memory;
+use self::refusal_log::RefusalLog;
 use self::routes::Routes;
 use self::slots::Slots;
 use crate::channel::{NodeBudget, Refused};
@@ -65,6 +67,7 @@ struct Shared {
     slots: Arc<Slots>,
     memory: Arc<Memory>,
     routes: Routes,
+    refusals: RefusalLog,
     numbers: AtomicU64,
     tasks: TaskTracker,
     /// Nothing new is taken.
@@ -89,6 +92,7 @@ impl DebugRuntime {
             slots: Slots::new(settings.max_connections, settings.max_tenant_connections),
             memory: Memory::new(settings.registration_bytes),
             routes: Routes::default(),
+            refusals: RefusalLog::default(),
             numbers: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             settings,

@@ -13,6 +13,7 @@
 extern crate self as plugin_runtime;
 
 mod channel;
+mod copy_map;
 pub mod debug;
 pub mod local;
 mod log;

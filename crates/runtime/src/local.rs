@@ -25,9 +25,8 @@ mod tests;
 pub mod variables;
 mod worker;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -48,6 +47,7 @@ pub use crate::log::{Level, LogEntry, PluginLog, Source};
 use self::environment::Progress;
 use self::supervisor::{Node, Plugin};
 use crate::channel::NodeBudget;
+use crate::copy_map::CopyMap;
 use crate::session::Session;
 use crate::{Call, OpenError, Runtime};
 
@@ -55,7 +55,7 @@ use crate::{Call, OpenError, Runtime};
 /// called for.
 pub struct LocalRuntime {
     node: Arc<Node>,
-    plugins: RwLock<HashMap<UniqueIdentifier, Arc<Plugin>>>,
+    plugins: CopyMap<UniqueIdentifier, Arc<Plugin>>,
     stopping: AtomicBool,
 }
 
@@ -64,7 +64,7 @@ impl LocalRuntime {
     pub fn new(settings: LocalSettings, preparer: Arc<dyn Preparer>, launcher: Arc<dyn Launcher>) -> Self {
         Self {
             node: Arc::new(Node::new(settings, preparer, launcher)),
-            plugins: RwLock::default(),
+            plugins: CopyMap::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -103,7 +103,7 @@ impl LocalRuntime {
     /// Takes the plugin out of routing, then ends its processes; returns when they are gone. Open sessions may go on for
     /// `PLUGIN_MAX_EXECUTION_TIMEOUT` if it is to be graceful. A call or an install that comes meanwhile finds a new start.
     pub async fn remove(&self, plugin: &UniqueIdentifier, graceful: bool) {
-        let removed = self.write().remove(plugin);
+        let removed = self.plugins.change(|plugins| plugins.remove(plugin));
         if let Some(plugin) = removed {
             let drain = self.node.settings.pool.drain_timeout;
             let deadline = Instant::now() + if graceful { drain } else { std::time::Duration::ZERO };
@@ -114,20 +114,18 @@ impl LocalRuntime {
     /// Refuses calls, lets open sessions go on until the deadline, then ends every process; returns when they are gone.
     pub async fn stop_all(&self, deadline: Instant) {
         self.stopping.store(true, Ordering::Relaxed);
-        let plugins: Vec<_> = self.write().drain().map(|(_, plugin)| plugin).collect();
-        join_all(plugins.iter().map(|plugin| plugin.shut_down(deadline, "the daemon stops"))).await;
+        let plugins = self.plugins.change(std::mem::take);
+        join_all(plugins.values().map(|plugin| plugin.shut_down(deadline, "the daemon stops"))).await;
     }
 
     /// The plugin as it is on this node; `None` when nobody has wanted it here since the start.
     pub fn status(&self, plugin: &UniqueIdentifier) -> Option<PluginStatus> {
-        let plugin = self.read().get(plugin).cloned();
-        plugin.map(|plugin| plugin.status())
+        self.plugins.get(plugin).map(|plugin| plugin.status())
     }
 
     /// All plugins that somebody has wanted here, in no order.
     pub fn status_all(&self) -> Vec<PluginStatus> {
-        let plugins: Vec<_> = self.read().values().cloned().collect();
-        plugins.iter().map(|plugin| plugin.status()).collect()
+        self.plugins.snapshot().values().map(|plugin| plugin.status()).collect()
     }
 
     /// The memory for output that waits, to be shared with other runtimes of this node.
@@ -137,33 +135,26 @@ impl LocalRuntime {
 
     /// What the plugin's workers, also those that are gone, have said beside their answers.
     pub fn log(&self, plugin: &UniqueIdentifier) -> Option<Arc<PluginLog>> {
-        self.read().get(plugin).map(|plugin| plugin.log().clone())
+        self.plugins.get(plugin).map(|plugin| plugin.log().clone())
     }
 
     /// The plugin, known or new; `None` while everything stops.
     fn plugin(&self, id: &UniqueIdentifier) -> Option<Arc<Plugin>> {
-        if let Some(plugin) = self.read().get(id).filter(|plugin| !plugin.is_gone()) {
-            return Some(plugin.clone());
+        if let Some(plugin) = self.plugins.get(id).filter(|plugin| !plugin.is_gone()) {
+            return Some(plugin);
         }
-        let mut plugins = self.write();
-        // under the lock, so that nothing is added behind the back of `stop_all`
-        if self.stopping.load(Ordering::Relaxed) {
-            return None;
-        }
-        if let Some(plugin) = plugins.get(id).filter(|plugin| !plugin.is_gone()) {
-            return Some(plugin.clone());
-        }
-        let plugin = Plugin::new(id.clone(), self.node.clone());
-        plugins.insert(id.clone(), plugin.clone());
-        Some(plugin)
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<UniqueIdentifier, Arc<Plugin>>> {
-        self.plugins.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<UniqueIdentifier, Arc<Plugin>>> {
-        self.plugins.write().unwrap_or_else(PoisonError::into_inner)
+        self.plugins.change(|plugins| {
+            // checked in here, so that nothing is added after `stop_all` has taken all
+            if self.stopping.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(plugin) = plugins.get(id).filter(|plugin| !plugin.is_gone()) {
+                return Some(plugin.clone());
+            }
+            let plugin = Plugin::new(id.clone(), self.node.clone());
+            plugins.insert(id.clone(), plugin.clone());
+            Some(plugin)
+        })
     }
 }
 

@@ -2,9 +2,9 @@
 //! bounded rate.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use plugin_manifest::identifier::UniqueIdentifier;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -110,10 +110,10 @@ impl PluginLog {
         }
         let kept = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default();
         let text = if kept.len() < text.len() { format!("{kept}...") } else { kept.to_owned() };
-        if let Some(suppressed) = self.lock().may_tell(source) {
+        if let Some(suppressed) = self.ring.lock().may_tell(source) {
             self.tell(pid, source, level, &text, suppressed);
         }
-        let mut ring = self.lock();
+        let mut ring = self.ring.lock();
         let number = ring.entries.back().map_or(0, |entry| entry.number) + 1;
         ring.bytes += text.len() + OVERHEAD;
         ring.entries.push_back(LogEntry { number, time: Timestamp::now(), pid, source, level, text });
@@ -127,7 +127,7 @@ impl PluginLog {
 
     /// What is kept, from the entry after `number` on; 0 for everything.
     pub fn after(&self, number: u64) -> Vec<LogEntry> {
-        self.lock().entries.iter().filter(|entry| entry.number > number).cloned().collect()
+        self.ring.lock().entries.iter().filter(|entry| entry.number > number).cloned().collect()
     }
 
     /// Changes whenever there is a new entry, whose number it holds.
@@ -151,10 +151,6 @@ impl PluginLog {
             (_, Level::Info) => tracing::info!(plugin, pid, text, "plugin log"),
             (_, Level::Debug) => tracing::debug!(plugin, pid, text, "plugin log"),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,7 +183,7 @@ impl Tail {
 
     /// Adds a line.
     pub fn add(&self, line: &[u8]) {
-        let mut bytes = self.lock();
+        let mut bytes = self.bytes.lock();
         let line = line.get(line.len().saturating_sub(Self::KEPT)..).unwrap_or(line);
         bytes.extend(line);
         bytes.push_back(b'\n');
@@ -197,11 +193,7 @@ impl Tail {
 
     /// What is kept, as text.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(self.lock().make_contiguous()).trim_end().to_owned()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<u8>> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+        String::from_utf8_lossy(self.bytes.lock().make_contiguous()).trim_end().to_owned()
     }
 }
 
@@ -233,9 +225,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_daemons_log_is_told_at_a_bounded_rate() {
         let log = log(1000);
-        let told = |log: &PluginLog, n: u32| (0..n).filter(|_| log.lock().may_tell(Source::Log).is_some()).count();
+        let told = |log: &PluginLog, n: u32| (0..n).filter(|_| log.ring.lock().may_tell(Source::Log).is_some()).count();
         assert_eq!(told(&log, 1000), 100);
-        assert_eq!(log.lock().suppressed, 900);
+        assert_eq!(log.ring.lock().suppressed, 900);
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         assert_eq!(told(&log, 1000), 20);
     }

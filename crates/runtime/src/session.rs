@@ -73,6 +73,9 @@ pub enum Failure {
     /// One message was longer than a line may be.
     #[error("plugin sent a message of {length} bytes, the limit is {limit} (PLUGIN_MAX_LINE_BYTES)")]
     LineTooLong { length: usize, limit: usize },
+    /// A message of the session cannot be read; the text names the plugin and the rule that it breaks.
+    #[error("{0}")]
+    Protocol(String),
     /// The caller does not read what the plugin sends.
     #[error("caller is too slow: {waiting} bytes are waiting, the limit is {limit} (PLUGIN_SESSION_BUFFER_BYTES)")]
     ReaderTooSlow { waiting: usize, limit: usize },

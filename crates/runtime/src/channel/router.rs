@@ -85,12 +85,35 @@ impl Router {
             Ok(PluginEvent::Malformed { session_id }) => {
                 let text = format!("a message of session {session_id} lacks its type or its data");
                 to.log(Source::Stdout, Level::Warn, &text);
+                self.broken(&session_id, "a session message must have a type and data");
             }
             Ok(PluginEvent::Cancellable) => to.vitals.set_cancellable(),
             // the SDK prints the manifest first
             Ok(PluginEvent::Other) => {}
-            Err(bad) => to.log(Source::Stdout, Level::Info, &bad.excerpt),
+            Err(bad) => {
+                to.log(Source::Stdout, Level::Info, &bad.excerpt);
+                // most lines that are no JSON are printed by the plugin's code and belong to no session
+                if let Some(id) = peek_session_id(bad.excerpt.as_bytes()) {
+                    self.broken(id, &format!("a message must be JSON ({})", bad.reason));
+                }
+            }
         }
+    }
+
+    /// Fails the session of a message that is lost, since its caller would take the rest for the whole answer.
+    fn broken(&mut self, id: &str, rule: &str) {
+        let Some(entry) = self.to.sessions.get(id) else { return };
+        let plugin = self.to.log.plugin();
+        let failure = Failure::Protocol(format!("plugin {plugin} broke the protocol: {rule}"));
+        self.fail(&entry, failure);
+    }
+
+    fn fail(&mut self, entry: &Arc<Entry>, failure: Failure) {
+        if entry.sender.stage(Event::Failed(failure)) == Staged::First {
+            self.staged.push(entry.clone());
+        }
+        self.to.abandon(entry.id.as_str());
+        self.last = None;
     }
 
     fn message(&mut self, id: &str, message: &Message<'_>, line: &Bytes) {
@@ -149,11 +172,7 @@ impl Router {
             format!("dropped a message of {length} bytes in {whose}; the limit is {limit} (PLUGIN_MAX_LINE_BYTES)");
         self.to.note(Level::Error, &text);
         if let Some(entry) = id.and_then(|id| self.to.sessions.get(id)) {
-            if entry.sender.stage(Event::Failed(Failure::LineTooLong { length, limit })) == Staged::First {
-                self.staged.push(entry.clone());
-            }
-            self.to.abandon(entry.id.as_str());
-            self.last = None;
+            self.fail(&entry, Failure::LineTooLong { length, limit });
         }
     }
 

@@ -1,10 +1,11 @@
 //! The open sessions of one plugin process or connection.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use plugin_protocol::SessionId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -96,7 +97,7 @@ impl Sessions {
         on_drop: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<Session, Refused> {
         let invoked = Arc::new(Invoked { base: Instant::now(), at: AtomicU64::new(0) });
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         if table.refuses {
             return Err(Refused);
         }
@@ -112,7 +113,7 @@ impl Sessions {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Entry>> {
-        self.lock().open.get(id).cloned()
+        self.table.lock().open.get(id).cloned()
     }
 
     /// The plugin has done what it was asked, perhaps at the moment at which its caller left.
@@ -135,25 +136,25 @@ impl Sessions {
 
     /// The plugin has stopped working on a session that nobody waited for, which is returned.
     pub(super) fn settle(&self, id: &str) -> Option<OpenRequest> {
-        let abandoned = &mut self.lock().abandoned;
+        let abandoned = &mut self.table.lock().abandoned;
         let at = abandoned.iter().position(|(request, _)| request.session_id.as_str() == id)?;
         abandoned.remove(at).map(|(request, _)| request)
     }
 
     /// Everything that the plugin works on, also for callers who have left.
     pub(super) fn requests(&self) -> Vec<OpenRequest> {
-        let table = self.lock();
+        let table = self.table.lock();
         let open = table.open.values().map(|entry| &entry.request);
         open.chain(table.abandoned.iter().map(|(request, _)| request)).cloned().collect()
     }
 
     /// How long the plugin has worked for nobody, where it does so longest.
     pub(crate) fn longest_abandoned(&self) -> Option<Duration> {
-        self.lock().abandoned.front().map(|(_, since)| since.elapsed())
+        self.table.lock().abandoned.front().map(|(_, since)| since.elapsed())
     }
 
     fn close(&self, id: &str, then: impl FnOnce(&mut Table, &Entry)) -> bool {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         let Some(ended) = table.open.remove(id) else { return false };
         if table.ended.len() == REMEMBERED {
             table.ended.pop_front();
@@ -177,27 +178,27 @@ impl Sessions {
 
     /// Whether this was one of the last sessions that have ended.
     pub(super) fn has_ended(&self, id: &str) -> bool {
-        self.lock().ended.iter().any(|ended| ended.as_str() == id)
+        self.table.lock().ended.iter().any(|ended| ended.as_str() == id)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lock().open.len()
+        self.table.lock().open.len()
     }
 
     /// How long there has been no session; `None` while there is one.
     pub(crate) fn idle(&self) -> Option<Duration> {
-        let table = self.lock();
+        let table = self.table.lock();
         table.open.is_empty().then(|| table.idle_since.elapsed())
     }
 
     /// Takes no new sessions from now on.
     pub(crate) fn refuse(&self) {
-        self.lock().refuses = true;
+        self.table.lock().refuses = true;
     }
 
     /// Takes no new sessions from now on if there has been none for so long.
     pub(crate) fn refuse_if_idle(&self, for_long: Duration) -> bool {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         let idle = table.open.is_empty() && table.idle_since.elapsed() >= for_long;
         table.rested |= idle && !table.refuses;
         table.refuses |= idle;
@@ -206,16 +207,16 @@ impl Sessions {
 
     /// Whether new sessions are refused because there had been none for long.
     pub(crate) fn has_rested(&self) -> bool {
-        self.lock().rested
+        self.table.lock().rested
     }
 
     pub(crate) fn refuses(&self) -> bool {
-        self.lock().refuses
+        self.table.lock().refuses
     }
 
     /// Ends every session with the failure, and takes no new ones.
     pub(crate) fn fail_all(&self, failure: &Failure) {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         table.refuses = true;
         table.idle_since = Instant::now();
         let open = std::mem::take(&mut table.open);
@@ -234,7 +235,7 @@ impl Sessions {
 
     /// What the callers of the other sessions could do with the time that is spent on this one.
     pub(crate) fn others(&self, entry: &Entry) -> Others {
-        let table = self.lock();
+        let table = self.table.lock();
         let mut waiting =
             table.open.values().filter(|other| other.id != entry.id).map(|other| other.sender.waiting()).peekable();
         if waiting.peek().is_none() {
@@ -257,15 +258,11 @@ impl Sessions {
             let drained = self.drained.notified();
             tokio::pin!(drained);
             drained.as_mut().enable();
-            if self.lock().open.is_empty() {
+            if self.table.lock().open.is_empty() {
                 return;
             }
             drained.await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

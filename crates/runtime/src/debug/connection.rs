@@ -102,7 +102,7 @@ async fn welcome(
         let (reader, writer) = match shared.security.accept(stream).await {
             Ok(ends) => ends,
             Err(error) => {
-                tracing::debug!(%peer, %error, "a debugging connection failed to secure itself");
+                shared.refusals.add(peer, &format!("TLS handshake failed: {error}"));
                 return None;
             }
         };
@@ -110,15 +110,18 @@ async fn welcome(
         match greet(shared, &mut wire).await {
             Ok(known) => known.map(|(tenant_id, slot)| (wire, tenant_id, slot)),
             Err(refusal) => {
-                // anybody can make as many of these lines as they like
-                tracing::debug!(%peer, reason = %refusal, "debugging connection refused");
+                let got = if let Refusal::Message { got } = refusal { format!(": {got}") } else { String::new() };
+                shared.refusals.add(peer, &format!("{refusal}{got}"));
                 wire.refuse(&refusal).await;
                 None
             }
         }
     };
     tokio::select! {
-        greeted = timeout_at(by, greeted) => greeted.ok().flatten(),
+        greeted = timeout_at(by, greeted) => greeted.unwrap_or_else(|_| {
+            shared.refusals.add(peer, &format!("no handshake within {} s", shared.settings.handshake_timeout.as_secs()));
+            None
+        }),
         () = pass.shown_out.cancelled() => None,
         () = shared.soft.cancelled() => None,
     }

@@ -1,3 +1,5 @@
+//! Why a debugging connection is refused.
+
 use std::time::Duration;
 
 use plugin_manifest::RemapError;
@@ -10,7 +12,10 @@ use plugin_package::IconError;
 pub enum Refusal {
     /// The first line is no handshake, or a later one is no message.
     #[error("handshake failed, invalid handshake message")]
-    Message,
+    Message {
+        /// What it most likely is instead, for the daemon's log.
+        got: &'static str,
+    },
     /// The key is not valid, or not any more.
     #[error("handshake failed, invalid key")]
     Key,

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::assets::Assets;
 use super::refusal::Refusal;
+use super::refusal_log::describe;
 
 /// Bytes of all declarations together.
 pub(super) const MAX_DECLARATION_BYTES: usize = 16 * 1024 * 1024;
@@ -30,8 +31,12 @@ struct Message<'a> {
 }
 
 fn message(line: &[u8]) -> Result<Message<'_>, Refusal> {
-    let message: Message<'_> = serde_json::from_slice(line).map_err(|_| Refusal::Message)?;
-    if message.kind.is_empty() { Err(Refusal::Message) } else { Ok(message) }
+    let message: Message<'_> = serde_json::from_slice(line).map_err(|_| invalid(line))?;
+    if message.kind.is_empty() { Err(invalid(line)) } else { Ok(message) }
+}
+
+fn invalid(line: &[u8]) -> Refusal {
+    Refusal::Message { got: describe(line) }
 }
 
 /// The key in the first line of a connection, which must be a handshake.
@@ -42,10 +47,12 @@ pub fn handshake(line: &[u8]) -> Result<String, Refusal> {
     }
     let message = message(line)?;
     if message.kind != "handshake" {
-        return Err(Refusal::Message);
+        return Err(invalid(line));
     }
-    let Handshake { key } = serde_json::from_str(message.data.get()).map_err(|_| Refusal::Message)?;
-    if key.is_empty() { Err(Refusal::Message) } else { Ok(key) }
+    let Handshake { key } = serde_json::from_str(message.data.get()).map_err(|_| invalid(line))?;
+    // pasted keys often have blanks around them
+    let key = key.trim();
+    if key.is_empty() { Err(invalid(line)) } else { Ok(key.to_owned()) }
 }
 
 /// A registration on its way.

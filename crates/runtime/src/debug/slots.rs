@@ -1,8 +1,9 @@
 //! How many connections there are: counted when they have shaken hands, released when they end.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::refusal::Refusal;
@@ -22,7 +23,7 @@ impl Slots {
 
     /// A place for one more connection of the tenant, until the slot is dropped.
     pub(super) fn take(self: &Arc<Self>, tenant_id: Uuid) -> Result<Slot, Refusal> {
-        let mut taken = self.taken();
+        let mut taken = self.taken.lock();
         if taken.values().sum::<usize>() >= self.total {
             return Err(Refusal::Busy);
         }
@@ -32,10 +33,6 @@ impl Slots {
         }
         *own += 1;
         Ok(Slot { slots: Arc::clone(self), tenant_id })
-    }
-
-    fn taken(&self) -> MutexGuard<'_, HashMap<Uuid, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,7 +45,7 @@ pub(super) struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken();
+        let mut taken = self.slots.taken.lock();
         if let Some(own) = taken.get_mut(&self.tenant_id) {
             *own -= 1;
             if *own == 0 {
@@ -77,6 +74,6 @@ mod tests {
         let again = slots.take(three).unwrap();
         assert!(matches!(slots.take(one), Err(Refusal::Busy)));
         drop(again);
-        assert_eq!(slots.taken().len(), 2);
+        assert_eq!(slots.taken.lock().len(), 2);
     }
 }

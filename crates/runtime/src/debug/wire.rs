@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 
 /// The longest first line; a key is 36 bytes, and what else is sent in its place is told that it is none.
 const HANDSHAKE_BYTES: usize = 128 * 1024;
+const TOO_LONG: &str = "more than 128 KiB without a handshake";
 /// How much is read at once before the handshake.
 const FIRST_BLOCK: usize = 4 * 1024;
 /// How long a peer may take to read why it is turned away.
@@ -39,8 +40,8 @@ impl Wire {
         loop {
             match self.splitter.next_line() {
                 Some(Line::Whole(line)) if line.len() <= HANDSHAKE_BYTES => return Ok(Some(line)),
-                Some(_) => return Err(Refusal::Message),
-                None if received > HANDSHAKE_BYTES => return Err(Refusal::Message),
+                Some(_) => return Err(Refusal::Message { got: TOO_LONG }),
+                None if received > HANDSHAKE_BYTES => return Err(Refusal::Message { got: TOO_LONG }),
                 None => {}
             }
             match self.receive(FIRST_BLOCK).await {

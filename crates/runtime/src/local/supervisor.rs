@@ -141,7 +141,7 @@ impl Plugin {
                 if picked.total >= self.max_in_flight {
                     return Err(OpenError::Busy { in_flight: picked.total });
                 }
-                match picked.worker.open(call).await {
+                match picked.worker.channel.open(call).await {
                     Ok(session) => {
                         if picked.in_flight >= self.target_in_flight {
                             self.changed.notify_one();

@@ -24,10 +24,9 @@ use super::orphans::Mark;
 use super::process::{self, Exit};
 use super::settings::WorkerSettings;
 use super::status::WorkerStatus;
-use crate::Call;
-use crate::channel::{Channel, Input, NodeBudget, Poison, Refused, Sessions, Vitals};
+use crate::channel::{Channel, Input, NodeBudget, Poison, Sessions, Vitals};
 use crate::log::{Level, PluginLog, Tail};
-use crate::session::{Failure, Session};
+use crate::session::Failure;
 use crate::task::{self, Task};
 
 /// What a worker shares with its surroundings.
@@ -46,7 +45,8 @@ pub(crate) struct Surroundings {
 pub(crate) struct Worker {
     id: String,
     pid: u32,
-    channel: Channel,
+    /// Where sessions are opened.
+    pub(super) channel: Channel,
     control: Arc<Control>,
     ended: watch::Receiver<Option<Ended>>,
 }
@@ -153,11 +153,6 @@ impl Worker {
                 Err(StartError::NoHeartbeat { waited, stderr: tail.text() })
             }
         }
-    }
-
-    /// Opens a session and hands the request over.
-    pub(crate) async fn open(&self, call: &Call) -> Result<Session, Refused> {
-        self.channel.open(call).await
     }
 
     pub(crate) fn in_flight(&self) -> usize {

@@ -20,7 +20,7 @@ async fn a_call_brings_the_plugin_up_and_waits_for_it() {
     futures_util::future::join_all(calls).await;
     let status = host.status();
     assert_eq!((status.state, status.workers.len()), (State::Running, 1));
-    assert!(status.workers[0].start_time >= Duration::from_millis(300) && status.workers[0].rss > Some(0));
+    assert!(status.workers[0].start_time > Duration::ZERO && status.workers[0].rss > Some(0));
     assert_eq!(host.preparer.attempts.load(Ordering::Relaxed), 1);
 }
 

@@ -52,6 +52,24 @@ async fn stray_output_is_logged_and_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_read_fails_its_own_session_only() {
+    let host = Host::new("main");
+    let other = host.open(json!({"do": "hang"})).await.unwrap();
+    for (what, before, rule) in [
+        ("nonsense", &[Event::Chunk("1".into())][..], "a message must be JSON (expected value at line 1 column "),
+        ("shapeless", &[], "a session message must have a type and data"),
+    ] {
+        let mut events = host.call(json!({"do": what})).await;
+        let Some(Event::Failed(Failure::Protocol(text))) = events.pop() else { panic!("{events:?}") };
+        assert_eq!(events, before);
+        assert!(text.starts_with(&format!("plugin {} broke the protocol: {rule}", host.plugin)), "{text}");
+    }
+    host.echo().await;
+    drop(other);
+    assert_eq!(host.status().crashes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_too_long_fails_its_own_session_only() {
     let host = Host::with("main", |settings| settings.worker.max_line_bytes = 1024 * 1024);
     let mut other = host.open(json!({"do": "stream", "count": 50, "size": 10, "every_us": 10_000})).await.unwrap();

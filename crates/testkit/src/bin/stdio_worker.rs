@@ -142,6 +142,12 @@ fn obey(session: &Session, data: &Value, answers: &Answers) -> Result<()> {
             say("{\"event\":\"log\",\"data\":{\"level\":\"WARN\",\"message\":\"careful\",\"timestamp\":1.0}}\n")?;
             say("{\"event\":\"error\",\"session_id\":null,\"data\":{\"error\":\"bad input\"}}\n\n")?;
         }
+        "nonsense" => {
+            let event = session.line("stream", &json!("VALUE")).replace("\"VALUE\"", "NaN");
+            session.chunk(&json!(1))?;
+            say(&event)?;
+        }
+        "shapeless" => say(&format!("{}\n", json!({"event": "session", "session_id": session.id, "data": {}})))?,
         "long_line" => session.chunk(&Value::String("x".repeat(usize::try_from(number("bytes"))?)))?,
         "fork" => {
             // one in the process group, one in a session of its own

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::error::{Cause, EnvironmentError};
@@ -44,7 +45,7 @@ impl Flights {
     }
 
     fn turn(&self, key: &str) -> Arc<Turn> {
-        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_key = self.by_key.lock();
         by_key.retain(|_, turn| turn.strong_count() > 0);
         if let Some(turn) = by_key.get(key).and_then(Weak::upgrade) {
             return turn;
@@ -92,7 +93,7 @@ mod tests {
         assert!(failing().await.is_err());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(flights.run("key", async { Ok(()) }).await.is_ok());
-        assert_eq!(flights.by_key.lock().unwrap().len(), 1, "keys do not pile up");
+        assert_eq!(flights.by_key.lock().len(), 1, "keys do not pile up");
     }
 
     #[tokio::test(start_paused = true)]

@@ -57,7 +57,7 @@ mod tests {
             for thread in 0..4 {
                 let map = &map;
                 scope.spawn(move || {
-                    (0..100).for_each(|n| map.change(|all| drop(all.insert((thread, n), n.to_string()))))
+                    (0..100).for_each(|n| map.change(|all| drop(all.insert((thread, n), n.to_string()))));
                 });
             }
         });

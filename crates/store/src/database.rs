@@ -1,3 +1,5 @@
+//! Where the rows are, and the repositories over them.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +28,7 @@ pub enum SslMode {
     Disable,
     /// Encrypted, certificate not checked.
     Require,
-    /// Certificate checked, whatever name is in it.
+    /// Certificate checked, its host name not.
     VerifyCa,
     /// Certificate and host name checked.
     VerifyFull,
@@ -44,11 +46,11 @@ pub struct ServerConfig {
     /// Where to connect to create it: `postgres` or `mysql`.
     pub default_database: String,
     pub ssl_mode: SslMode,
-    /// PEM certificates of authorities to trust beside those that browsers trust.
+    /// PEM certificates of authorities to trust besides the public ones.
     pub ssl_authorities: Option<PathBuf>,
     /// PostgreSQL: run-time parameters as `-c name=value ...`; blank = none. Text always travels as UTF-8.
     pub options: String,
-    /// PostgreSQL: a pooler such as PgBouncer stands between, so no prepared statement outlives a transaction.
+    /// PostgreSQL: connections go through a pooler such as PgBouncer, so no prepared statement may outlive a transaction.
     pub pooled_by_server: bool,
     pub max_connections: u32,
     pub max_lifetime: Duration,
@@ -97,7 +99,7 @@ impl Database {
         })
     }
 
-    /// Asks the database for an answer: for readiness checks.
+    /// Runs a statement without effect: for readiness checks.
     pub async fn ping(&self) -> Result<()> {
         self.sql.ping().await
     }
@@ -110,6 +112,6 @@ impl Database {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("dialect", &self.sql.dialect()).finish_non_exhaustive()
+        f.debug_tuple("Database").field(&self.sql).finish()
     }
 }

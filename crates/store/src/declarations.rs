@@ -1,3 +1,5 @@
+//! Declarations of plugin versions.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -35,6 +37,6 @@ pub trait Declarations: Send + Sync {
     async fn delete(&self, unique_identifier: &str) -> Result<bool>;
 
     /// The declaration that a debugging connection brought (`plugins.remote_declaration`). `None` also for a version
-    /// that is installed for good, and for a stored NULL, blank or `{}`.
+    /// that is installed from a package, and for a stored NULL, blank or `{}`.
     async fn remote(&self, unique_identifier: &str) -> Result<Option<RawJson>>;
 }

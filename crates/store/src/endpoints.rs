@@ -1,3 +1,5 @@
+//! Webhooks of plugins.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;

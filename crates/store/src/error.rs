@@ -1,3 +1,5 @@
+//! What every failure of this crate is.
+
 use std::fmt;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -11,10 +13,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// The backend cannot be reached, is overloaded or lost a race it will win later: try again.
     Unavailable,
-    /// A row, key or object of that identity is there already, or was changed by somebody else.
+    /// A row, key or object of that identity is there already, or was changed by another writer.
     Conflict,
     /// The request cannot be carried out as it is: a bad key, a value the backend refuses.
     Invalid,
+    /// The credentials do not allow the operation.
+    Denied,
     /// This build lacks the backend asked for.
     Unsupported,
     /// Anything else; the source says what.
@@ -45,6 +49,13 @@ impl Error {
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same, with the variables to look at behind the message.
+    #[must_use]
+    pub(crate) fn in_variables(mut self, variables: &[&str]) -> Self {
+        self.message = format!("{} ({})", self.message, variables.join(", "));
         self
     }
 
@@ -84,7 +95,7 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {
-    /// The cause's own source: [`Display`](fmt::Display) tells the cause already.
+    /// The cause's own source: [`Display`](fmt::Display) has the cause already.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause()?.source()
     }

@@ -1,3 +1,5 @@
+//! Plugins installed by tenants, and the transactions that change them.
+
 use std::fmt;
 
 use async_trait::async_trait;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{Page, ProviderName, RawJson, Result};
 
-/// On what a plugin version runs (`install_type`, `runtime_type`).
+/// Where a plugin version runs (`install_type`, `runtime_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeType {
@@ -139,7 +141,7 @@ pub enum DebugOutcome {
     /// The tenant's debugging installation of this plugin, new or taken over from an earlier connection. Hand it to
     /// [`Installations::remove_debug`] when the connection ends.
     Installed(Installation),
-    /// The tenant has the plugin installed for good: its rows stay as they are and do not belong to the connection.
+    /// The tenant has installed the plugin from a package: its rows stay as they are and do not belong to the connection.
     Shadowed(Installation),
 }
 
@@ -182,10 +184,10 @@ pub trait Installations: Send + Sync {
     /// by an earlier debugging connection is taken over, to this version.
     async fn install_debug(&self, request: &DebugInstall<'_>) -> Result<DebugOutcome>;
 
-    /// Removes what [`Self::install_debug`] made, unless another connection took the installation over since (told by
+    /// Removes what [`Self::install_debug`] made, unless another connection took the installation over since (seen by
     /// `updated_at`) or it is no debugging installation any more; then `None`.
     async fn remove_debug(&self, installation: &Installation) -> Result<Option<Uninstalled>>;
 
-    /// What [`Self::install_debug`] made for any tenant and nobody has removed yet.
+    /// The installations of [`Self::install_debug`], of all tenants, that have not been removed.
     async fn debugged(&self) -> Result<Vec<Installation>>;
 }

@@ -1,3 +1,5 @@
+//! JSON text that is passed on as it was written.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +10,14 @@ use serde_json::value::RawValue;
 use crate::{Error, Result};
 
 /// Checked JSON text, kept as it was written; cheap to clone, serialised verbatim.
+///
+/// ```
+/// use plugin_store::RawJson;
+///
+/// let json = RawJson::new(r#"{"b": 1.50}"#).unwrap();
+/// assert_eq!(serde_json::to_string(&json).unwrap(), r#"{"b": 1.50}"#);
+/// assert!(RawJson::new("{").is_err());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawJson(Arc<str>);
 

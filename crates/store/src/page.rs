@@ -1,3 +1,5 @@
+//! Pages of lists.
+
 /// One page of a list: `number` counts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {

@@ -1,3 +1,5 @@
+//! Plugin versions in use.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 

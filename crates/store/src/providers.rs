@@ -1,3 +1,5 @@
+//! Provider rows of installations.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -59,7 +61,7 @@ pub trait Providers: Send + Sync {
     /// All of the tenant, in order of creation.
     async fn all(&self, category: Category, tenant_id: Uuid) -> Result<Vec<Provider>>;
 
-    /// The row of a plugin, whatever its provider's name.
+    /// The row of a plugin, of any provider name.
     async fn find(&self, category: Category, tenant_id: Uuid, plugin_id: &str) -> Result<Option<Provider>>;
 
     /// Whether the tenant has each (plugin id, provider) pair, in the order of `pairs`.

@@ -1,3 +1,5 @@
+//! Readmes of plugin versions.
+
 use async_trait::async_trait;
 
 use crate::Result;

@@ -1,3 +1,5 @@
+//! Serverless functions of plugin versions.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;

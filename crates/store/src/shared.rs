@@ -1,7 +1,7 @@
-//! What several nodes must agree on without a table.
+//! State that nodes share and that needs no table.
 //!
-//! [`SharedState`] is a handful of primitives with an in-process and a Redis implementation; [`DebugKeys`], [`Lease`]
-//! and [`Cluster`] are built on them once for both.
+//! [`SharedState`] is a small set of primitives with an in-process and a Redis implementation; [`DebugKeys`], [`Lease`]
+//! and [`Cluster`] are built on them.
 
 mod cluster;
 mod config;
@@ -36,7 +36,7 @@ pub struct Member {
     pub value: Bytes,
 }
 
-/// Keys with a lifetime, owned locks, memberships and messages.
+/// Keys that expire, owned locks, sets of members and messages.
 ///
 /// Lifetimes are measured by the backend, so nodes' clocks may differ. Names are free text without a prefix; text in
 /// braces keeps keys together on a cluster.
@@ -51,53 +51,53 @@ pub trait SharedState: fmt::Debug + Send + Sync {
     /// Sets a key for a time unless it is there; true if it was set.
     async fn set_if_absent(&self, key: &str, value: Bytes, ttl: Duration) -> Result<bool>;
 
-    /// Lets a key live for `ttl` from now; false if it is gone.
+    /// Makes a key expire `ttl` from now; false if there is none.
     async fn touch(&self, key: &str, ttl: Duration) -> Result<bool>;
 
     /// Removes a key; true if it was there.
     async fn delete(&self, key: &str) -> Result<bool>;
 
-    /// Takes the lock for `ttl` if nobody else holds it; true if it is ours now. Use [`Lease`] rather than this.
+    /// Acquires the lock for `ttl` unless another owner holds it; true if `owner` holds it now. [`Lease`] renews it.
     async fn lock(&self, name: &str, owner: &str, ttl: Duration) -> Result<bool>;
 
-    /// Holds our lock for `ttl` from now; false if it is no longer ours.
+    /// Makes the lock expire `ttl` from now; false if `owner` no longer holds it.
     async fn renew(&self, name: &str, owner: &str, ttl: Duration) -> Result<bool>;
 
-    /// Gives our lock up; false if it was no longer ours.
+    /// Releases the lock; false if `owner` no longer held it.
     async fn unlock(&self, name: &str, owner: &str) -> Result<bool>;
 
-    /// Makes `member` part of `set`, or prolongs its membership and changes its value; it drops out after `ttl`.
+    /// Makes `member` part of `set`, or renews its membership and changes its value; it expires after `ttl`.
     async fn join(&self, set: &str, member: &str, value: Bytes, ttl: Duration) -> Result<()>;
 
-    /// Takes a member out; true if it was in.
+    /// Removes a member; true if it was there.
     async fn leave(&self, set: &str, member: &str) -> Result<bool>;
 
-    /// The present members of a set, in no order.
+    /// The members of a set that have not expired, in no order.
     async fn members(&self, set: &str) -> Result<Vec<Member>>;
 
-    /// Sends a message to everyone who listens to the topic now, this node included.
+    /// Sends a message to all current subscribers of the topic, those of this node included.
     async fn publish(&self, topic: &str, message: Bytes) -> Result<()>;
 
-    /// Listens to a topic.
+    /// Subscribes to a topic.
     async fn subscribe(&self, topic: &str) -> Result<Subscription>;
 }
 
-/// What a [`Subscription`] gives.
+/// An item of a [`Subscription`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     Message(Bytes),
-    /// Messages were lost (a slow reader, a broken connection): forget everything that they could have changed.
+    /// Messages were lost (a slow reader, a broken connection): drop every cached value that they could have invalidated.
     Missed,
 }
 
-/// The messages of a topic, as many as were not too old when read.
+/// The messages of a topic; at most [`Self::BACKLOG`] of them wait to be read.
 #[derive(Debug)]
 pub struct Subscription(broadcast::Receiver<Notice>);
 
 impl Subscription {
     pub(crate) const BACKLOG: usize = 256;
 
-    /// The next notice; `None` when the shared state is gone for good.
+    /// The next notice; `None` when the shared state has been dropped.
     pub async fn next(&mut self) -> Option<Notice> {
         match self.0.recv().await {
             Ok(notice) => Some(notice),

@@ -1,15 +1,18 @@
-//! The repositories in SQL: statements are written once, with `?` for parameters; [`dialect`] has what differs between
-//! databases, [`connection`] runs statements on the three drivers.
+//! The repositories in SQL: statements are written once, with `?` for parameters.
+//!
+//! [`connection`] runs them on a [`driver`]; a [`dialect`] has the SQL in which databases differ. One more database is one
+//! more module of [`backends`], which implements both.
 
+mod backends;
 mod connection;
 mod declarations;
 mod dialect;
+mod driver;
 mod endpoints;
 mod error;
 mod installations;
 mod jobs;
 mod migrate;
-mod open;
 mod plugins;
 mod providers;
 mod readmes;
@@ -37,19 +40,15 @@ use crate::{DatabaseConfig, Result};
 #[derive(Debug)]
 pub(crate) struct Sql {
     pool: Pool,
-    dialect: Dialect,
+    dialect: &'static dyn Dialect,
 }
 
 impl Sql {
     pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self> {
-        let pool = open::open(config).await?;
+        let pool = Pool(backends::open(config).await?);
         let sql = Self { dialect: pool.dialect(), pool };
         migrate::run(&sql).await?;
         Ok(sql)
-    }
-
-    pub(crate) fn dialect(&self) -> Dialect {
-        self.dialect
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
@@ -77,12 +76,12 @@ impl Sql {
         self.pool.begin().await
     }
 
-    /// The time as precisely as the database keeps it.
+    /// The time as precisely as the database stores it.
     fn now(&self) -> Timestamp {
-        self.dialect.truncate(Timestamp::now())
+        dialect::truncate(self.dialect, Timestamp::now())
     }
 
-    /// The time, and after `earlier` whatever the clocks say: a new `updated_at` always differs from the old one.
+    /// The time, and after `earlier` even if the clock says otherwise: a new `updated_at` always differs from the old one.
     fn now_after(&self, earlier: Timestamp) -> Timestamp {
         let next = earlier.checked_add(self.dialect.tick()).unwrap_or(earlier);
         self.now().max(next)
@@ -90,7 +89,7 @@ impl Sql {
 }
 
 impl Tx {
-    /// The time on the database's clock: what nodes measure ages by that their own clocks must not decide.
+    /// The time on the database's clock: for ages that must not depend on the nodes' clocks.
     async fn clock(&mut self) -> Result<Timestamp> {
         let query = statement::sql(format!("SELECT {} AS time", self.dialect().clock()));
         let row = self.row(query).await?;

@@ -1,3 +1,5 @@
+//! How much of its storage a plugin uses.
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -6,7 +8,7 @@ use crate::Result;
 /// Outcome of [`StorageUsage::reserve`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reservation {
-    /// The size is accounted for; go on and write.
+    /// The size is accounted for; the object can be written.
     Reserved,
     /// Size and delta would exceed the limit; nothing was changed.
     Exceeded,

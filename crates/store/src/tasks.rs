@@ -1,3 +1,5 @@
+//! Install tasks as clients watch them, and the jobs behind them.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -71,7 +73,7 @@ impl Default for TaskItem {
     }
 }
 
-/// A task: what the client watches while plugins are being installed (table `install_tasks`).
+/// A task: the progress of an installation, for the client to poll (table `install_tasks`).
 ///
 /// Serialises to the object of http-api 6.3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -131,7 +133,7 @@ pub struct NewTask {
 /// Work that survives the process: a row of `install_jobs` exists until the job's item is final.
 ///
 /// A job is worked on by the holder of its lease. The holder renews the lease while it works; when it dies, the lease
-/// runs out and any node may claim the job. Lease times are measured on the database's clock, so nodes' clocks may
+/// expires and any node may claim the job. Lease times are measured on the database's clock, so nodes' clocks may
 /// differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallJob {
@@ -147,7 +149,7 @@ pub struct InstallJob {
     pub runtime_type: RuntimeType,
     pub source: String,
     pub meta: Option<RawJson>,
-    /// How often the job was claimed and not given back, this time included: more than one means that its holders died.
+    /// How often the job was claimed and not released, this time included: more than one means that its holders died.
     pub attempts: i64,
 }
 
@@ -182,34 +184,34 @@ pub trait InstallTasks: Send + Sync {
     /// row's `updated_at`, so the deadline survives a restart.
     async fn delete_succeeded(&self, age: Duration) -> Result<u64>;
 
-    /// Fails every unfinished item that no job stands behind, in tasks that did not change for `age`: what a daemon
-    /// without job rows left when it died. The number of tasks changed.
+    /// Fails every unfinished item without a job, in tasks that did not change for `age`: left by a daemon without job rows
+    /// that died. The number of tasks changed.
     async fn fail_orphans(&self, age: Duration, message: &str) -> Result<u64>;
 }
 
 /// The work behind tasks, with leases.
 #[async_trait]
 pub trait InstallJobs: Send + Sync {
-    /// Takes up to `limit` due jobs that nobody holds, oldest first, for `lease`; raises `attempts`.
+    /// Claims up to `limit` due jobs without a lease, oldest first, for `lease`; increments `attempts`.
     async fn claim(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<InstallJob>>;
 
-    /// Who holds leases now.
+    /// The current holders of leases.
     async fn owners(&self) -> Result<Vec<String>>;
 
     /// Ends all leases of an owner that is known to have ended. The number of them.
     async fn forget(&self, owner: &str) -> Result<u64>;
 
-    /// Prolongs the lease to `lease` from now; false if it is no longer ours and the work must stop.
+    /// Makes the lease end `lease` from now; false if `owner` has lost it, and must stop its work.
     async fn renew(&self, id: Uuid, owner: &str, lease: Duration) -> Result<bool>;
 
-    /// Gives the job back, to be claimed after `delay`, as if it had not been claimed; false if it was no longer ours.
+    /// Ends the lease of an unfinished job as if it had not been claimed; it is due after `delay`. False if `owner` had lost it.
     async fn release(&self, id: Uuid, owner: &str, delay: Duration) -> Result<bool>;
 
-    /// Ends a job: its item gets the final status and message, and the row goes, in one transaction. False (and nothing
-    /// written) if it was no longer ours.
+    /// Ends a job: its item gets the final status and message, and the row goes, in one transaction. False, and nothing
+    /// is written, if `owner` had lost the lease.
     async fn finish(&self, id: Uuid, owner: &str, status: TaskStatus, message: &str) -> Result<bool>;
 
-    /// All jobs of a version, on whatever node: a package must not be collected while there are any.
+    /// All jobs of a version, of all nodes: its package must not be deleted while there are any.
     async fn of_version(&self, unique_identifier: &str) -> Result<Vec<InstallJob>>;
 }
 
@@ -217,6 +219,11 @@ const MESSAGE_LIMIT: usize = 1024;
 
 /// A message of at most 1024 bytes as it is, else its first 512 bytes, `...` and its last 512, moved to character
 /// boundaries (lifecycle-and-storage 2.6).
+///
+/// ```
+/// assert_eq!(plugin_store::cut_message("installed"), "installed");
+/// assert_eq!(plugin_store::cut_message(&"x".repeat(5000)).len(), 512 + 3 + 512);
+/// ```
 pub fn cut_message(message: &str) -> String {
     if message.len() <= MESSAGE_LIMIT {
         return message.to_owned();

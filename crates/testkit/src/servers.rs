@@ -9,7 +9,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
+
+/// Reports that a test cannot run here, with the reason; the test then returns. Panics if the variable `REQUIRE_SERVERS` is
+/// `1`, as in CI, where a test that does not run must not pass.
+#[expect(clippy::print_stderr, reason = "shown with the test's output")]
+pub fn skip(reason: &str) {
+    let required = std::env::var_os("REQUIRE_SERVERS").is_some_and(|value| value == "1");
+    assert!(!required, "{reason}, and REQUIRE_SERVERS=1 forbids to skip the test");
+    eprintln!("skipped: {reason}");
+}
 
 /// A server; it stops when the input of its script closes, at the latest with the process.
 #[derive(Debug)]
@@ -47,8 +56,8 @@ impl Running {
         Ok(())
     }
 
-    /// Gives the script a line to read.
-    pub fn tell(&mut self, line: &str) -> Result<()> {
+    /// Writes a line to the script's input.
+    pub fn send(&mut self, line: &str) -> Result<()> {
         let input = self.script.stdin.as_mut().context("the script's input is closed")?;
         input.write_all(format!("{line}\n").as_bytes())?;
         Ok(())
@@ -69,7 +78,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A PostgreSQL that trusts everybody on this machine; its user is `postgres`. Its files outlast a stop. `None` where
+    /// A PostgreSQL with trust authentication; its user is `postgres`. Its files outlast a stop. `None` where
     /// none is installed.
     pub fn postgres() -> Result<Option<Self>> {
         const SCRIPT: &str = r#"
@@ -110,7 +119,7 @@ impl Server {
         Self::run(SCRIPT, &[]).map(Some)
     }
 
-    /// A Redis without a password, which forgets everything when it stops. `None` where none is installed.
+    /// A Redis without a password and without persistence. `None` where none is installed.
     pub fn redis() -> Result<Option<Self>> {
         const SCRIPT: &str = r#"
             start() { redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --save '' & pid=$!; }
@@ -124,7 +133,7 @@ impl Server {
         Self::run(SCRIPT, &[]).map(Some)
     }
 
-    /// A server of the S3 protocol that takes any key and forgets everything when it stops: moto's. `None` where none is
+    /// A server of the S3 protocol that accepts any key and keeps its objects in memory: moto's. `None` where none is
     /// installed.
     pub fn s3() -> Result<Option<Self>> {
         const SCRIPT: &str = r#"
@@ -154,20 +163,20 @@ impl Server {
 
     /// Stops it as a crash does (blocking).
     pub fn stop(&mut self) -> Result<()> {
-        self.running.tell("stop")?;
+        self.running.send("stop")?;
         self.wait(false)
     }
 
     /// Starts it again on the same port (blocking).
     pub fn start(&mut self) -> Result<()> {
-        self.running.tell("start")?;
+        self.running.send("start")?;
         self.wait(true)
     }
 
     fn wait(&self, up: bool) -> Result<()> {
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_ok() != up {
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > TIME_LIMIT {
                 bail!("the server on port {} did not {}", self.port, if up { "start" } else { "stop" });
             }
             std::thread::sleep(Duration::from_millis(20));

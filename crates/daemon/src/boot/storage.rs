@@ -2,10 +2,10 @@
 
 mod measured;
 
-use bytes::Bytes;
+use std::time::Duration;
+
 use plugin_store::blob::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig};
-use plugin_store::{BlobStore, Error, ErrorKind, Layout};
-use uuid::Uuid;
+use plugin_store::{BlobStore, Layout};
 
 pub(super) use self::measured::Measured;
 use super::BootError;
@@ -79,19 +79,13 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
     })
 }
 
-/// Writes, reads and deletes an object beside the uploaded packages, so that a wrong bucket or key is known before the
-/// first upload.
+/// For each step of the check.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Uses the storage once, so that a wrong bucket or key is known before the first upload; what it does not do is logged.
 pub(super) async fn check(blobs: &dyn BlobStore, layout: &Layout) -> plugin_store::Result<()> {
-    let id = Uuid::new_v4();
-    let content = Bytes::from(id.to_string());
-    let key = layout.packages().child(&format!(".start-{id}"))?;
-    blobs.put(&key, content.clone()).await?;
-    let read = blobs.get(&key).await;
-    // whatever was read, nothing is left behind
-    blobs.delete(&key).await?;
-    if read?.as_ref() != Some(&content) {
-        let text = format!("what was written to {:?} is not what was read from it", key.as_str());
-        return Err(Error::new(ErrorKind::Other, text));
+    for limitation in plugin_store::blob::check(blobs, layout.packages(), STEP_TIMEOUT).await? {
+        tracing::warn!(limitation = limitation.0, "the storage is limited");
     }
     Ok(())
 }

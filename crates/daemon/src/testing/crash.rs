@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use plugin_store::blob::Place;
 use plugin_store::{
     BlobEntry, BlobKey, BlobStore, DebugInstall, DebugOutcome, Install, InstallJob, InstallJobs, InstallOutcome,
     Installation, Installations, Page, Result, TaskStatus, Uninstalled, Upgrade, UpgradeOutcome,
@@ -60,6 +61,10 @@ struct DyingBlobs(Arc<dyn BlobStore>, Arc<Crash>);
 
 #[async_trait]
 impl BlobStore for DyingBlobs {
+    fn place(&self) -> Place {
+        self.0.place()
+    }
+
     async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<()> {
         self.1.step().await;
         self.0.put(key, bytes).await

@@ -24,7 +24,7 @@ async fn node(site: &Site, offset: &str) -> Result<Node> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_need_not_agree_on_the_time() -> Result<()> {
     if !Path::new(FAKETIME).exists() {
-        eprintln!("skipped: libfaketime is not installed");
+        plugin_testkit::servers::skip("libfaketime is not installed");
         return Ok(());
     }
     let Some(site) = Site::new().await? else { return Ok(()) };

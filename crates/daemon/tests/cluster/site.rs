@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use plugin_testkit::daemon::Settings;
-use plugin_testkit::servers::{Server, free_port};
+use plugin_testkit::servers::{Server, free_port, skip};
 use plugin_testkit::{Client, Daemon, Developer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -76,7 +76,6 @@ impl Site {
         Self::on(DatabaseKind::Postgres).await
     }
 
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     pub(crate) async fn on(kind: DatabaseKind) -> Result<Option<Self>> {
         static TURN: OnceLock<Mutex<()>> = OnceLock::new();
         let turn = TURN.get_or_init(Mutex::default).lock().await;
@@ -85,7 +84,7 @@ impl Site {
             DatabaseKind::MariaDb => Server::mariadb()?,
         };
         let (Some(database), Some(redis)) = (database, Server::redis()?) else {
-            eprintln!("skipped: the database or Redis is not installed");
+            skip("the database or Redis is not installed");
             return Ok(None);
         };
         Ok(Some(Self { database, kind, redis, storage: Storage::new().await?, _turn: turn }))

@@ -1,3 +1,5 @@
+//! Where objects are stored.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;

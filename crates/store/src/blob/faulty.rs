@@ -1,12 +1,15 @@
+//! A blob store that fails on demand.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::Place;
 use crate::{BlobEntry, BlobKey, BlobStore, Error, ErrorKind, Result};
 
-/// A store that fails when told to: an ordinary backend for tests of whatever must survive failures.
+/// A store that fails on demand, for tests of what must survive failures.
 #[derive(Clone, Debug)]
 pub struct Faulty {
     inner: Arc<dyn BlobStore>,
@@ -21,7 +24,7 @@ struct Plan {
 }
 
 impl Faulty {
-    /// Passes every call to `inner` until told otherwise.
+    /// Passes every call to `inner` until [`Self::fail_after`].
     pub fn new(inner: Arc<dyn BlobStore>) -> Self {
         Self { inner, plan: Arc::default() }
     }
@@ -42,7 +45,7 @@ impl Faulty {
         let call = self.plan.calls.fetch_add(1, Ordering::SeqCst);
         let failing = self.plan.fail_from.load(Ordering::SeqCst)..self.plan.fail_until.load(Ordering::SeqCst);
         if failing.contains(&call) {
-            return Err(Error::new(ErrorKind::Unavailable, "the blob store was told to fail"));
+            return Err(Error::new(ErrorKind::Unavailable, "the blob store fails on demand"));
         }
         Ok(())
     }
@@ -50,6 +53,10 @@ impl Faulty {
 
 #[async_trait]
 impl BlobStore for Faulty {
+    fn place(&self) -> Place {
+        self.inner.place()
+    }
+
     async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<()> {
         self.step()?;
         self.inner.put(key, bytes).await

@@ -1,3 +1,5 @@
+//! Keys of objects, and their layout.
+
 use std::fmt;
 
 use uuid::Uuid;
@@ -7,6 +9,13 @@ use crate::{Error, Result};
 /// The key of an object or folder: names joined with `/`, none of them empty, `.` or `..`; no leading or trailing slash.
 ///
 /// Such a key cannot leave the root it is joined to.
+///
+/// ```
+/// use plugin_store::BlobKey;
+///
+/// assert_eq!(BlobKey::new("/plugin//a/./b").unwrap().as_str(), "plugin/a/b");
+/// assert!(BlobKey::new("../other").is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobKey(String);
 
@@ -15,14 +24,14 @@ impl BlobKey {
     /// name before it away. What has no name left or would climb above the root is refused, and so are NUL and `\`.
     pub fn new(path: &str) -> Result<Self> {
         if path.contains(['\0', '\\']) {
-            return Err(Error::invalid(format!("key {path:?} has a character that no key may have")));
+            return Err(Error::invalid(format!("key {path:?} has a character that is not allowed in keys")));
         }
         let mut names: Vec<&str> = Vec::new();
         for name in path.split('/') {
             match name {
                 "" | "." => {}
                 ".." => {
-                    names.pop().ok_or_else(|| Error::invalid(format!("key {path:?} leaves its folder")))?;
+                    names.pop().ok_or_else(|| Error::invalid(format!("key {path:?} points outside of its folder")))?;
                 }
                 name => names.push(name),
             }

@@ -1,3 +1,5 @@
+//! Objects as files.
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::Place;
+use super::foreign::Foreign;
+use crate::folder::owners;
 use crate::{BlobEntry, BlobKey, BlobStore, Error, ErrorKind, Result};
 
 const TEMPORARY: &str = ".tmp-";
@@ -21,15 +26,20 @@ const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 #[derive(Clone, Debug)]
 pub struct LocalBlobs {
     root: Arc<Path>,
+    foreign: Foreign,
 }
+
+const VARIABLES: &[&str] = &["PLUGIN_STORAGE_LOCAL_ROOT"];
 
 impl LocalBlobs {
     /// Uses `root`, created when missing.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        fs::create_dir_all(&root)
-            .map_err(|error| failed("create the storage folder", &root.display().to_string(), error))?;
-        Ok(Self { root: root.into() })
+        fs::create_dir_all(&root).map_err(|error| {
+            let text = format!("cannot create the storage folder {}: {error}{}", root.display(), owners(&root));
+            Error::new(ErrorKind::Other, text).in_variables(VARIABLES)
+        })?;
+        Ok(Self { root: root.into(), foreign: Foreign::default() })
     }
 
     async fn run<T, F>(&self, what: &'static str, key: &BlobKey, work: F) -> Result<T>
@@ -53,6 +63,7 @@ fn failed(what: &str, name: &str, error: io::Error) -> Error {
         | io::ErrorKind::IsADirectory
         | io::ErrorKind::InvalidFilename
         | io::ErrorKind::DirectoryNotEmpty => ErrorKind::Invalid,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
         _ => ErrorKind::Other,
     };
     Error::new(kind, format!("cannot {what} {name:?}")).with_source(error)
@@ -76,7 +87,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        File::open(folder)?.sync_all()
+        sync_folder(folder)
     })();
     if written.is_err() {
         // The first error counts; a leftover is collected by `walk`.
@@ -85,25 +96,39 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Makes a rename durable. Some network file systems cannot sync folders, and need not.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
 /// Size of the file at `path`; a folder is no object.
 fn size(path: &Path) -> io::Result<Option<u64>> {
     Ok(absent(fs::metadata(path))?.filter(fs::Metadata::is_file).map(|file| file.len()))
 }
 
-fn walk(folder: &Path, base: &BlobKey, found: &mut Vec<BlobEntry>) -> io::Result<()> {
+fn walk(folder: &Path, base: &BlobKey, foreign: &Foreign, found: &mut Vec<BlobEntry>) -> io::Result<()> {
     let Some(entries) = absent(fs::read_dir(folder))? else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
         // Keys are text and never start with what marks a temporary file.
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Ok(name) = entry.file_name().into_string() else {
+            foreign.report(&entry.path().to_string_lossy());
+            continue;
+        };
         let Some(metadata) = absent(fs::metadata(entry.path()))? else { continue };
         if name.starts_with(TEMPORARY) {
             collect_abandoned(&entry.path(), &metadata)?;
             continue;
         }
-        let Ok(key) = base.child(&name) else { continue };
+        let Ok(key) = base.child(&name) else {
+            foreign.report(&entry.path().to_string_lossy());
+            continue;
+        };
         if metadata.is_dir() {
-            walk(&entry.path(), &key, found)?;
+            walk(&entry.path(), &key, foreign, found)?;
         } else {
             found.push(BlobEntry { key, size: metadata.len() });
         }
@@ -121,6 +146,15 @@ fn collect_abandoned(path: &Path, metadata: &fs::Metadata) -> io::Result<()> {
 
 #[async_trait]
 impl BlobStore for LocalBlobs {
+    fn place(&self) -> Place {
+        Place {
+            name: format!("the folder {}", self.root.display()),
+            variables: VARIABLES,
+            address: None,
+            hint: owners(&self.root),
+        }
+    }
+
     async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<()> {
         self.run("write", key, move |path| write(path, &bytes)).await
     }
@@ -146,10 +180,10 @@ impl BlobStore for LocalBlobs {
     }
 
     async fn list(&self, folder: &BlobKey) -> Result<Vec<BlobEntry>> {
-        let base = folder.clone();
+        let (base, foreign) = (folder.clone(), self.foreign.clone());
         self.run("list", folder, move |path| {
             let mut found = Vec::new();
-            walk(path, &base, &mut found)?;
+            walk(path, &base, &foreign, &mut found)?;
             Ok(found)
         })
         .await

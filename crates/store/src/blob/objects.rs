@@ -1,3 +1,9 @@
+//! Objects in a bucket of a vendor.
+
+mod cause;
+mod names;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod vendors;
@@ -10,8 +16,10 @@ use futures_util::TryStreamExt;
 use opendal::Operator;
 use opendal::layers::{RetryLayer, TimeoutLayer};
 
-use super::BlobConfig;
-use crate::{BlobEntry, BlobKey, BlobStore, Error, ErrorKind, Result};
+use self::cause::{cause, kind};
+use super::foreign::Foreign;
+use super::{BlobConfig, Place};
+use crate::{BlobEntry, BlobKey, BlobStore, Error, Result};
 
 /// For a request that moves no data, and for each part of one that does.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -23,20 +31,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(super) struct ObjectBlobs {
     operator: Operator,
+    place: Place,
+    foreign: Foreign,
 }
 
 pub(super) fn open(config: &BlobConfig) -> Result<ObjectBlobs> {
     opendal::install_default();
-    let operator = vendors::operator(config)?;
-    Ok(ObjectBlobs::new(operator))
+    let (operator, place) = vendors::operator(config)?;
+    Ok(ObjectBlobs::new(operator, place))
 }
 
 impl ObjectBlobs {
-    pub(super) fn new(operator: Operator) -> Self {
+    pub(super) fn new(operator: Operator, place: Place) -> Self {
         let operator = operator
             .layer(TimeoutLayer::new().with_timeout(REQUEST_TIMEOUT).with_io_timeout(PART_TIMEOUT))
             .layer(RetryLayer::new().with_max_times(RETRIES).with_min_delay(FIRST_PAUSE).with_jitter());
-        Self { operator }
+        Self { operator, place, foreign: Foreign::default() }
     }
 }
 
@@ -50,33 +60,15 @@ fn absent<T>(result: opendal::Result<T>) -> opendal::Result<Option<T>> {
 }
 
 fn failed(what: &str, key: &BlobKey) -> impl Fn(opendal::Error) -> Error {
-    move |error| {
-        // whether it may pass is known by its kind alone: who has tried it again has marked each error the same
-        let kind = match error.kind() {
-            opendal::ErrorKind::Unexpected | opendal::ErrorKind::RateLimited => ErrorKind::Unavailable,
-            opendal::ErrorKind::ConfigInvalid
-            | opendal::ErrorKind::IsADirectory
-            | opendal::ErrorKind::NotADirectory => ErrorKind::Invalid,
-            opendal::ErrorKind::Unsupported => ErrorKind::Unsupported,
-            _ => ErrorKind::Other,
-        };
-        Error::new(kind, format!("cannot {what} {:?}", key.as_str())).with_source(cause(&error))
-    }
-}
-
-/// What the vendor said and what is behind it, without the request's headers.
-fn cause(error: &opendal::Error) -> String {
-    let mut text = format!("{}: {}", error.kind(), error.message());
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
+    move |error| Error::new(kind(&error), format!("cannot {what} {:?}", key.as_str())).with_source(cause(&error))
 }
 
 #[async_trait]
 impl BlobStore for ObjectBlobs {
+    fn place(&self) -> Place {
+        self.place.clone()
+    }
+
     async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<()> {
         self.operator.write(key.as_str(), bytes).await.map(|_| ()).map_err(failed("write", key))
     }
@@ -101,10 +93,14 @@ impl BlobStore for ObjectBlobs {
         let lister = self.operator.lister_with(&path).recursive(true).await.map_err(failed("list", folder))?;
         let entries: Vec<opendal::Entry> = lister.try_collect().await.map_err(failed("list", folder))?;
         let objects = entries.into_iter().filter(|entry| entry.metadata().is_file());
-        // A name that is no key was not written here.
         let keyed = objects.filter_map(|entry| {
-            let key = BlobKey::new(entry.path()).ok()?;
-            (key.as_str() == entry.path()).then(|| BlobEntry { key, size: entry.metadata().content_length() })
+            match BlobKey::new(entry.path()).ok().filter(|key| key.as_str() == entry.path()) {
+                Some(key) => Some(BlobEntry { key, size: entry.metadata().content_length() }),
+                None => {
+                    self.foreign.report(entry.path());
+                    None
+                }
+            }
         });
         Ok(keyed.collect())
     }

@@ -74,7 +74,7 @@ async fn local_folder_behaves() {
 }
 
 #[tokio::test]
-async fn local_folder_on_bad_ground() {
+async fn local_folder_with_conflicting_names() {
     let folder = tempfile::tempdir().unwrap();
     let store = LocalBlobs::open(folder.path()).unwrap();
     store.put(&key("a"), Bytes::from_static(b"file")).await.unwrap();
@@ -142,7 +142,7 @@ async fn readers_see_whole_objects() {
 }
 
 #[tokio::test]
-async fn a_faulty_store_fails_as_told() {
+async fn a_faulty_store_fails_on_demand() {
     let folder = tempfile::tempdir().unwrap();
     let store = Faulty::new(Arc::new(LocalBlobs::open(folder.path()).unwrap()));
     behaves(&store).await;

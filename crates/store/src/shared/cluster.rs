@@ -1,3 +1,5 @@
+//! The registry of nodes.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,19 @@ pub struct Node {
 
 /// The nodes that are alive.
 ///
-/// Entries drop out by themselves after the lifetime they were given, measured by the backend.
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::{sync::Arc, time::Duration};
+/// use plugin_store::shared::{Cluster, MemoryState, Node};
+///
+/// let cluster = Cluster::new(Arc::new(MemoryState::new()));
+/// let node = Node { id: plugin_store::new_id(), address: "http://10.0.0.1:5002".to_owned() };
+/// cluster.announce(&node, Duration::from_secs(10)).await.unwrap();
+/// assert_eq!(cluster.nodes().await.unwrap(), [node]);
+/// # });
+/// ```
+///
+/// Entries expire after the lifetime they were given, measured by the backend.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     state: Arc<dyn SharedState>,
@@ -30,14 +44,14 @@ impl Cluster {
         Self { state }
     }
 
-    /// Announces a node, or that it still lives; repeat it well within `ttl`.
+    /// Registers a node, or renews its registration; to be repeated well within `ttl`.
     pub async fn announce(&self, node: &Node, ttl: Duration) -> Result<()> {
         let value = serde_json::to_vec(node)
             .map_err(|error| Error::invalid("cannot write a node's record").with_source(error))?;
         self.state.join(NODES, &node.id.to_string(), value.into(), ttl).await
     }
 
-    /// Takes a node out.
+    /// Removes a node.
     pub async fn withdraw(&self, node: Uuid) -> Result<()> {
         self.state.leave(NODES, &node.to_string()).await.map(|_| ())
     }

@@ -1,3 +1,5 @@
+//! Where the shared state is.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;

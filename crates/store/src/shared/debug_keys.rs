@@ -1,3 +1,5 @@
+//! Keys for plugins under development.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,13 +8,13 @@ use uuid::Uuid;
 
 use crate::{Error, ErrorKind, Result, SharedState};
 
-/// More than one only if the key runs out, or is replaced, in the moment between two commands.
+/// More than one try is needed only if the key expires, or is replaced, between two commands.
 const TRIES: u32 = 8;
 
 /// The keys with which plugins under development connect: one per tenant, valid for two hours after it was last asked
 /// for (cluster-serverless-observability 3.1).
 ///
-/// Names and encoding are the reference's, so a key outlives a change of daemon on the same Redis.
+/// Names and encoding are the reference's, so that a key stays valid when the other daemon takes over the same Redis.
 #[derive(Clone, Debug)]
 pub struct DebugKeys {
     state: Arc<dyn SharedState>,
@@ -38,7 +40,7 @@ impl DebugKeys {
             }
             let Some(value) = self.state.get(&by_tenant).await? else { continue };
             let Some(existing) = decode("key", &value) else {
-                // Whatever this is, nobody can connect with it.
+                // No client can connect with a value that cannot be read.
                 self.state.delete(&by_tenant).await?;
                 continue;
             };
@@ -48,7 +50,7 @@ impl DebugKeys {
                 return Ok(existing);
             }
         }
-        Err(Error::new(ErrorKind::Unavailable, "the debugging key changed all the time"))
+        Err(Error::new(ErrorKind::Unavailable, "the debugging key of the tenant kept changing"))
     }
 
     /// Gives a tenant the key that it had before a restart, for the rest of its lifetime; not if it has one already.

@@ -1,3 +1,5 @@
+//! Locks that are renewed while they are held.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +12,25 @@ use crate::{Result, SharedState};
 
 const POLL: Duration = Duration::from_millis(50);
 
-/// An exclusive right that is held across nodes, renewed while the value lives and given up when it is dropped.
+/// A lock across nodes, renewed until the value is dropped, which releases it.
 ///
-/// If the backend cannot be reached for the length of the lease, or somebody else holds it, the lease is lost.
+/// The lease is lost if the backend cannot be reached for the length of the lease, or if another owner holds the lock.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::{sync::Arc, time::Duration};
+/// use plugin_store::SharedState;
+/// use plugin_store::shared::{Lease, MemoryState};
+///
+/// let state: Arc<dyn SharedState> = Arc::new(MemoryState::new());
+/// let minute = Duration::from_mins(1);
+/// let lease = Lease::acquire(&state, "a job", minute, Duration::ZERO).await.unwrap().unwrap();
+/// assert!(lease.is_held());
+/// assert!(Lease::acquire(&state, "a job", minute, Duration::ZERO).await.unwrap().is_none());
+/// lease.release().await.unwrap();
+/// assert!(Lease::acquire(&state, "a job", minute, Duration::ZERO).await.unwrap().is_some());
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Lease {
     state: Arc<dyn SharedState>,
@@ -23,7 +41,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Waits up to `wait` for the lease; `None` if somebody else holds it all that time.
+    /// Waits up to `wait` for the lease; `None` if another owner holds it all that time.
     pub async fn acquire(
         state: &Arc<dyn SharedState>,
         name: &str,
@@ -46,12 +64,12 @@ impl Lease {
         Ok(Some(Self { state: Arc::clone(state), name, owner, lost, renewal }))
     }
 
-    /// True while nothing says that the lease is lost.
+    /// False once the lease is known to be lost.
     pub fn is_held(&self) -> bool {
         !*self.lost.borrow()
     }
 
-    /// Names this holder among all others.
+    /// The owner's name at the lock.
     pub fn owner(&self) -> &str {
         &self.owner
     }
@@ -62,7 +80,7 @@ impl Lease {
         let _ = self.lost.clone().wait_for(|lost| *lost).await;
     }
 
-    /// Gives the lease up and waits for it to be free.
+    /// Releases the lock and waits until it is free.
     pub async fn release(self) -> Result<()> {
         self.renewal.abort();
         self.state.unlock(&self.name, &self.owner).await.map(|_| ())
@@ -79,7 +97,7 @@ impl Drop for Lease {
         let (state, name, owner) = (Arc::clone(&self.state), Arc::clone(&self.name), Arc::clone(&self.owner));
         runtime.spawn(async move {
             if let Err(error) = state.unlock(&name, &owner).await {
-                tracing::warn!(%name, %error, "a lease could not be given up and will run out");
+                tracing::warn!(%name, %error, "failed to release a lease; it will expire");
             }
         });
     }
@@ -92,10 +110,10 @@ async fn keep(state: Arc<dyn SharedState>, name: Arc<str>, owner: Arc<str>, ttl:
         let asked = Instant::now();
         match tokio::time::timeout_at(held_until, state.renew(&name, &owner, ttl)).await {
             Ok(Ok(true)) => held_until = asked + ttl,
-            Ok(Err(error)) if asked < held_until => tracing::warn!(%name, %error, "a lease could not be renewed"),
+            Ok(Err(error)) if asked < held_until => tracing::warn!(%name, %error, "failed to renew a lease"),
             Ok(Ok(false) | Err(_)) | Err(_) => break,
         }
     }
-    tracing::warn!(%name, "a lease was lost");
+    tracing::warn!(%name, "lost a lease");
     loss.send_replace(true);
 }

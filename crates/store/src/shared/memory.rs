@@ -1,9 +1,12 @@
+//! Shared state in the memory of one process.
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -25,11 +28,11 @@ struct Inner {
     topics: HashMap<String, broadcast::Sender<Notice>>,
 }
 
-/// What is smaller is not worth sweeping.
+/// Smaller maps are not swept.
 const SMALL: usize = 64;
 
-/// Entries with an end of life. Dead ones are swept when the map has doubled since the last sweep, so it is never more
-/// than twice as large as what lives.
+/// Entries that expire. Expired ones are removed when the map has doubled since the last sweep, so that it has never more
+/// than twice as many entries as are alive.
 #[derive(Debug, Default)]
 struct Expiring {
     entries: HashMap<String, (Bytes, Instant)>,
@@ -61,7 +64,7 @@ impl Expiring {
         }
     }
 
-    fn is_dead(&self) -> bool {
+    fn is_expired(&self) -> bool {
         let now = Instant::now();
         self.entries.values().all(|(_, end)| *end <= now)
     }
@@ -78,29 +81,24 @@ impl MemoryState {
 
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         inner.keys.entries.len() + inner.sets.len()
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Every section under the lock leaves the maps whole.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl SharedState for MemoryState {
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.inner().keys.get(key).cloned())
+        Ok(self.inner.lock().keys.get(key).cloned())
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<()> {
-        self.inner().keys.set(key, value, ttl);
+        self.inner.lock().keys.set(key, value, ttl);
         Ok(())
     }
 
     async fn set_if_absent(&self, key: &str, value: Bytes, ttl: Duration) -> Result<bool> {
-        let keys = &mut self.inner().keys;
+        let keys = &mut self.inner.lock().keys;
         if keys.get(key).is_some() {
             return Ok(false);
         }
@@ -109,15 +107,15 @@ impl SharedState for MemoryState {
     }
 
     async fn touch(&self, key: &str, ttl: Duration) -> Result<bool> {
-        Ok(self.inner().keys.touch(key, ttl))
+        Ok(self.inner.lock().keys.touch(key, ttl))
     }
 
     async fn delete(&self, key: &str) -> Result<bool> {
-        Ok(self.inner().keys.remove(key))
+        Ok(self.inner.lock().keys.remove(key))
     }
 
     async fn lock(&self, name: &str, owner: &str, ttl: Duration) -> Result<bool> {
-        let locks = &mut self.inner().locks;
+        let locks = &mut self.inner.lock().locks;
         if locks.get(name).is_some_and(|holder| holder != owner.as_bytes()) {
             return Ok(false);
         }
@@ -126,19 +124,19 @@ impl SharedState for MemoryState {
     }
 
     async fn renew(&self, name: &str, owner: &str, ttl: Duration) -> Result<bool> {
-        let locks = &mut self.inner().locks;
+        let locks = &mut self.inner.lock().locks;
         Ok(locks.get(name).is_some_and(|holder| holder == owner.as_bytes()) && locks.touch(name, ttl))
     }
 
     async fn unlock(&self, name: &str, owner: &str) -> Result<bool> {
-        let locks = &mut self.inner().locks;
+        let locks = &mut self.inner.lock().locks;
         Ok(locks.get(name).is_some_and(|holder| holder == owner.as_bytes()) && locks.remove(name))
     }
 
     async fn join(&self, set: &str, member: &str, value: Bytes, ttl: Duration) -> Result<()> {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         if inner.sets.len() >= inner.sweep_sets_at.max(SMALL) {
-            inner.sets.retain(|_, members| !members.is_dead());
+            inner.sets.retain(|_, members| !members.is_expired());
             inner.sweep_sets_at = inner.sets.len() * 2;
         }
         inner.sets.entry(set.to_owned()).or_default().set(member, value, ttl);
@@ -146,7 +144,7 @@ impl SharedState for MemoryState {
     }
 
     async fn leave(&self, set: &str, member: &str) -> Result<bool> {
-        let sets = &mut self.inner().sets;
+        let sets = &mut self.inner.lock().sets;
         let Some(members) = sets.get_mut(set) else { return Ok(false) };
         let removed = members.remove(member);
         if members.entries.is_empty() {
@@ -157,25 +155,25 @@ impl SharedState for MemoryState {
 
     async fn members(&self, set: &str) -> Result<Vec<Member>> {
         let now = Instant::now();
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let Some(members) = inner.sets.get(set) else { return Ok(Vec::new()) };
         let present = members.entries.iter().filter(|(_, (_, end))| *end > now);
         Ok(present.map(|(name, (value, _))| Member { name: name.clone(), value: value.clone() }).collect())
     }
 
     async fn publish(&self, topic: &str, message: Bytes) -> Result<()> {
-        let topics = &mut self.inner().topics;
+        let topics = &mut self.inner.lock().topics;
         if let Some(sender) = topics.get(topic)
             && sender.send(Notice::Message(message)).is_err()
         {
-            // Nobody listens any more.
+            // The last subscriber has gone.
             topics.remove(topic);
         }
         Ok(())
     }
 
     async fn subscribe(&self, topic: &str) -> Result<Subscription> {
-        let topics = &mut self.inner().topics;
+        let topics = &mut self.inner.lock().topics;
         let sender = topics.entry(topic.to_owned()).or_insert_with(|| broadcast::channel(Subscription::BACKLOG).0);
         Ok(Subscription(sender.subscribe()))
     }

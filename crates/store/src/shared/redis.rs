@@ -1,3 +1,7 @@
+//! Shared state in Redis.
+
+mod clients;
+mod diagnosis;
 mod link;
 mod listener;
 
@@ -18,7 +22,7 @@ use crate::{Result, SharedState};
 
 const DEFAULT_PREFIX: &str = "plugin_daemon";
 
-/// Sets KEYS[1] to the owner ARGV[1] for ARGV[2] ms unless somebody else holds it.
+/// Sets KEYS[1] to the owner ARGV[1] for ARGV[2] ms unless another owner holds it.
 const LOCK: &str = "
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -91,7 +95,7 @@ pub struct RedisState {
 }
 
 impl RedisState {
-    /// Connects; Redis must answer.
+    /// Connects. Redis must answer, and let the user write below the prefix.
     pub async fn open(config: &RedisConfig) -> Result<Self> {
         let prefix = match config.prefix.trim() {
             "" => DEFAULT_PREFIX,
@@ -99,7 +103,9 @@ impl RedisState {
         };
         let state =
             Self { prefix: prefix.into(), link: Arc::new(Link::open(config).await?), listeners: Arc::default() };
-        state.link.ask::<String>(&cmd("PING")).await?;
+        let mut write = state.on("SET", "start");
+        write.arg("").arg("PX").arg(1);
+        state.link.check(&write).await?;
         Ok(state)
     }
 
@@ -126,7 +132,7 @@ impl fmt::Debug for RedisState {
     }
 }
 
-/// Whole milliseconds, and never none, which Redis would refuse.
+/// Whole milliseconds, at least 1, since Redis refuses 0.
 fn milliseconds(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX))
 }

@@ -1,3 +1,5 @@
+//! [`Declarations`] in SQL.
+
 use async_trait::async_trait;
 
 use super::Sql;
@@ -33,7 +35,7 @@ impl Declarations for Sql {
             ("plugin_id", plugin_id.into()),
             ("declaration", declaration.into()),
         ];
-        // The number of rows does not tell an insert from a kept row on every database.
+        // The number of rows is the same for an inserted and a kept row on some databases.
         self.execute(insert("plugin_declarations", row).then(self.dialect.or_keep())).await?;
         let query = sql("SELECT id FROM plugin_declarations WHERE id = ?").bind(id);
         Ok(self.row(query).await?.is_some())

@@ -1,119 +1,84 @@
+//! The SQL in which databases differ.
+
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A kind of database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "without its driver"))]
-    Sqlite,
-    Postgres,
-    MySql,
-}
+use super::schema::{Index, Kind, Unique};
 
-impl Dialect {
-    /// The statement with the driver's placeholders.
-    pub(super) fn placeholders(self, text: Cow<'static, str>) -> Cow<'static, str> {
-        if self != Self::Postgres {
-            return text;
-        }
-        let mut numbered = String::with_capacity(text.len() + 16);
-        let mut parts = text.split('?');
-        numbered.push_str(parts.next().unwrap_or_default());
-        for (index, part) in parts.enumerate() {
-            // Writing to a string cannot fail.
-            let _ = write!(numbered, "${}", index + 1);
-            numbered.push_str(part);
-        }
-        numbered.into()
+/// The SQL of one kind of database.
+pub(super) trait Dialect: fmt::Debug + Send + Sync {
+    /// The statement with the driver's placeholders instead of `?`.
+    fn placeholders(&self, text: Cow<'static, str>) -> Cow<'static, str> {
+        text
     }
 
-    /// Suffix that locks the rows read until the transaction ends. SQLite's transactions exclude each other anyway.
-    pub(super) fn for_update(self) -> &'static str {
-        match self {
-            Self::Sqlite => "",
-            Self::Postgres | Self::MySql => " FOR UPDATE",
-        }
+    /// Suffix of a SELECT that locks the rows read until the transaction ends.
+    fn for_update(&self) -> &'static str {
+        " FOR UPDATE"
     }
 
     /// Suffix of an INSERT that leaves an existing row as it is.
-    pub(super) fn or_keep(self) -> &'static str {
-        match self {
-            Self::Sqlite | Self::Postgres => " ON CONFLICT DO NOTHING",
-            Self::MySql => " ON DUPLICATE KEY UPDATE id = id",
-        }
+    fn or_keep(&self) -> &'static str {
+        " ON CONFLICT DO NOTHING"
     }
 
     /// Suffix of an INSERT that sets `columns` of a row with the same `key`.
-    pub(super) fn or_update(self, key: &str, columns: &[&str]) -> String {
-        let (start, open, close) = match self {
-            Self::Sqlite | Self::Postgres => (format!(" ON CONFLICT ({key}) DO UPDATE SET "), "excluded.", ""),
-            Self::MySql => (" ON DUPLICATE KEY UPDATE ".to_owned(), "VALUES(", ")"),
-        };
-        let sets: Vec<String> = columns.iter().map(|column| format!("{column} = {open}{column}{close}")).collect();
-        start + &sets.join(", ")
+    fn or_update(&self, key: &str, columns: &[&str]) -> String {
+        let sets: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+        format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", "))
     }
 
     /// The database's time.
-    pub(super) fn clock(self) -> &'static str {
-        match self {
-            Self::Sqlite => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
-            Self::Postgres => "clock_timestamp()",
-            Self::MySql => "UTC_TIMESTAMP(3)",
-        }
+    fn clock(&self) -> &'static str;
+
+    /// The database's time plus a parameter of milliseconds.
+    fn clock_plus(&self) -> &'static str;
+
+    /// The smallest difference between two times that the database stores.
+    fn tick(&self) -> SignedDuration {
+        SignedDuration::from_micros(1)
     }
 
-    /// The database's time and a parameter of milliseconds.
-    pub(super) fn clock_plus(self) -> &'static str {
-        match self {
-            Self::Sqlite => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (? / 1000.0) || ' seconds')",
-            Self::Postgres => "clock_timestamp() + ? * interval '1 millisecond'",
-            Self::MySql => "UTC_TIMESTAMP(3) + INTERVAL (? * 1000) MICROSECOND",
-        }
+    /// The type of a column.
+    fn column_type(&self, kind: Kind) -> Cow<'static, str>;
+
+    /// The statements that create a table and its indexes.
+    fn create_table(&self, table: &str, columns: &[String], indexes: &[Index]) -> Vec<String> {
+        let created = format!("CREATE TABLE {table} ({})", columns.join(", "));
+        [created].into_iter().chain(indexes.iter().map(|index| self.create_index(table, index))).collect()
     }
 
-    /// The smallest difference between two times that the database keeps.
-    pub(super) fn tick(self) -> SignedDuration {
-        match self {
-            Self::Sqlite | Self::Postgres => SignedDuration::from_micros(1),
-            Self::MySql => SignedDuration::from_millis(1),
-        }
+    /// Adds an index to a table.
+    fn create_index(&self, table: &str, index: &Index) -> String {
+        let Index { name, columns, unique } = index;
+        let unique = if *unique == Unique::No { "" } else { "UNIQUE " };
+        format!("CREATE {unique}INDEX {name} ON {table} ({columns})")
     }
 
-    /// A time as the database keeps it.
-    pub(super) fn truncate(self, time: Timestamp) -> Timestamp {
-        let truncated = match self {
-            Self::Sqlite | Self::Postgres => Timestamp::from_microsecond(time.as_microsecond()),
-            Self::MySql => Timestamp::from_millisecond(time.as_millisecond()),
-        };
-        truncated.unwrap_or(time)
-    }
+    /// All columns of the database as rows of `table_name`, `column_name` and `accepts_null`.
+    fn columns_query(&self) -> &'static str;
+
+    /// All indexes of the database as rows of `index_name`.
+    fn indexes_query(&self) -> &'static str;
+
+    /// Statements that make nodes which start at the same time change tables one after the other. The second ends what
+    /// the first began, if that does not end with the transaction.
+    fn migration_lock(&self) -> (Option<&'static str>, Option<&'static str>);
+
+    /// The part of an ALTER TABLE that makes the column `declaration` accept NULL; `None` where no table ever had it.
+    fn make_declaration_optional(&self) -> Option<&'static str>;
+}
+
+/// A time as the database stores it.
+pub(super) fn truncate(dialect: &dyn Dialect, time: Timestamp) -> Timestamp {
+    let tick = dialect.tick().as_nanos();
+    Timestamp::from_nanosecond(time.as_nanosecond().div_euclid(tick) * tick).unwrap_or(time)
 }
 
 /// Milliseconds, as [`clock_plus`](Dialect::clock_plus) takes them.
 pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn placeholders_are_numbered_for_postgres() {
-        let text = || Cow::Borrowed("a = ? AND b IN (?, ?)");
-        assert_eq!(Dialect::Postgres.placeholders(text()), "a = $1 AND b IN ($2, $3)");
-        assert_eq!(Dialect::MySql.placeholders(text()), "a = ? AND b IN (?, ?)");
-    }
-
-    #[test]
-    fn upserts() {
-        assert_eq!(
-            Dialect::Postgres.or_update("k", &["a", "b"]),
-            " ON CONFLICT (k) DO UPDATE SET a = excluded.a, b = excluded.b"
-        );
-        assert_eq!(Dialect::MySql.or_update("k", &["a", "b"]), " ON DUPLICATE KEY UPDATE a = VALUES(a), b = VALUES(b)");
-    }
 }

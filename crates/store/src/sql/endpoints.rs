@@ -1,3 +1,5 @@
+//! [`Endpoints`] in SQL.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;

@@ -1,8 +1,13 @@
+//! Failures of a database, in words of this crate.
+
+use std::fmt;
+
+use super::connection::STATEMENT_TIMEOUT;
 use crate::{Error, ErrorKind};
 
-/// A failure of a driver.
+/// A failure of a statement.
 pub(super) fn failed(error: sqlx::Error) -> Error {
-    Error::new(kind(&error), "database").with_source(error)
+    Error::new(kind(&error), "database").with_source(Cause(error))
 }
 
 /// A value that is not what its column promises.
@@ -18,25 +23,61 @@ pub(super) fn lost_race(what: &str) -> Error {
 #[derive(Debug)]
 struct LostRace;
 
-impl std::fmt::Display for LostRace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for LostRace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("another transaction won")
     }
 }
 
 impl std::error::Error for LostRace {}
 
+/// An error of the driver, without the driver's own phrases around it.
+#[derive(Debug)]
+struct Cause(sqlx::Error);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&cause(&self.0))
+    }
+}
+
+impl std::error::Error for Cause {}
+
+/// What a driver's error says.
+pub(super) fn cause(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => match error.code() {
+            Some(code) if code.len() == SQLSTATE_LENGTH => format!("{} (SQLSTATE {code})", error.message()),
+            Some(code) => format!("{} (code {code})", error.message()),
+            None => error.message().to_owned(),
+        },
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            format!("no answer within {} s", STATEMENT_TIMEOUT.as_secs())
+        }
+        sqlx::Error::Io(error) => format!("connection failed: {error}"),
+        sqlx::Error::Tls(error) => format!("TLS: {error}"),
+        sqlx::Error::PoolTimedOut => {
+            "the server cannot be reached, or all connections were in use for too long".to_owned()
+        }
+        sqlx::Error::PoolClosed => "the connections are closed".to_owned(),
+        sqlx::Error::WorkerCrashed => "the connection was given up after an earlier failure".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// True if the same transaction may well succeed when it is begun anew.
 pub(super) fn is_lost_race(error: &Error) -> bool {
     let Some(source) = error.cause() else { return false };
-    match source.downcast_ref::<sqlx::Error>() {
-        Some(sqlx::Error::Database(_)) => matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict),
+    match source.downcast_ref::<Cause>() {
+        Some(Cause(sqlx::Error::Database(_))) => {
+            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict)
+        }
         Some(_) => false,
         None => source.is::<LostRace>(),
     }
 }
 
-fn kind(error: &sqlx::Error) -> ErrorKind {
+pub(super) fn kind(error: &sqlx::Error) -> ErrorKind {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
@@ -54,7 +95,7 @@ fn kind(error: &sqlx::Error) -> ErrorKind {
     }
 }
 
-const SQLSTATE_LENGTH: usize = 5;
+pub(super) const SQLSTATE_LENGTH: usize = 5;
 
 /// Connection trouble (08), deadlock and serialisation (40), too many connections or a full disk (53), locked (55P03),
 /// shutting down (57P).

@@ -1,3 +1,5 @@
+//! [`Installations`] in SQL.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -122,7 +124,7 @@ impl Sql {
         Ok(InstallOutcome::Installed(installed))
     }
 
-    /// Takes the rows of a plugin under development, which goes on in the shadow of the one that is installed for good.
+    /// Takes over the rows of a plugin under development, which stays connected, shadowed by the installed one.
     async fn install_over_debug(
         &self,
         request: &Install<'_>,
@@ -262,8 +264,8 @@ impl Tx {
         })
     }
 
-    /// Points a locked installation to another version, with the providers of that one; true if nobody is left on the
-    /// version it came from.
+    /// Points a locked installation to another version, with the providers of that one; true if no installation of the
+    /// former version is left.
     async fn move_installation(
         &mut self,
         present: &Installation,
@@ -273,7 +275,7 @@ impl Tx {
         now: Timestamp,
     ) -> Result<bool> {
         let from = present.plugin_unique_identifier.as_str();
-        // Always in the same order, lest two moves in opposite directions wait for each other.
+        // Always in the same order, so that two moves in opposite directions do not deadlock.
         if from < to.unique_identifier {
             self.lock_plugin(from).await?;
         }

@@ -1,3 +1,5 @@
+//! [`InstallJobs`] in SQL.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -75,7 +77,7 @@ impl InstallJobs for Sql {
 }
 
 impl Sql {
-    /// Jobs, with the time of their being read.
+    /// Jobs, with the time at which they are read.
     fn jobs(&self, condition: &str) -> Statement {
         sql(format!("SELECT install_jobs.*, {} AS read_at FROM install_jobs {condition}", self.dialect.clock()))
     }

@@ -1,6 +1,5 @@
-//! Brings a database up to date: whatever [`schema`](super::schema) has and the database lacks is added; nothing is
-//! dropped or altered, whoever made it. A complete database is not written to, so opening it needs no right to change
-//! tables.
+//! Brings a database up to date: what [`schema`](super::schema) has and the database lacks is added; nothing is dropped or
+//! altered. A complete database is not written to, so opening it needs no right to change tables.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,8 +17,8 @@ pub(super) async fn run(database: &Sql) -> Result<()> {
 
 /// What [`run`] would add.
 pub(super) async fn pending(database: &Sql) -> Result<Vec<Change>> {
-    let columns = database.rows(sql(columns_query(database.dialect))).await?;
-    let indexes = database.rows(sql(indexes_query(database.dialect))).await?;
+    let columns = database.rows(sql(database.dialect.columns_query())).await?;
+    let indexes = database.rows(sql(database.dialect.indexes_query())).await?;
     Ok(changes(&catalog_of(&columns, &indexes)?, database.dialect))
 }
 
@@ -33,32 +32,29 @@ struct Catalog {
 #[derive(Debug)]
 pub(super) enum Change {
     Statement(String),
-    /// On a table with rows, which may be in its way.
+    /// On a table with rows, whose duplicates may prevent it.
     UniqueIndex(&'static Table, &'static Index),
 }
 
 async fn apply(database: &Sql) -> Result<()> {
     let dialect = database.dialect;
     let mut tx = database.begin().await?;
-    // Nodes that start at the same time wait for each other here. MySQL commits with every change of a table, so its
-    // lock is not the transaction's.
-    match dialect {
-        Dialect::Sqlite => {}
-        Dialect::Postgres => drop(tx.rows(sql("SELECT pg_advisory_xact_lock(5003)::text")).await?),
-        Dialect::MySql => drop(tx.rows(sql("SELECT GET_LOCK('plugin_store_migration', 60)")).await?),
+    let (lock, unlock) = dialect.migration_lock();
+    if let Some(lock) = lock {
+        tx.rows(sql(lock)).await?;
     }
     let result = add_missing(&mut tx, dialect).await;
-    if dialect == Dialect::MySql {
-        tx.rows(sql("SELECT RELEASE_LOCK('plugin_store_migration')")).await?;
+    if let Some(unlock) = unlock {
+        tx.rows(sql(unlock)).await?;
     }
     result?;
     tx.commit().await
 }
 
-async fn add_missing(tx: &mut Tx, dialect: Dialect) -> Result<()> {
+async fn add_missing(tx: &mut Tx, dialect: &dyn Dialect) -> Result<()> {
     // Read again under the lock.
-    let columns = tx.rows(sql(columns_query(dialect))).await?;
-    let indexes = tx.rows(sql(indexes_query(dialect))).await?;
+    let columns = tx.rows(sql(dialect.columns_query())).await?;
+    let indexes = tx.rows(sql(dialect.indexes_query())).await?;
     let catalog = catalog_of(&columns, &indexes)?;
     for change in changes(&catalog, dialect) {
         match change {
@@ -78,39 +74,11 @@ async fn add_missing(tx: &mut Tx, dialect: Dialect) -> Result<()> {
                     );
                     continue;
                 }
-                tx.execute(sql(index.create(table_name, dialect))).await?;
+                tx.execute(sql(dialect.create_index(table_name, index))).await?;
             }
         }
     }
     Ok(())
-}
-
-fn columns_query(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Sqlite => {
-            "SELECT m.name AS table_name, c.name AS column_name, c.\"notnull\" = 0 AS accepts_null \
-             FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
-        }
-        Dialect::Postgres => {
-            "SELECT table_name::text, column_name::text, is_nullable = 'YES' AS accepts_null \
-             FROM information_schema.columns WHERE table_schema = current_schema()"
-        }
-        Dialect::MySql => {
-            "SELECT CAST(table_name AS CHAR) AS table_name, CAST(column_name AS CHAR) AS column_name, \
-             is_nullable = 'YES' AS accepts_null FROM information_schema.columns WHERE table_schema = DATABASE()"
-        }
-    }
-}
-
-fn indexes_query(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Sqlite => "SELECT name AS index_name FROM sqlite_master WHERE type = 'index'",
-        Dialect::Postgres => "SELECT indexname::text AS index_name FROM pg_indexes WHERE schemaname = current_schema()",
-        Dialect::MySql => {
-            "SELECT DISTINCT CAST(index_name AS CHAR) AS index_name FROM information_schema.statistics \
-             WHERE table_schema = DATABASE()"
-        }
-    }
 }
 
 fn catalog_of(columns: &[Row], indexes: &[Row]) -> Result<Catalog> {
@@ -123,7 +91,7 @@ fn catalog_of(columns: &[Row], indexes: &[Row]) -> Result<Catalog> {
     Ok(Catalog { tables, indexes: indexes.collect::<Result<_>>()? })
 }
 
-fn changes(catalog: &Catalog, dialect: Dialect) -> Vec<Change> {
+fn changes(catalog: &Catalog, dialect: &dyn Dialect) -> Vec<Change> {
     let mut changes = Vec::new();
     for table in TABLES {
         let Some(present) = catalog.tables.get(table.name) else {
@@ -136,20 +104,15 @@ fn changes(catalog: &Catalog, dialect: Dialect) -> Vec<Change> {
         }
         for index in table.indexes.iter().filter(|index| !catalog.indexes.contains(index.name)) {
             changes.push(match index.unique {
-                Unique::No => Change::Statement(index.create(table.name, dialect)),
+                Unique::No => Change::Statement(dialect.create_index(table.name, index)),
                 Unique::Index | Unique::Constraint => Change::UniqueIndex(table, index),
             });
         }
     }
+    let Some(change) = dialect.make_declaration_optional() else { return changes };
     for table in LEGACY_DECLARATION {
         let accepts_null = catalog.tables.get(*table).and_then(|columns| columns.get("declaration"));
         if accepts_null == Some(&false) {
-            let change = match dialect {
-                // SQLite never had the column.
-                Dialect::Sqlite => continue,
-                Dialect::Postgres => "ALTER COLUMN declaration DROP NOT NULL",
-                Dialect::MySql => "MODIFY COLUMN declaration longtext NULL",
-            };
             changes.push(Change::Statement(format!("ALTER TABLE {table} {change}")));
         }
     }

@@ -38,15 +38,15 @@ pub(super) struct NewPlugin<'a> {
     pub(super) unique_identifier: &'a str,
     pub(super) plugin_id: &'a str,
     pub(super) install_type: RuntimeType,
-    /// `''` or `plugin`, which nobody reads.
+    /// `''` or `plugin`; never read.
     pub(super) manifest_type: &'static str,
     pub(super) remote_declaration: Option<&'a RawJson>,
     pub(super) source: &'a str,
 }
 
 impl Tx {
-    /// Makes sure that the version has a row, and locks it: whoever changes the version's installations holds this
-    /// lock, so that they can be counted.
+    /// Makes sure that the version has a row, and locks it: every transaction that changes the version's
+    /// installations holds this lock, so that they can be counted.
     pub(super) async fn hold_plugin(&mut self, plugin: &NewPlugin<'_>, now: Timestamp) -> Result<()> {
         let row = insert(
             "plugins",

@@ -1,3 +1,5 @@
+//! [`Providers`] in SQL.
+
 use std::collections::HashSet;
 
 use async_trait::async_trait;
@@ -61,8 +63,8 @@ fn provider(row: &Row) -> Result<Provider> {
 }
 
 impl Tx {
-    /// Deletes every provider row of a tenant's plugin, in all categories: what the declaration names now is no measure
-    /// of what was written once.
+    /// Deletes every provider row of a tenant's plugin, in all categories: the declaration may name others now than when
+    /// they were written.
     pub(super) async fn delete_providers(&mut self, tenant_id: Uuid, plugin_id: &str) -> Result<()> {
         for category in Category::ALL {
             let table = category.table();

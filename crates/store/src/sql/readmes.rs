@@ -1,3 +1,5 @@
+//! [`Readmes`] in SQL.
+
 use async_trait::async_trait;
 
 use super::Sql;

@@ -8,7 +8,7 @@ use super::dialect::Dialect;
 pub(super) enum Kind {
     Id,
     Time,
-    /// At most so many characters.
+    /// At most this number of characters.
     Text(u16),
     Long,
     Int,
@@ -29,7 +29,7 @@ pub(super) enum Unique {
     No,
     /// A unique index.
     Index,
-    /// A unique constraint, where the database tells it from an index.
+    /// A unique constraint, where the database distinguishes it from an index.
     Constraint,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Index {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table {
     pub(super) name: &'static str,
-    /// Behind `id`, `created_at` and `updated_at`, which every table starts with.
+    /// After `id`, `created_at` and `updated_at`, which every table starts with.
     own_columns: &'static [Column],
     pub(super) indexes: &'static [Index],
 }
@@ -247,8 +247,8 @@ pub(super) const TABLES: &[Table] = &[
     },
 ];
 
-/// Tables that may have a column `declaration` from before the declarations moved to a table of their own; nobody fills
-/// it any more, so it must accept NULL (lifecycle-and-storage 3.4).
+/// Tables that may have a column `declaration` from before the declarations moved to a table of their own; it is no
+/// longer written, so it must accept NULL (lifecycle-and-storage 3.4).
 pub(super) const LEGACY_DECLARATION: &[&str] = &[
     "plugins",
     "serverless_runtimes",
@@ -263,60 +263,25 @@ impl Table {
         COMMON.iter().chain(self.own_columns)
     }
 
-    /// The statements that create the table with its indexes: one on MySQL, where each change of a table is slow.
-    pub(super) fn create(&self, dialect: Dialect) -> Vec<String> {
-        let mut parts: Vec<String> = self.columns().map(|column| column.definition(dialect)).collect();
-        parts.push("PRIMARY KEY (id)".to_owned());
-        if dialect == Dialect::MySql {
-            parts.extend(self.indexes.iter().map(Index::inline));
-            return vec![format!("CREATE TABLE {} ({}) DEFAULT CHARSET = utf8mb4", self.name, parts.join(", "))];
-        }
-        let table = format!("CREATE TABLE {} ({})", self.name, parts.join(", "));
-        [table].into_iter().chain(self.indexes.iter().map(|index| index.create(self.name, dialect))).collect()
+    /// The statements that create the table with its indexes.
+    pub(super) fn create(&self, dialect: &dyn Dialect) -> Vec<String> {
+        let columns = self.columns().map(|column| column.definition(dialect));
+        let columns: Vec<String> = columns.chain(["PRIMARY KEY (id)".to_owned()]).collect();
+        dialect.create_table(self.name, &columns, self.indexes)
     }
 }
 
 impl Column {
     /// `name type [NOT NULL] [DEFAULT ...]`.
-    pub(super) fn definition(&self, dialect: Dialect) -> String {
-        let kind = match (self.kind, dialect) {
-            (Kind::Id, Dialect::Postgres) => "uuid".to_owned(),
-            (Kind::Id, Dialect::Sqlite | Dialect::MySql) => "char(36)".to_owned(),
-            (Kind::Time, Dialect::Postgres) => "timestamptz".to_owned(),
-            (Kind::Time, Dialect::MySql) => "datetime(3)".to_owned(),
-            (Kind::Text(length), _) => format!("varchar({length})"),
-            (Kind::Long, Dialect::MySql) => "longtext".to_owned(),
-            // SQLite has no times; with the affinity of text, the text written is the text read.
-            (Kind::Time, Dialect::Sqlite) | (Kind::Long, Dialect::Sqlite | Dialect::Postgres) => "text".to_owned(),
-            (Kind::Int, _) => "bigint".to_owned(),
-            (Kind::Flag, _) => "boolean".to_owned(),
-        };
+    pub(super) fn definition(&self, dialect: &dyn Dialect) -> String {
+        let kind = dialect.column_type(self.kind);
         let required = if self.required { " NOT NULL" } else { "" };
         let default = self.default.map(|value| format!(" DEFAULT {value}")).unwrap_or_default();
         format!("{} {kind}{required}{default}", self.name)
     }
 
     /// The same for a table that has rows: no column that is required but has nothing to fill them with.
-    pub(super) fn addition(&self, dialect: Dialect) -> String {
+    pub(super) fn addition(&self, dialect: &dyn Dialect) -> String {
         Self { required: self.required && self.default.is_some(), ..*self }.definition(dialect)
-    }
-}
-
-impl Index {
-    fn inline(&self) -> String {
-        let Self { name, columns, unique } = self;
-        let kind = if *unique == Unique::No { "INDEX" } else { "UNIQUE INDEX" };
-        format!("{kind} {name} ({columns})")
-    }
-
-    pub(super) fn create(&self, table: &str, dialect: Dialect) -> String {
-        let Self { name, columns, unique } = self;
-        match unique {
-            Unique::Constraint if dialect == Dialect::Postgres => {
-                format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({columns})")
-            }
-            Unique::Constraint | Unique::Index => format!("CREATE UNIQUE INDEX {name} ON {table} ({columns})"),
-            Unique::No => format!("CREATE INDEX {name} ON {table} ({columns})"),
-        }
     }
 }

@@ -1,3 +1,5 @@
+//! [`ServerlessRuntimes`] in SQL.
+
 use async_trait::async_trait;
 
 use super::Sql;

@@ -1,3 +1,5 @@
+//! Statements and their parameters.
+
 use std::borrow::Cow;
 
 use jiff::Timestamp;

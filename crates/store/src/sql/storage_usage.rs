@@ -1,3 +1,5 @@
+//! [`StorageUsage`] in SQL.
+
 use async_trait::async_trait;
 use uuid::Uuid;
 

@@ -1,3 +1,5 @@
+//! [`InstallTasks`] in SQL.
+
 use std::collections::HashSet;
 use std::time::Duration;
 

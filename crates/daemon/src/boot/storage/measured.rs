@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use plugin_store::blob::Place;
 use plugin_store::{BlobEntry, BlobKey, BlobStore, Result};
 use tokio::time::Instant;
 
@@ -34,6 +35,10 @@ impl Measured {
 
 #[async_trait]
 impl BlobStore for Measured {
+    fn place(&self) -> Place {
+        self.inner.place()
+    }
+
     async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<()> {
         self.measure("save", self.inner.put(key, bytes)).await
     }

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use plugin_store::blob::LocalBlobs;
+use plugin_store::blob::{LocalBlobs, Place};
 use plugin_store::{BlobEntry, Error, ErrorKind};
 
 use super::super::testing::{Usage, caller};
@@ -23,6 +23,10 @@ impl Fragile {
 
 #[async_trait]
 impl BlobStore for Fragile {
+    fn place(&self) -> Place {
+        self.blobs.place()
+    }
+
     async fn put(&self, key: &BlobKey, bytes: Bytes) -> plugin_store::Result<()> {
         self.check()?;
         self.blobs.put(key, bytes).await

@@ -1,33 +1,26 @@
-//! Connections to a Redis, made anew when they break.
+//! Connections to Redis, replaced when they break.
 
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
-use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisError,
-    RedisResult, ServerErrorKind, TlsCertificates, TlsMode,
-};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisError, RedisResult, ServerErrorKind, cmd};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::shared::{RedisConfig, RedisServers};
+use super::clients::{Mode, certificates, mode, server, servers};
+use super::diagnosis::{Role, Server, first_usable};
+use crate::shared::RedisConfig;
 use crate::{Error, ErrorKind, Result};
 
-/// A way to Redis. Commands share one connection, which interleaves them.
+/// The connection to Redis. Commands share it, and it interleaves them.
 pub(super) struct Link {
-    servers: Servers,
+    mode: Mode,
+    /// The configured addresses: the server, the sentinels, or nodes of the cluster.
+    servers: Vec<Server>,
     current: Mutex<Current>,
-    patience: Duration,
-}
-
-enum Servers {
-    Single(Client),
-    Sentinel(Mutex<SentinelClient>),
-    /// With a client for each node known from the start, for subscriptions.
-    Cluster(ClusterClient, Vec<Client>),
+    /// For a connection, and for an answer.
+    timeout: Duration,
 }
 
 /// The connection in use and how many there were before it.
@@ -48,23 +41,83 @@ impl Link {
         let opened = async {
             let certificates = certificates(config).await?;
             if config.tls.is_some() {
-                // Whoever was first is as good.
+                // An error means that a provider is installed already, which does as well.
                 let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             }
-            servers(config, &certificates).map_err(failed)
+            let servers = servers(config, &certificates).map_err(failed)?;
+            Ok((mode(config, certificates).map_err(failed)?, servers))
         };
-        let servers = opened.await.map_err(|error| {
-            Error::new(error.kind(), format!("the settings of Redis {config:?} do not work")).with_source(error)
+        let (mode, servers) = opened.await.map_err(|error: Error| {
+            Error::new(error.kind(), format!("the settings of Redis {config:?} are not usable")).with_source(error)
         })?;
-        Ok(Self { servers, current: Mutex::default(), patience: config.timeout })
+        Ok(Self { mode, servers, current: Mutex::default(), timeout: config.timeout })
     }
 
     /// Sends a command and waits for its answer. A connection that turns out to be broken, or to lead to a server that
-    /// is no longer the master, is replaced, and the command sent once more. However many wait for a connection, none
-    /// waits for longer than a few times the patience.
+    /// is no longer the master, is replaced, and the command sent once more. No caller waits longer than three times the
+    /// time limit, however many of them wait for a connection.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
-        let asked = timeout(self.patience * 3, self.try_ask(command)).await;
+        let asked = timeout(self.timeout * 3, self.try_ask(command)).await;
         asked.unwrap_or_else(|_| Err(failed(timed_out())))
+    }
+
+    /// Sends the first command; its error names the server that refuses, and the variables to look at.
+    pub(super) async fn check(&self, command: &Cmd) -> Result<()> {
+        let Err(error) = self.try_check(command).await else { return Ok(()) };
+        Err(self.diagnose(error).await)
+    }
+
+    async fn try_check(&self, command: &Cmd) -> RedisResult<()> {
+        let connection = self.connect().await?;
+        self.send::<redis::Value>(connection, command).await.map(drop)
+    }
+
+    async fn diagnose(&self, error: RedisError) -> Error {
+        let refused = match &self.mode {
+            Mode::Single(_) => match self.servers.first() {
+                Some(server) => return server.refused(&error).await,
+                None => return failed(error),
+            },
+            Mode::Sentinel { service, config, certificates, .. } => match first_usable(&self.servers).await {
+                Err(error) => return error,
+                Ok(mut sentinel) => {
+                    let mut query = cmd("SENTINEL");
+                    query.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+                    match self.within(query.query_async::<Option<(String, u16)>>(&mut sentinel)).await {
+                        Ok(Some((host, port))) => match server(config, certificates, Role::Master, &host, port) {
+                            Ok(master) => match master.ping().await {
+                                Err(error) => Some(master.refused(&error).await),
+                                Ok(_) => None,
+                            },
+                            Err(error) => Some(failed(error)),
+                        },
+                        Ok(None) => {
+                            let text = format!("Redis Sentinel has no master of the name {service:?}");
+                            let variables = ["REDIS_SENTINEL_SERVICE_NAME"];
+                            Some(Error::new(ErrorKind::Unavailable, text).in_variables(&variables))
+                        }
+                        Err(error) => Some(failed(error)),
+                    }
+                }
+            },
+            Mode::Cluster(_) => first_usable(&self.servers).await.err(),
+        };
+        // The servers answer, so what failed is the command.
+        refused.unwrap_or_else(|| self.command_failed(error))
+    }
+
+    fn command_failed(&self, error: RedisError) -> Error {
+        let variables: &[&str] = match error.kind() {
+            redis::ErrorKind::Server(ServerErrorKind::NoPerm) => &["REDIS_USERNAME", "REDIS_KEY_PREFIX"],
+            _ if cause(&error).contains("cluster support disabled") => &["REDIS_USE_CLUSTERS"],
+            _ => match self.mode {
+                Mode::Single(_) => &["REDIS_HOST"],
+                Mode::Sentinel { .. } => &["REDIS_SENTINELS", "REDIS_SENTINEL_SERVICE_NAME"],
+                Mode::Cluster(_) => &["REDIS_CLUSTERS"],
+            },
+        };
+        let kind = if variables == ["REDIS_USE_CLUSTERS"] { ErrorKind::Invalid } else { kind(&error) };
+        Error::new(kind, format!("Redis cannot be used: {}", cause(&error))).in_variables(variables)
     }
 
     async fn try_ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
@@ -86,17 +139,17 @@ impl Link {
     /// A connection for subscriptions.
     pub(super) async fn listen(&self) -> Result<PubSub> {
         self.within(async {
-            match &self.servers {
-                Servers::Single(client) => client.get_async_pubsub().await,
-                Servers::Sentinel(sentinel) => {
+            match &self.mode {
+                Mode::Single(client) => client.get_async_pubsub().await,
+                Mode::Sentinel { sentinel, .. } => {
                     let client = sentinel.lock().await.async_get_client().await?;
                     client.get_async_pubsub().await
                 }
                 // Messages are passed on to all nodes of a cluster, so any node will do.
-                Servers::Cluster(_, nodes) => {
+                Mode::Cluster(_) => {
                     let mut last = Err(RedisError::from((redis::ErrorKind::InvalidClientConfig, "no nodes")));
-                    for node in nodes {
-                        last = node.get_async_pubsub().await;
+                    for node in &self.servers {
+                        last = node.client.get_async_pubsub().await;
                         if last.is_ok() {
                             break;
                         }
@@ -140,14 +193,14 @@ impl Link {
 
     async fn connect(&self) -> RedisResult<Connection> {
         self.within(async {
-            let client = match &self.servers {
-                Servers::Single(client) => client.clone(),
-                Servers::Sentinel(sentinel) => sentinel.lock().await.async_get_client().await?,
-                Servers::Cluster(cluster, _) => return cluster.get_async_connection().await.map(Connection::Cluster),
+            let client = match &self.mode {
+                Mode::Single(client) => client.clone(),
+                Mode::Sentinel { sentinel, .. } => sentinel.lock().await.async_get_client().await?,
+                Mode::Cluster(cluster) => return cluster.get_async_connection().await.map(Connection::Cluster),
             };
             let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(self.patience))
-                .set_response_timeout(Some(self.patience));
+                .set_connection_timeout(Some(self.timeout))
+                .set_response_timeout(Some(self.timeout));
             client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Node)
         })
         .await
@@ -155,103 +208,12 @@ impl Link {
 
     async fn within<T>(&self, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
         // Looking for a master asks several servers.
-        timeout(self.patience * 2, work).await.unwrap_or_else(|_| Err(timed_out()))
+        timeout(self.timeout * 2, work).await.unwrap_or_else(|_| Err(timed_out()))
     }
 }
 
-fn timed_out() -> RedisError {
+pub(super) fn timed_out() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
-}
-
-fn servers(config: &RedisConfig, certificates: &TlsCertificates) -> RedisResult<Servers> {
-    let mode = config.tls.as_ref().map(|tls| if tls.verify { TlsMode::Secure } else { TlsMode::Insecure });
-    match &config.servers {
-        RedisServers::Single { host, port } => Ok(Servers::Single(client(info(config, host, *port)?, certificates)?)),
-        RedisServers::Sentinel { sentinels, service, username, password } => {
-            let addresses = sentinels.iter().map(|(host, port)| address(config, host, *port));
-            let mut builder = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)?
-                .set_client_to_redis_db(config.database);
-            if let Some(mode) = mode {
-                builder = builder
-                    .set_client_to_redis_tls_mode(mode)
-                    .set_client_to_redis_certificates(certificates.clone())
-                    .set_client_to_sentinel_tls_mode(mode)
-                    .set_client_to_sentinel_certificates(certificates.clone());
-            }
-            if !config.username.is_empty() {
-                builder = builder.set_client_to_redis_username(&config.username);
-            }
-            if !config.password.is_empty() {
-                builder = builder.set_client_to_redis_password(&config.password);
-            }
-            if !username.is_empty() {
-                builder = builder.set_client_to_sentinel_username(username);
-            }
-            if !password.is_empty() {
-                builder = builder.set_client_to_sentinel_password(password);
-            }
-            Ok(Servers::Sentinel(Mutex::new(builder.build()?)))
-        }
-        RedisServers::Cluster { nodes } => {
-            let infos: Vec<ConnectionInfo> =
-                nodes.iter().map(|(host, port)| info(config, host, *port)).collect::<RedisResult<_>>()?;
-            let mut builder = ClusterClientBuilder::new(infos.iter().cloned())
-                .connection_timeout(config.timeout)
-                .response_timeout(config.timeout);
-            if let Some(mode) = mode {
-                builder = builder.tls(mode).certs(certificates.clone());
-            }
-            if !config.username.is_empty() {
-                builder = builder.username(&config.username);
-            }
-            if !config.password.is_empty() {
-                builder = builder.password(&config.password);
-            }
-            let clients = infos.into_iter().map(|info| client(info, certificates)).collect::<RedisResult<_>>()?;
-            Ok(Servers::Cluster(builder.build()?, clients))
-        }
-    }
-}
-
-fn client(info: ConnectionInfo, certificates: &TlsCertificates) -> RedisResult<Client> {
-    match info.addr() {
-        ConnectionAddr::TcpTls { .. } => Client::build_with_tls(info, certificates.clone()),
-        ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_) => Client::open(info),
-        _ => Err((redis::ErrorKind::InvalidClientConfig, "unknown kind of address").into()),
-    }
-}
-
-fn address(config: &RedisConfig, host: &str, port: u16) -> ConnectionAddr {
-    match &config.tls {
-        None => ConnectionAddr::Tcp(host.to_owned(), port),
-        Some(tls) => ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure: !tls.verify, tls_params: None },
-    }
-}
-
-fn info(config: &RedisConfig, host: &str, port: u16) -> RedisResult<ConnectionInfo> {
-    let info = address(config, host, port).into_connection_info()?;
-    let mut settings = info.redis_settings().clone();
-    if !matches!(config.servers, RedisServers::Cluster { .. }) {
-        settings = settings.set_db(config.database);
-    }
-    if !config.username.is_empty() {
-        settings = settings.set_username(&config.username);
-    }
-    if !config.password.is_empty() {
-        settings = settings.set_password(&config.password);
-    }
-    Ok(info.set_redis_settings(settings))
-}
-
-async fn certificates(config: &RedisConfig) -> Result<TlsCertificates> {
-    let authorities = config.tls.as_ref().and_then(|tls| tls.authorities.as_ref());
-    let root_cert = match authorities {
-        None => None,
-        Some(path) => Some(tokio::fs::read(path).await.map_err(|error| {
-            Error::invalid(format!("cannot read the certificates {}", path.display())).with_source(error)
-        })?),
-    };
-    Ok(TlsCertificates { client_tls: None, root_cert })
 }
 
 fn is_worth_another_connection(error: &RedisError) -> bool {
@@ -261,7 +223,21 @@ fn is_worth_another_connection(error: &RedisError) -> bool {
 }
 
 pub(super) fn failed(error: RedisError) -> Error {
-    let kind = match error.kind() {
+    Error::new(kind(&error), format!("Redis: {}", cause(&error)))
+}
+
+/// What the client or the server says, without the client's words for the kind of error.
+pub(super) fn cause(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ if error.is_timeout() => "no answer in time".to_owned(),
+        (None, Some(detail)) if error.kind() == redis::ErrorKind::Io => detail.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+pub(super) fn kind(error: &RedisError) -> ErrorKind {
+    match error.kind() {
         redis::ErrorKind::InvalidClientConfig | redis::ErrorKind::EmptySentinelList => ErrorKind::Invalid,
         redis::ErrorKind::Io
         | redis::ErrorKind::MasterNameNotFoundBySentinel
@@ -274,6 +250,5 @@ pub(super) fn failed(error: RedisError) -> Error {
             | ServerErrorKind::ReadOnly,
         ) => ErrorKind::Unavailable,
         _ => ErrorKind::Other,
-    };
-    Error::new(kind, "Redis").with_source(error)
+    }
 }

@@ -1,3 +1,5 @@
+//! Subscriptions to Redis channels, restored when their connection breaks.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +14,13 @@ use super::link::{Link, failed};
 use crate::shared::{Notice, Subscription};
 use crate::{Error, ErrorKind, Result};
 
-/// How often a silent connection is asked whether it still lives.
+/// How often a connection without messages is pinged.
 const PING_EVERY: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The messages of one channel, passed on to everybody here who wants them.
+/// The messages of one channel, passed on to all subscribers of this process.
 pub(super) struct Listener {
     notices: broadcast::Sender<Notice>,
     task: AbortHandle,
@@ -48,16 +50,16 @@ type Connection = (PubSubSink, PubSubStream);
 
 async fn subscribe(link: &Link, channel: &str) -> Result<Connection> {
     let (mut sink, stream) = link.listen().await?.split();
-    timeout(PATIENCE, sink.subscribe(channel)).await.map_err(|_| silent())?.map_err(failed)?;
+    timeout(ANSWER_TIMEOUT, sink.subscribe(channel)).await.map_err(|_| silent())?.map_err(failed)?;
     Ok((sink, stream))
 }
 
 async fn listen(link: Arc<Link>, channel: String, mut connection: Connection, notices: broadcast::Sender<Notice>) {
     loop {
         let error = pass_on(connection, &notices).await;
-        tracing::warn!(channel, %error, "the subscription broke");
+        tracing::warn!(channel, %error, "subscription lost");
         connection = resubscribe(&link, &channel).await;
-        // Nobody may be listening now.
+        // An error means that there is no subscriber now.
         let _ = notices.send(Notice::Missed);
     }
 }
@@ -67,7 +69,7 @@ async fn resubscribe(link: &Link, channel: &str) -> Connection {
     loop {
         match subscribe(link, channel).await {
             Ok(connection) => return connection,
-            Err(error) => tracing::warn!(channel, %error, "cannot subscribe again"),
+            Err(error) => tracing::warn!(channel, %error, "failed to subscribe again"),
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -80,11 +82,11 @@ async fn pass_on((mut sink, mut stream): Connection, notices: &broadcast::Sender
     loop {
         tokio::select! {
             message = stream.next() => match message {
-                // Nobody may be listening now.
+                // An error means that there is no subscriber now.
                 Some(message) => drop(notices.send(Notice::Message(Bytes::copy_from_slice(message.get_payload_bytes())))),
                 None => return Error::new(ErrorKind::Unavailable, "Redis closed the connection"),
             },
-            _ = ping.tick() => match timeout(PATIENCE, sink.ping::<redis::Value>()).await {
+            _ = ping.tick() => match timeout(ANSWER_TIMEOUT, sink.ping::<redis::Value>()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return failed(error),
                 Err(_) => return silent(),

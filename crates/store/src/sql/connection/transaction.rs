@@ -1,45 +1,40 @@
-//! A transaction on whichever driver.
+//! A transaction on any driver.
 
-use super::{Dialect, Driver, Row, Statement, Value, failed, query, whole};
+use super::{detached, log, rows};
 use crate::Result;
+use crate::sql::dialect::Dialect;
+use crate::sql::driver::Transaction;
+use crate::sql::error::failed;
+use crate::sql::row::Row;
+use crate::sql::statement::Statement;
 
 /// A transaction; rolled back unless committed.
 #[derive(Debug)]
 pub(in crate::sql) struct Tx {
-    dialect: Dialect,
-    /// `None` after a statement that took too long, and while one runs.
-    open: Option<Open>,
-}
-
-/// A driver's transaction. Dropping it rolls it back before the connection is used again.
-#[derive(Debug)]
-pub(super) enum Open {
-    #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    #[cfg(feature = "postgres")]
-    Postgres { tx: sqlx::Transaction<'static, sqlx::Postgres>, pooled_by_server: bool },
-    #[cfg(feature = "mysql")]
-    MySql(sqlx::Transaction<'static, sqlx::MySql>),
+    dialect: &'static dyn Dialect,
+    /// `None` while a statement runs, and after one that took too long.
+    open: Option<Box<dyn Transaction>>,
 }
 
 impl Tx {
-    pub(super) fn new(dialect: Dialect, open: Open) -> Self {
+    pub(super) fn new(dialect: &'static dyn Dialect, open: Box<dyn Transaction>) -> Self {
         Self { dialect, open: Some(open) }
     }
 
-    pub(in crate::sql) fn dialect(&self) -> Dialect {
+    pub(in crate::sql) fn dialect(&self) -> &'static dyn Dialect {
         self.dialect
     }
 
     pub(in crate::sql) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>> {
+        log(&statement);
         let mut open = self.take()?;
-        let (open, rows) = whole(async move {
-            let rows = open.rows(statement).await;
-            Ok((open, rows))
+        let (open, found) = detached(async move {
+            let found = open.rows(statement).await;
+            Ok((open, found))
         })
         .await?;
         self.open = Some(open);
-        rows.map_err(failed)
+        found.map(rows).map_err(failed)
     }
 
     pub(in crate::sql) async fn row(&mut self, statement: Statement) -> Result<Option<Row>> {
@@ -54,8 +49,9 @@ impl Tx {
 
     /// Rows matched.
     pub(in crate::sql) async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        log(&statement);
         let mut open = self.take()?;
-        let (open, matched) = whole(async move {
+        let (open, matched) = detached(async move {
             let matched = open.execute(statement).await;
             Ok((open, matched))
         })
@@ -66,51 +62,10 @@ impl Tx {
 
     pub(in crate::sql) async fn commit(mut self) -> Result<()> {
         let open = self.take()?;
-        whole(open.commit()).await
+        detached(open.commit()).await
     }
 
-    fn take(&mut self) -> Result<Open> {
+    fn take(&mut self) -> Result<Box<dyn Transaction>> {
         self.open.take().ok_or_else(|| failed(sqlx::Error::WorkerCrashed))
-    }
-}
-
-impl Open {
-    async fn rows(&mut self, statement: Statement) -> sqlx::Result<Vec<Row>> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => query!(sqlx::Sqlite, statement).fetch_all(&mut **tx).await.map(Row::sqlite),
-            #[cfg(feature = "postgres")]
-            Self::Postgres { tx, pooled_by_server } => {
-                let query = query!(sqlx::Postgres, statement).persistent(!*pooled_by_server);
-                query.fetch_all(&mut **tx).await.map(Row::postgres)
-            }
-            #[cfg(feature = "mysql")]
-            Self::MySql(tx) => query!(sqlx::MySql, statement).fetch_all(&mut **tx).await.map(Row::mysql),
-        }
-    }
-
-    async fn execute(&mut self, statement: Statement) -> sqlx::Result<u64> {
-        Ok(match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => query!(sqlx::Sqlite, statement).execute(&mut **tx).await?.rows_affected(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres { tx, pooled_by_server } => {
-                let query = query!(sqlx::Postgres, statement).persistent(!*pooled_by_server);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-            #[cfg(feature = "mysql")]
-            Self::MySql(tx) => query!(sqlx::MySql, statement).execute(&mut **tx).await?.rows_affected(),
-        })
-    }
-
-    async fn commit(self) -> sqlx::Result<()> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => tx.commit().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres { tx, .. } => tx.commit().await,
-            #[cfg(feature = "mysql")]
-            Self::MySql(tx) => tx.commit().await,
-        }
     }
 }

@@ -1,3 +1,5 @@
+//! Databases that exist already.
+
 use super::{install, open, tenant, version};
 use crate::DatabaseConfig;
 use crate::sql::migrate;

@@ -1,11 +1,13 @@
-//! Connections to servers: how they are protected, and how many there are.
+//! Connections to servers: TLS, their number, and the errors of those that fail.
 
-use super::servers::{Missing, Server};
+use super::servers::Server;
 use super::{open, tenant, version};
+use plugin_testkit::servers::skip;
+
 use crate::sql::statement::sql;
 use crate::{Database, DatabaseConfig, ServerConfig, SslMode};
 
-/// A kind of server, and how it is asked about connections.
+/// A kind of server, and its queries about connections.
 struct Kind {
     server: &'static Server,
     config: fn(ServerConfig) -> DatabaseConfig,
@@ -32,22 +34,16 @@ const MYSQL: Kind = Kind {
 
 /// A new database of that kind; `None` without a server.
 async fn server(kind: &Kind) -> Option<ServerConfig> {
-    match kind.server.new_database().await {
-        Ok(DatabaseConfig::Postgres(server) | DatabaseConfig::MySql(server)) => Some(server),
-        Ok(other) => panic!("no server: {other:?}"),
-        Err(Missing::NotInstalled(reason)) => {
-            eprintln!("skipped: {reason}");
-            None
-        }
-        Err(Missing::NotStarted(reason)) => panic!("the server did not start: {reason}"),
+    match kind.server.new_database().await? {
+        DatabaseConfig::Postgres(server) | DatabaseConfig::MySql(server) => Some(server),
+        other => panic!("no server: {other:?}"),
     }
 }
 
-async fn is_protected_as_told(kind: Kind) {
+async fn tls_is_as_configured(kind: Kind) {
     let Some(server) = server(&kind).await else { return };
     let Some(authorities) = kind.server.authorities() else {
-        eprintln!("skipped: no openssl is installed");
-        return;
+        return skip("no openssl is installed");
     };
     let open = async |host: &str, ssl_mode, is_trusted: bool| {
         let ssl_authorities = is_trusted.then(|| authorities.clone());
@@ -59,7 +55,8 @@ async fn is_protected_as_told(kind: Kind) {
     };
     let refused = |outcome: Result<bool, String>| {
         let error = outcome.unwrap_err();
-        assert!(error.contains("cannot connect to the database") && error.contains("certificate"), "{error}");
+        assert!(error.contains("TLS: ") && error.contains("certificate"), "{error}");
+        assert!(error.ends_with("(DB_SSL_MODE, DB_SSL_ROOT_CERT)"), "{error}");
     };
     assert_eq!(open("127.0.0.1", SslMode::Disable, false).await, Ok(false));
     assert_eq!(open("127.0.0.1", SslMode::Require, false).await, Ok(true));
@@ -70,7 +67,7 @@ async fn is_protected_as_told(kind: Kind) {
     refused(open("localhost", SslMode::VerifyFull, false).await);
 }
 
-async fn are_as_many_as_told(kind: Kind) {
+async fn there_are_no_more_than_configured(kind: Kind) {
     const MOST: u32 = 3;
     let Some(server) = server(&kind).await else { return };
     let database = open(&(kind.config)(ServerConfig { max_connections: MOST, ..server.clone() })).await;
@@ -94,12 +91,8 @@ async fn are_as_many_as_told(kind: Kind) {
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn a_missing_database_is_created_through_pgbouncer() {
-    let server = match super::servers::new_pooled_database().await {
-        Ok(server) => server,
-        Err(Missing::NotInstalled(reason)) => return eprintln!("skipped: {reason}"),
-        Err(Missing::NotStarted(reason)) => panic!("the server did not start: {reason}"),
-    };
-    // the pooler goes on for a while telling what it was told
+    let Some(server) = super::servers::new_pooled_database().await else { return };
+    // the pooler repeats the server's refusal for a while
     let mut tries = 0;
     let database = loop {
         match Database::open(&DatabaseConfig::Postgres(server.clone())).await {
@@ -115,25 +108,25 @@ async fn a_missing_database_is_created_through_pgbouncer() {
 #[cfg(feature = "postgres")]
 mod on_postgres {
     #[tokio::test]
-    async fn is_protected_as_told() {
-        super::is_protected_as_told(super::POSTGRES).await;
+    async fn tls_is_as_configured() {
+        super::tls_is_as_configured(super::POSTGRES).await;
     }
 
     #[tokio::test]
-    async fn are_as_many_as_told() {
-        super::are_as_many_as_told(super::POSTGRES).await;
+    async fn there_are_no_more_than_configured() {
+        super::there_are_no_more_than_configured(super::POSTGRES).await;
     }
 }
 
 #[cfg(feature = "mysql")]
 mod on_mysql {
     #[tokio::test]
-    async fn is_protected_as_told() {
-        super::is_protected_as_told(super::MYSQL).await;
+    async fn tls_is_as_configured() {
+        super::tls_is_as_configured(super::MYSQL).await;
     }
 
     #[tokio::test]
-    async fn are_as_many_as_told() {
-        super::are_as_many_as_told(super::MYSQL).await;
+    async fn there_are_no_more_than_configured() {
+        super::there_are_no_more_than_configured(super::MYSQL).await;
     }
 }

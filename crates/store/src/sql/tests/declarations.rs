@@ -1,3 +1,5 @@
+//! Declarations.
+
 use super::{install, open, tenant, version};
 use crate::{DatabaseConfig, RawJson};
 

@@ -1,3 +1,5 @@
+//! Endpoints and their counters.
+
 use super::{install, open, tenant, version};
 use crate::{Database, DatabaseConfig, Endpoint, EndpointChange, NewEndpoint, Page, RawJson, new_id};
 

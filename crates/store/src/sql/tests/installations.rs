@@ -1,3 +1,5 @@
+//! Installs, upgrades, uninstalls and debugging installations.
+
 use std::collections::BTreeSet;
 
 use super::{install, open, provider, refers, tenant, tool, version};
@@ -252,7 +254,7 @@ pub(super) async fn uninstall_needs_no_plugin_row(config: DatabaseConfig) {
     assert!(removed.plugin_gone);
 }
 
-pub(super) async fn debugging_comes_and_goes(config: DatabaseConfig) {
+pub(super) async fn debugging_rows_are_added_and_removed(config: DatabaseConfig) {
     let database = open(&config).await;
     let identifier = version(PLUGIN, "0.0.1");
     let declaration = RawJson::new(r#"{"name":"kitchen"}"#).unwrap();

@@ -1,3 +1,5 @@
+//! Jobs and their leases.
+
 use std::time::Duration;
 
 use super::tasks::{create, identifier, job, statuses};

@@ -1,10 +1,7 @@
 //! Databases that the reference left, and what it needs to go on with them.
 
-use sqlx::AssertSqlSafe;
-
-use super::servers::{MYSQL, Missing, POSTGRES};
+use super::servers::{MYSQL, POSTGRES};
 use super::{install, open, tenant, version};
-use crate::sql::connection::Pool;
 use crate::sql::statement::sql;
 use crate::{
     Category, Database, DatabaseConfig, NewEndpoint, NewServerlessRuntime, NewTask, Page, RawJson, Readme, Reservation,
@@ -21,7 +18,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// What the reference leaves there. For MySQL it is PostgreSQL's with the types that lifecycle-and-storage 3.3 tells.
+    /// What the reference leaves there. For MySQL it is PostgreSQL's with the types of lifecycle-and-storage 3.3.
     fn reference(self) -> String {
         match self {
             Self::Postgres => REFERENCE.to_owned(),
@@ -35,14 +32,7 @@ impl Kind {
             Self::Postgres => &POSTGRES,
             Self::MySql => &MYSQL,
         };
-        let config = match server.new_database().await {
-            Ok(config) => config,
-            Err(Missing::NotInstalled(reason)) => {
-                eprintln!("skipped: {reason}");
-                return None;
-            }
-            Err(Missing::NotStarted(reason)) => panic!("the server did not start: {reason}"),
-        };
+        let config = server.new_database().await?;
         let database = open(&config).await;
         let empty = match &config {
             DatabaseConfig::MySql(server) => {
@@ -71,19 +61,13 @@ fn to_mysql(script: &str) -> String {
 }
 
 async fn run(database: &Database, script: &str) {
-    let script = sqlx::raw_sql(AssertSqlSafe(script.to_owned()));
-    match &database.sql.pool {
-        Pool::Postgres(server) => drop(script.execute(&server.pool).await.unwrap()),
-        Pool::MySql(pool) => drop(script.execute(pool).await.unwrap()),
-        #[cfg(feature = "sqlite")]
-        Pool::Sqlite { .. } => panic!("no server"),
-    }
+    database.sql.pool.0.script(script).await.unwrap();
 }
 
 /// Columns, indexes and constraints, a line each.
-async fn catalog(database: &Database) -> Vec<String> {
-    let query = match &database.sql.pool {
-        Pool::MySql(_) => {
+async fn catalog(kind: Kind, database: &Database) -> Vec<String> {
+    let query = match kind {
+        Kind::MySql => {
             "SELECT concat_ws(' ', table_name, column_name, column_type, \
                  IF(is_nullable = 'NO', 'required', NULL), IF(column_default = 'NULL', NULL, column_default)) AS line \
              FROM information_schema.columns WHERE table_schema = DATABASE() \
@@ -91,7 +75,7 @@ async fn catalog(database: &Database) -> Vec<String> {
                  IF(MAX(non_unique) = 0, 'unique', NULL), GROUP_CONCAT(column_name ORDER BY seq_in_index)) \
              FROM information_schema.statistics WHERE table_schema = DATABASE() GROUP BY table_name, index_name ORDER BY 1"
         }
-        _ => {
+        Kind::Postgres => {
             "SELECT concat_ws(' ', table_name, column_name, data_type, character_maximum_length, \
                  CASE WHEN is_nullable = 'NO' THEN 'required' END, column_default) AS line \
              FROM information_schema.columns WHERE table_schema = 'public' \
@@ -105,9 +89,9 @@ async fn catalog(database: &Database) -> Vec<String> {
 
 async fn our_tables_are_the_references(kind: Kind) {
     let Some(config) = kind.left_by("").await else { return };
-    let ours = catalog(&open(&config).await).await;
+    let ours = catalog(kind, &open(&config).await).await;
     let Some(config) = kind.left_by(&kind.reference()).await else { return };
-    assert_eq!(catalog(&open(&config).await).await, ours, "adopted");
+    assert_eq!(catalog(kind, &open(&config).await).await, ours, "adopted");
 
     let Some(config) = kind.left_by(&kind.reference()).await else { return };
     let database = open(&config).await;
@@ -121,7 +105,7 @@ async fn our_tables_are_the_references(kind: Kind) {
         drop_index("idx_tenant_storages_tenant_plugin", "tenant_storages"),
     ];
     run(&database, &additions.concat()).await;
-    let references = catalog(&database).await;
+    let references = catalog(kind, &database).await;
     let without_jobs: Vec<_> = ours.iter().filter(|line| !line.contains("install_jobs")).collect();
     let ours_alone: Vec<_> = without_jobs.iter().filter(|line| !references.contains(line)).collect();
     assert_eq!(ours_alone.len(), 2, "{ours_alone:#?}");
@@ -253,13 +237,13 @@ async fn remains_of_older_versions_are_tolerated() {
     .join("\n");
     let Some(config) = Kind::Postgres.left_by(&legacy).await else { return };
     let database = open(&config).await;
-    let lines = catalog(&database).await;
+    let lines = catalog(Kind::Postgres, &database).await;
     assert!(lines.iter().any(|line| line.starts_with("datasource_installations provider")));
     assert!(!lines.iter().any(|line| line.contains("idx_tenant_plugin ")), "duplicates are in its way");
     install(&database, tenant(9), "a/p", &version("a/p", "1.0.0")).await;
 
     run(&database, "DELETE FROM plugin_installations WHERE tenant_id <> '00000000-0000-4000-8000-000000000009'").await;
-    let lines = catalog(&open(&config).await).await;
+    let lines = catalog(Kind::Postgres, &open(&config).await).await;
     assert!(lines.iter().any(|line| line.contains("idx_tenant_plugin ")));
 }
 

@@ -1,3 +1,5 @@
+//! The smaller tables.
+
 use super::{install, open, tenant, version};
 use crate::{Category, DatabaseConfig, NewServerlessRuntime, Readme, Reservation};
 

@@ -4,24 +4,17 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use plugin_testkit::servers::{Running, free_port};
+use plugin_testkit::servers::{Running, free_port, skip};
 use tokio::sync::OnceCell;
 
 use crate::{Database, DatabaseConfig, ServerConfig, SslMode};
 
 pub(super) struct Server {
-    running: OnceCell<Result<(u16, Running), Missing>>,
-    start: fn(u16) -> Result<Running, String>,
+    running: OnceCell<Option<(u16, Running)>>,
+    start: fn(u16) -> Option<Running>,
     config: fn(ServerConfig) -> DatabaseConfig,
     administration: &'static str,
     databases: AtomicU32,
-}
-
-/// Why there is no server.
-#[derive(Clone, Debug)]
-pub(super) enum Missing {
-    NotInstalled(String),
-    NotStarted(String),
 }
 
 #[cfg(feature = "postgres")]
@@ -31,23 +24,26 @@ pub(super) static MYSQL: Server = Server::new(start_mysql, DatabaseConfig::MySql
 
 impl Server {
     const fn new(
-        start: fn(u16) -> Result<Running, String>,
+        start: fn(u16) -> Option<Running>,
         config: fn(ServerConfig) -> DatabaseConfig,
         administration: &'static str,
     ) -> Self {
         Self { running: OnceCell::const_new(), start, config, administration, databases: AtomicU32::new(0) }
     }
 
-    /// A database that does not exist yet.
-    pub(super) async fn new_database(&self) -> Result<DatabaseConfig, Missing> {
-        let (port, _) = self.running.get_or_init(|| self.run()).await.as_ref().map_err(Clone::clone)?;
+    /// A database that does not exist yet; `None` where the server is not installed, which is reported.
+    pub(super) async fn new_database(&self) -> Option<DatabaseConfig> {
+        let Some((port, _)) = self.running.get_or_init(|| self.run()).await else {
+            skip("the database server is not installed");
+            return None;
+        };
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        Ok((self.config)(self.server(*port, format!("Dify \"plugin\" {number}"))))
+        Some((self.config)(self.server(*port, format!("Dify \"plugin\" {number}"))))
     }
 
     /// The authority of the server's certificate, which is for `localhost`; `None` if it has none.
     pub(super) fn authorities(&self) -> Option<PathBuf> {
-        let (_, running) = self.running.get()?.as_ref().ok()?;
+        let (_, running) = self.running.get()?.as_ref()?;
         Some(running.folder().join("ca.pem")).filter(|path| path.exists())
     }
 
@@ -69,35 +65,35 @@ impl Server {
         }
     }
 
-    async fn run(&self) -> Result<(u16, Running), Missing> {
+    async fn run(&self) -> Option<(u16, Running)> {
         let port = free_port().unwrap();
-        let running = (self.start)(port).map_err(Missing::NotInstalled)?;
+        let running = (self.start)(port)?;
         let config = (self.config)(self.server(port, "probe".to_owned()));
         let mut last = String::new();
         for _ in 0..300 {
             match Database::open(&config).await {
-                Ok(_) => return Ok((port, running)),
+                Ok(_) => return Some((port, running)),
                 Err(error) => last = error.to_string(),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err(Missing::NotStarted(last))
+        panic!("the server did not start: {last}");
     }
 }
 
 /// A database on PostgreSQL that is there, reached through PgBouncer.
 #[cfg(feature = "postgres")]
-pub(super) async fn pooled_database() -> Result<DatabaseConfig, Missing> {
+pub(super) async fn pooled_database() -> Option<DatabaseConfig> {
     let pooled = new_pooled_database().await?;
     let DatabaseConfig::Postgres(there) = POSTGRES.new_database().await? else { unreachable!() };
     Database::open(&DatabaseConfig::Postgres(there.clone())).await.unwrap().close().await;
-    Ok(DatabaseConfig::Postgres(ServerConfig { database: there.database, ..pooled }))
+    Some(DatabaseConfig::Postgres(ServerConfig { database: there.database, ..pooled }))
 }
 
 /// One that does not exist yet. PgBouncer hands each transaction to any of three connections.
 #[cfg(feature = "postgres")]
-pub(super) async fn new_pooled_database() -> Result<ServerConfig, Missing> {
-    static POOLER: OnceCell<Result<(u16, Running), Missing>> = OnceCell::const_new();
+pub(super) async fn new_pooled_database() -> Option<ServerConfig> {
+    static POOLER: OnceCell<Option<(u16, Running)>> = OnceCell::const_new();
     const START: &str = r#"
         port=$2 server=$3 as=
         printf '[databases]\n* = host=127.0.0.1 port=%s user=root\n[pgbouncer]\nlisten_addr = 127.0.0.1\n
@@ -110,24 +106,26 @@ max_client_conn = 1000\nmax_db_connections = 3\nserver_login_retry = 1\n' "$serv
     let DatabaseConfig::Postgres(direct) = POSTGRES.new_database().await? else { unreachable!() };
     let start = async || {
         if !plugin_testkit::servers::is_installed("pgbouncer") {
-            return Err(Missing::NotInstalled("no PgBouncer is installed".to_owned()));
+            return None;
         }
         let port = free_port().unwrap();
         let running = Running::start(START, &[port.to_string(), direct.port.to_string()]).unwrap();
         for _ in 0..100 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return Ok((port, running));
+                return Some((port, running));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err(Missing::NotStarted("PgBouncer does not listen".to_owned()))
+        panic!("PgBouncer does not listen")
     };
-    let (port, _) = POOLER.get_or_init(start).await.as_ref().map_err(Clone::clone)?;
-    Ok(ServerConfig { port: *port, pooled_by_server: true, ..direct })
+    let Some((port, _)) = POOLER.get_or_init(start).await else {
+        skip("no PgBouncer is installed");
+        return None;
+    };
+    Some(ServerConfig { port: *port, pooled_by_server: true, ..direct })
 }
 
 /// Makes `ca.pem`, and `cert.pem` with `key.pem` for `localhost` alone.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 const CERTIFICATES: &str = r#"
     certificates() (
         cd "$folder"
@@ -138,26 +136,28 @@ const CERTIFICATES: &str = r#"
         openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem
     )"#;
 
+/// With passwords for the user `checked` alone.
 #[cfg(feature = "postgres")]
-fn start_postgres(port: u16) -> Result<Running, String> {
+fn start_postgres(port: u16) -> Option<Running> {
     const START: &str = r#"
         port=$2 bin=$3 as= tls=
         certificates && tls="-c ssl=on -c ssl_cert_file='$folder/cert.pem' -c ssl_key_file='$folder/key.pem'"
         if [ "$(id -u)" = 0 ]; then chown -R postgres "$folder"; as="runuser -u postgres --"; fi
         $as "$bin/initdb" -D "$folder/data" -U root -A trust --no-sync --locale C.UTF-8 &&
+        sed -i '1i host all checked 127.0.0.1/32 scram-sha-256' "$folder/data/pg_hba.conf" &&
         $as "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w \
             -o "-p $port -h 127.0.0.1 -k '$folder' -F -c max_connections=300 $tls" start
         cat >/dev/null
         $as "$bin/pg_ctl" -D "$folder/data" -m immediate stop"#;
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists()).max();
-    let bin = newest.ok_or("no PostgreSQL server is installed")?;
+    let bin = newest?;
     let script = format!("{CERTIFICATES}{START}");
-    Running::start(&script, &[port.to_string(), bin.display().to_string()]).map_err(|error| error.to_string())
+    Some(Running::start(&script, &[port.to_string(), bin.display().to_string()]).unwrap())
 }
 
 #[cfg(feature = "mysql")]
-fn start_mysql(port: u16) -> Result<Running, String> {
+fn start_mysql(port: u16) -> Option<Running> {
     const START: &str = r#"
         port=$2 user=$(id -un) tls=
         certificates && tls="--ssl-cert=$folder/cert.pem --ssl-key=$folder/key.pem"
@@ -170,8 +170,8 @@ fn start_mysql(port: u16) -> Result<Running, String> {
         cat >/dev/null
         kill -KILL "$(cat "$folder/pid")""#;
     if !plugin_testkit::servers::is_installed("mariadbd") {
-        return Err("no MariaDB server is installed".to_owned());
+        return None;
     }
     let script = format!("{CERTIFICATES}{START}");
-    Running::start(&script, &[port.to_string()]).map_err(|error| error.to_string())
+    Some(Running::start(&script, &[port.to_string()]).unwrap())
 }

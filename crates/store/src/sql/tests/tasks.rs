@@ -1,3 +1,5 @@
+//! Install tasks.
+
 use std::time::Duration;
 
 use super::{open, tenant, version};
@@ -125,10 +127,10 @@ pub(super) async fn orphans_fail(config: DatabaseConfig) {
     assert_eq!(database.tasks.fail_orphans(Duration::ZERO, "gone").await.unwrap(), 0);
 }
 
-pub(super) async fn callers_who_leave_end_their_transactions(mut config: DatabaseConfig) {
+pub(super) async fn dropped_calls_end_their_transactions(mut config: DatabaseConfig) {
     let other = open(&config).await;
     if let DatabaseConfig::Postgres(server) | DatabaseConfig::MySql(server) = &mut config {
-        // what one has left, the next one finds
+        // the next caller gets the same connection
         server.max_connections = 1;
     }
     let database = open(&config).await;
@@ -136,11 +138,11 @@ pub(super) async fn callers_who_leave_end_their_transactions(mut config: Databas
         let task = create(&database, &[1], false).await;
         for_some_polls(polls, database.tasks.update_item(task.id, &identifier(1), Running, "starting")).await;
         assert!(database.tasks.delete(tenant(1), task.id).await.unwrap());
-        assert_eq!(other.tasks.get(tenant(1), task.id).await.unwrap(), None, "left after {polls} polls");
+        assert_eq!(other.tasks.get(tenant(1), task.id).await.unwrap(), None, "dropped after {polls} polls");
     }
 }
 
-/// Drops a future that is not ready after so many polls.
+/// Drops a future that is not ready after that number of polls.
 async fn for_some_polls<F: Future>(mut polls: usize, future: F) {
     let mut future = std::pin::pin!(future);
     let leaving = std::future::poll_fn(|context| {

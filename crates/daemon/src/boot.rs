@@ -35,8 +35,8 @@ use crate::services::{Lookups, Services, Stores};
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// A store cannot be opened, and waiting would not help.
-    #[error("failed to open the {what} ({variable}): {source}")]
-    Store { what: &'static str, variable: &'static str, source: plugin_store::Error },
+    #[error("failed to open the {what}: {source}")]
+    Store { what: &'static str, source: plugin_store::Error },
     /// A part of the operating system is missing.
     #[error("{what}: {source}")]
     System { what: &'static str, source: std::io::Error },

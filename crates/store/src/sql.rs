@@ -34,7 +34,7 @@ use self::connection::{Pool, Tx};
 use self::dialect::Dialect;
 use self::row::Row;
 use self::statement::Statement;
-use crate::{DatabaseConfig, Result};
+use crate::{DatabaseConfig, Error, Result};
 
 /// One database behind all repositories.
 #[derive(Debug)]
@@ -47,7 +47,10 @@ impl Sql {
     pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self> {
         let pool = Pool(backends::open(config).await?);
         let sql = Self { dialect: pool.dialect(), pool };
-        migrate::run(&sql).await?;
+        migrate::run(&sql).await.map_err(|error| {
+            let text = format!("cannot create or complete the tables: {error}; the user needs the right to do so");
+            Error::new(error.kind(), text).in_variables(&["DB_USERNAME", "DB_DATABASE"])
+        })?;
         Ok(sql)
     }
 

@@ -59,10 +59,10 @@ fn secret(given: Option<&Secret>) -> String {
     given.map(|secret| secret.expose().to_owned()).unwrap_or_default()
 }
 
-/// `host:port` items; the port may be left out.
+/// `host:port` items; the port may be left out. At least one.
 fn addresses(variable: &str, items: &[String], port: u16) -> Result<Vec<(String, u16)>, BootError> {
     let items = items.iter().map(|item| item.trim()).filter(|item| !item.is_empty());
-    items
+    let addresses: Vec<_> = items
         .map(|item| match item.rsplit_once(':') {
             None => Ok((item.to_owned(), port)),
             Some((host, port)) => match port.parse() {
@@ -70,7 +70,11 @@ fn addresses(variable: &str, items: &[String], port: u16) -> Result<Vec<(String,
                 Err(_) => Err(BootError::Unsupported(format!("{variable}: '{item}' is not host:port"))),
             },
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    if addresses.is_empty() {
+        return Err(BootError::Unsupported(format!("{variable}: set it to host:port, several separated by commas")));
+    }
+    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -149,5 +153,7 @@ mod tests {
         let items = [" a:1", "b ", ""].map(str::to_owned);
         assert_eq!(addresses("X", &items, 9).unwrap(), [("a".to_owned(), 1), ("b".to_owned(), 9)]);
         assert_eq!(addresses("X", &["a:b".to_owned()], 9).unwrap_err().to_string(), "X: 'a:b' is not host:port");
+        let none = addresses("X", &[String::new()], 9).unwrap_err().to_string();
+        assert_eq!(none, "X: set it to host:port, several separated by commas");
     }
 }

@@ -4,12 +4,65 @@ mod measured;
 
 use std::time::Duration;
 
-use plugin_store::blob::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig};
+use plugin_store::blob::{AliyunConfig, AzureConfig, BlobConfig, Limitation, S3Config, Secret, VendorConfig};
 use plugin_store::{BlobStore, Layout};
 
 pub(super) use self::measured::Measured;
 use super::BootError;
 use crate::config::{self, Config};
+
+/// The kinds of storage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Local,
+    S3,
+    Azure,
+    Aliyun,
+    Tencent,
+    Gcs,
+    Huawei,
+    Volcengine,
+    Baidu,
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::Local,
+        Self::S3,
+        Self::Azure,
+        Self::Aliyun,
+        Self::Tencent,
+        Self::Gcs,
+        Self::Huawei,
+        Self::Volcengine,
+        Self::Baidu,
+    ];
+
+    /// Its names in `PLUGIN_STORAGE_TYPE`, the usual one first.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Local => &["local", "local_file"],
+            Self::S3 => &["aws_s3", "s3", "aws-s3"],
+            Self::Azure => &["azure_blob", "azure", "azure-blob"],
+            Self::Aliyun => &["aliyun_oss", "aliyun", "aliyun-oss"],
+            Self::Tencent => &["tencent_cos", "tencent", "tencent-cos"],
+            Self::Gcs => &["gcs", "google-storage", "google_storage"],
+            Self::Huawei => &["huawei_obs", "huawei", "huawei-obs"],
+            Self::Volcengine => &["volcengine_tos", "volcengine", "volcengine-tos"],
+            Self::Baidu => &["baidu_bos"],
+        }
+    }
+
+    fn parse(name: &str) -> Result<Self, BootError> {
+        Self::ALL.into_iter().find(|kind| kind.names().contains(&name)).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.iter().filter_map(|kind| kind.names().first().copied()).collect();
+            let known = known.join(", ");
+            BootError::Unsupported(format!(
+                "PLUGIN_STORAGE_TYPE: '{name}' is not a kind of storage; it is one of {known}"
+            ))
+        })
+    }
+}
 
 /// What `PLUGIN_STORAGE_TYPE` and the variables of the vendor say.
 pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
@@ -23,24 +76,24 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
             secret_key: secret(keys[1]),
         };
     let Config { s3, azure_blob, gcs, tencent_cos, aliyun_oss, huawei_obs, volcengine_tos, baidu_bos, .. } = config;
-    Ok(match config.storage.kind.as_str() {
-        "local" | "local_file" => BlobConfig::Local { root: config.storage.local_root.clone() },
-        "s3" | "aws_s3" | "aws-s3" => BlobConfig::S3(S3Config {
+    Ok(match Kind::parse(&config.storage.kind)? {
+        Kind::Local => BlobConfig::Local { root: config.storage.local_root.clone() },
+        Kind::S3 => BlobConfig::S3(S3Config {
             vendor: vendor(s3.endpoint.as_ref(), s3.region.as_ref(), [s3.access_key.as_ref(), s3.secret_key.as_ref()]),
             path_style: s3.use_path_style,
             managed: s3.use_aws && s3.use_managed_iam,
         }),
-        "azure" | "azure_blob" | "azure-blob" => BlobConfig::Azure(AzureConfig {
+        Kind::Azure => BlobConfig::Azure(AzureConfig {
             container: text(azure_blob.container.as_ref()),
             connection_string: secret(azure_blob.connection_string.as_ref()),
             account_url: text(azure_blob.account_url.as_ref().filter(|_| azure_blob.use_managed_identity)),
         }),
-        "aliyun" | "aliyun-oss" | "aliyun_oss" if aliyun_oss.cloudbox_id.is_some() => {
+        Kind::Aliyun if aliyun_oss.cloudbox_id.is_some() => {
             let text = "ALIYUN_OSS_CLOUDBOX_ID: cloud boxes are not supported by this build: unset it, or reach the box by \
                         the S3 protocol (PLUGIN_STORAGE_TYPE=s3)";
             return Err(BootError::Unsupported(text.to_owned()));
         }
-        "aliyun" | "aliyun-oss" | "aliyun_oss" => BlobConfig::Aliyun(AliyunConfig {
+        Kind::Aliyun => BlobConfig::Aliyun(AliyunConfig {
             vendor: vendor(
                 aliyun_oss.endpoint.as_ref(),
                 aliyun_oss.region.as_ref(),
@@ -49,15 +102,13 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
             auth_version: aliyun_oss.auth_version.clone(),
             path: text(aliyun_oss.path.as_ref()),
         }),
-        "tencent" | "tencent_cos" | "tencent-cos" => BlobConfig::Tencent(vendor(
+        Kind::Tencent => BlobConfig::Tencent(vendor(
             tencent_cos.endpoint.as_ref(),
             tencent_cos.region.as_ref(),
             [tencent_cos.secret_id.as_ref(), tencent_cos.secret_key.as_ref()],
         )),
-        "gcs" | "google-storage" | "google_storage" => {
-            BlobConfig::Gcs { bucket, credentials: secret(gcs.credentials.as_ref()) }
-        }
-        "huawei" | "huawei-obs" | "huawei_obs" => BlobConfig::Huawei {
+        Kind::Gcs => BlobConfig::Gcs { bucket, credentials: secret(gcs.credentials.as_ref()) },
+        Kind::Huawei => BlobConfig::Huawei {
             vendor: vendor(
                 huawei_obs.server.as_ref(),
                 None,
@@ -65,29 +116,25 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
             ),
             path_style: huawei_obs.path_style,
         },
-        "volcengine" | "volcengine_tos" | "volcengine-tos" => BlobConfig::Volcengine(vendor(
+        Kind::Volcengine => BlobConfig::Volcengine(vendor(
             volcengine_tos.endpoint.as_ref(),
             volcengine_tos.region.as_ref(),
             [volcengine_tos.access_key.as_ref(), volcengine_tos.secret_key.as_ref()],
         )),
-        "baidu_bos" => BlobConfig::Baidu(vendor(
+        Kind::Baidu => BlobConfig::Baidu(vendor(
             baidu_bos.endpoint.as_ref(),
             baidu_bos.region.as_ref(),
             [baidu_bos.access_key.as_ref(), baidu_bos.secret_key.as_ref()],
         )),
-        kind => return Err(BootError::Unsupported(format!("PLUGIN_STORAGE_TYPE: '{kind}' is no kind of storage"))),
     })
 }
 
 /// For each step of the check.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Uses the storage once, so that a wrong bucket or key is known before the first upload; what it does not do is logged.
-pub(super) async fn check(blobs: &dyn BlobStore, layout: &Layout) -> plugin_store::Result<()> {
-    for limitation in plugin_store::blob::check(blobs, layout.packages(), STEP_TIMEOUT).await? {
-        tracing::warn!(limitation = limitation.0, "the storage is limited");
-    }
-    Ok(())
+/// Uses the storage once, so that a wrong bucket or key is found before the first upload.
+pub(super) async fn check(blobs: &dyn BlobStore, layout: &Layout) -> plugin_store::Result<Vec<Limitation>> {
+    plugin_store::blob::check(blobs, layout.packages(), STEP_TIMEOUT).await
 }
 
 fn text(given: Option<&String>) -> String {

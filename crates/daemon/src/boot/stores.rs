@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plugin_store::{Database, DatabaseConfig, Layout, ServerConfig, SslMode, blob, shared};
+use plugin_store::blob::Limitation;
+use plugin_store::{BlobStore, Database, DatabaseConfig, Layout, ServerConfig, SslMode, blob, shared};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -13,35 +14,32 @@ use crate::base::Base;
 use crate::config::{self, CacheType, Config, DatabaseType};
 use crate::services::Stores;
 
-/// First and longest pause before what is out of reach is tried again.
+/// First and longest pause between attempts to open a back end.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How often servers are asked whether they still answer, and how long they may take.
-const WATCH_EVERY: Duration = Duration::from_secs(10);
-const WATCH_PATIENCE: Duration = Duration::from_secs(5);
+/// How often servers are pinged, and how long they may take to answer.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A back end: its name in `/ready`, and the variable that chooses it.
+/// A back end, by its name in `/ready`.
 #[derive(Clone, Copy)]
-struct Part {
-    name: &'static str,
-    variable: &'static str,
-}
+struct Part(&'static str);
 
-const STORAGE: Part = Part { name: "storage", variable: "PLUGIN_STORAGE_TYPE" };
-const SHARED: Part = Part { name: "shared state", variable: "CACHE_TYPE" };
-const DATABASE: Part = Part { name: "database", variable: "DB_TYPE" };
+const STORAGE: Part = Part("storage");
+const SHARED: Part = Part("shared state");
+const DATABASE: Part = Part("database");
 
 impl Part {
     fn failed(self) -> impl Fn(plugin_store::Error) -> BootError {
-        move |source| BootError::Store { what: self.name, variable: self.variable, source }
+        move |source| BootError::Store { what: self.0, source }
     }
 }
 
-/// Opens all of them at once: one that can never work ends the start, however long another is waited for.
+/// Opens all of them at the same time: one that can never work ends the start, even while another cannot be reached.
 pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
     let config = &base.config;
     for part in [STORAGE, SHARED, DATABASE] {
-        base.readiness.not_ready(part.name, "opening");
+        base.readiness.not_ready(part.0, "opening");
     }
     let layout = layout(config).map_err(STORAGE.failed())?;
     let blobs = blob::open(&super::storage::config(config)?).map_err(STORAGE.failed())?;
@@ -49,68 +47,78 @@ pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
     let shared = super::shared::config(&config.redis)?;
     let database = database_config(&config.database);
     let ((), shared, database) = tokio::try_join!(
-        patiently(base, STORAGE, || super::storage::check(&*blobs, &layout)),
-        patiently(base, SHARED, || Box::pin(shared::open(&shared))),
-        patiently(base, DATABASE, || Box::pin(Database::open(&database))),
+        check_storage(base, &*blobs, &layout),
+        until_reachable(base, SHARED, || Box::pin(shared::open(&shared))),
+        until_reachable(base, DATABASE, || Box::pin(Database::open(&database))),
     )?;
     Ok(Stores { database, shared, blobs, layout })
 }
 
-/// Opens what may be out of reach for a while, however long it takes to come up.
-async fn patiently<T, F>(base: &Base, part: Part, open: impl Fn() -> F) -> Result<T, BootError>
+async fn check_storage(base: &Base, blobs: &dyn BlobStore, layout: &Layout) -> Result<(), BootError> {
+    let limitations = until_reachable(base, STORAGE, || super::storage::check(blobs, layout)).await?;
+    for Limitation(limitation) in limitations {
+        tracing::warn!(limitation, "the storage can be used in part only");
+        base.readiness.failing(STORAGE.0, limitation);
+    }
+    Ok(())
+}
+
+/// Tries again until the back end can be reached, or the daemon stops: that abandons an attempt that is under way.
+async fn until_reachable<T, F>(base: &Base, part: Part, open: impl Fn() -> F) -> Result<T, BootError>
 where
     F: Future<Output = plugin_store::Result<T>>,
 {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match open().await {
-            Ok(opened) => {
-                base.readiness.ready(part.name);
-                return Ok(opened);
+    let attempts = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match open().await {
+                Ok(opened) => {
+                    base.readiness.ready(part.0);
+                    return Ok(opened);
+                }
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, part = part.0, seconds = pause.as_secs_f32(), "cannot be reached, trying again");
+                    base.readiness.not_ready(part.0, error.to_string());
+                }
+                Err(source) => return Err(part.failed()(source)),
             }
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, part = part.name, seconds = pause.as_secs_f32(), "out of reach, trying again");
-                base.readiness.not_ready(part.name, error.to_string());
-            }
-            Err(source) => return Err(part.failed()(source)),
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            () = base.lifecycle.soft().cancelled() => return Err(BootError::Stopped),
-        }
-    }
+    };
+    base.lifecycle.soft().run_until_cancelled(attempts).await.unwrap_or(Err(BootError::Stopped))
 }
 
 /// Shows in `/ready` and in the log when a server stops answering and when it is back, until `stop`.
 pub(super) async fn watch(base: Arc<Base>, stores: Stores, stop: CancellationToken) {
     let database = base.config.database.kind != DatabaseType::Sqlite;
     let shared = base.config.redis.cache_type != CacheType::Memory;
-    let mut ticks = interval(WATCH_EVERY);
+    let mut ticks = interval(PING_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if database {
-            tell(&base, DATABASE, timeout(WATCH_PATIENCE, stores.database.ping()).await.ok());
+            report(&base, DATABASE, timeout(PING_TIMEOUT, stores.database.ping()).await.ok());
         }
         if shared {
-            let answer = timeout(WATCH_PATIENCE, stores.shared.get("ping")).await.ok();
-            tell(&base, SHARED, answer.map(|answer| answer.map(drop)));
+            let answer = timeout(PING_TIMEOUT, stores.shared.get("ping")).await.ok();
+            report(&base, SHARED, answer.map(|answer| answer.map(drop)));
         }
     }
 }
 
-fn tell(base: &Base, part: Part, answer: Option<plugin_store::Result<()>>) {
+fn report(base: &Base, part: Part, answer: Option<plugin_store::Result<()>>) {
     let reason = match answer {
         Some(Ok(())) => {
-            if base.readiness.ready(part.name) {
-                tracing::info!(part = part.name, "answers again");
+            if base.readiness.ready(part.0) {
+                tracing::info!(part = part.0, "answers again");
             }
             return;
         }
         Some(Err(error)) => error.to_string(),
-        None => format!("no answer within {} s", WATCH_PATIENCE.as_secs()),
+        None => format!("no answer within {} s", PING_TIMEOUT.as_secs()),
     };
-    tracing::warn!(part = part.name, reason, "does not answer");
-    base.readiness.failing(part.name, reason);
+    tracing::warn!(part = part.0, reason, "does not answer");
+    base.readiness.failing(part.0, reason);
 }
 
 fn database_config(config: &config::Database) -> DatabaseConfig {

@@ -42,7 +42,7 @@ async fn ends_saying(settings: Settings, debugging: u16, told: &[&str]) -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_cannot_be_used_ends_the_start() -> Result<()> {
-    const FAILED: &str = "failed to open the storage (PLUGIN_STORAGE_TYPE)";
+    const FAILED: &str = "failed to open the storage: ";
     let Some(site) = site().await? else { return Ok(()) };
     let (settings, debugging) = site.settings()?;
     let settings = settings.with("PLUGIN_STORAGE_OSS_BUCKET", "not-there");

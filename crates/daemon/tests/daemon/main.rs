@@ -2,6 +2,8 @@
 
 #![expect(clippy::indexing_slicing, reason = "a JSON value gives null for what it does not hold")]
 
+#[cfg(all(feature = "postgres", feature = "mysql", feature = "redis", feature = "objects"))]
+mod boot;
 mod cancel;
 mod faults;
 mod kill;

@@ -91,6 +91,7 @@ pub fn open(config: &BlobConfig) -> Result<Arc<dyn BlobStore>> {
         _ => Err(crate::Error::new(
             crate::ErrorKind::Unsupported,
             "this build has no client for object storage, it needs the cargo feature `objects`",
-        )),
+        )
+        .in_variables(&["PLUGIN_STORAGE_TYPE"])),
     }
 }

@@ -78,11 +78,12 @@ impl Layout {
     /// The folders `PLUGIN_PACKAGE_CACHE_PATH`, `PLUGIN_INSTALLED_PATH`, `PLUGIN_MEDIA_CACHE_PATH` and
     /// `PERSISTENCE_STORAGE_PATH`.
     pub fn new(packages: &str, installed: &str, media: &str, persistence: &str) -> Result<Self> {
+        let folder = |path, variable| BlobKey::new(path).map_err(|error| error.in_variables(&[variable]));
         Ok(Self {
-            packages: BlobKey::new(packages)?,
-            installed: BlobKey::new(installed)?,
-            media: BlobKey::new(media)?,
-            persistence: BlobKey::new(persistence)?,
+            packages: folder(packages, "PLUGIN_PACKAGE_CACHE_PATH")?,
+            installed: folder(installed, "PLUGIN_INSTALLED_PATH")?,
+            media: folder(media, "PLUGIN_MEDIA_CACHE_PATH")?,
+            persistence: folder(persistence, "PERSISTENCE_STORAGE_PATH")?,
         })
     }
 
@@ -186,7 +187,8 @@ mod tests {
         let installed = layout.installed("plugin/b:1.0.0@ff").unwrap();
         assert_eq!(layout.installed_packages().strip(&installed), Some("plugin/b:1.0.0@ff"));
         assert_eq!(layout.packages().strip(&installed), None);
-        assert!(Layout::new("../up", "b", "c", "d").is_err());
+        let error = Layout::new("../up", "b", "c", "d").unwrap_err().to_string();
+        assert_eq!(error, "key \"../up\" points outside of its folder (PLUGIN_PACKAGE_CACHE_PATH)");
     }
 
     proptest! {

@@ -90,6 +90,7 @@ pub async fn open(config: &SharedConfig) -> Result<Arc<dyn SharedState>> {
         SharedConfig::Redis(_) => Err(crate::Error::new(
             crate::ErrorKind::Unsupported,
             "this build has no Redis client, it needs the cargo feature `redis`",
-        )),
+        )
+        .in_variables(&["CACHE_TYPE", "REDIS_HOST"])),
     }
 }

@@ -39,5 +39,5 @@ pub(super) async fn open(config: &DatabaseConfig) -> Result<Arc<dyn Connections>
 #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 fn unsupported(name: &str, feature: &str) -> crate::Error {
     let text = format!("this build has no {name} driver, it needs the cargo feature `{feature}`");
-    crate::Error::new(crate::ErrorKind::Unsupported, text)
+    crate::Error::new(crate::ErrorKind::Unsupported, text).in_variables(&["DB_TYPE"])
 }

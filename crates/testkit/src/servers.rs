@@ -11,8 +11,10 @@ use anyhow::{Context, Result, bail};
 /// How long a server may take to start or to stop.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
-/// Reports that a test cannot run here, with the reason; the test then returns. Panics if the variable `REQUIRE_SERVERS` is
-/// `1`, as in CI, where a test that does not run must not pass.
+/// Reports that a test cannot run here, with the reason; the test then returns.
+///
+/// # Panics
+/// If the variable `REQUIRE_SERVERS` is `1`, as in CI, where a test that does not run must not pass.
 #[expect(clippy::print_stderr, reason = "shown with the test's output")]
 pub fn skip(reason: &str) {
     let required = std::env::var_os("REQUIRE_SERVERS").is_some_and(|value| value == "1");

@@ -94,13 +94,11 @@ impl BlobStore for ObjectBlobs {
         let entries: Vec<opendal::Entry> = lister.try_collect().await.map_err(failed("list", folder))?;
         let objects = entries.into_iter().filter(|entry| entry.metadata().is_file());
         let keyed = objects.filter_map(|entry| {
-            match BlobKey::new(entry.path()).ok().filter(|key| key.as_str() == entry.path()) {
-                Some(key) => Some(BlobEntry { key, size: entry.metadata().content_length() }),
-                None => {
-                    self.foreign.report(entry.path());
-                    None
-                }
+            let key = BlobKey::new(entry.path()).ok().filter(|key| key.as_str() == entry.path());
+            if key.is_none() {
+                self.foreign.report(entry.path());
             }
+            Some(BlobEntry { key: key?, size: entry.metadata().content_length() })
         });
         Ok(keyed.collect())
     }

@@ -33,8 +33,8 @@ pub(super) fn operator(config: &BlobConfig) -> Result<(Operator, Place)> {
         let text = format!("the settings of {} are not usable: {}", names.vendor, super::cause::cause(&error));
         Error::invalid(text).in_variables(names.variables)
     })?;
-    let bucket = operator.info().name().to_owned();
-    Ok((operator, place(names, &bucket, &built.endpoint)))
+    let place = place(names, &operator.info().name(), &built.endpoint);
+    Ok((operator, place))
 }
 
 /// A client, or why there is none, and the URL that it connects to if that is not the library's.
@@ -48,7 +48,7 @@ fn place(names: &'static Names, bucket: &str, endpoint: &str) -> Place {
     let at = if endpoint.is_empty() { String::new() } else { format!(" at {endpoint}") };
     let uri = endpoint.parse::<Uri>().ok();
     let address = uri.as_ref().and_then(|uri| {
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+        let port = uri.port_u16().unwrap_or_else(|| if uri.scheme_str() == Some("http") { 80 } else { 443 });
         Some((uri.host()?.to_owned(), port))
     });
     Place {

@@ -10,6 +10,7 @@ use crate::shared::{RedisConfig, RedisServers};
 use crate::{Error, Result};
 
 /// How Redis is reached.
+#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
 pub(super) enum Mode {
     Single(Client),
     Sentinel { sentinel: Mutex<SentinelClient>, service: String, config: RedisConfig, certificates: TlsCertificates },

@@ -103,21 +103,21 @@ impl Link {
             Mode::Cluster(_) => first_usable(&self.servers).await.err(),
         };
         // The servers answer, so what failed is the command.
-        refused.unwrap_or_else(|| self.command_failed(error))
+        refused.unwrap_or_else(|| self.command_failed(&error))
     }
 
-    fn command_failed(&self, error: RedisError) -> Error {
+    fn command_failed(&self, error: &RedisError) -> Error {
         let variables: &[&str] = match error.kind() {
             redis::ErrorKind::Server(ServerErrorKind::NoPerm) => &["REDIS_USERNAME", "REDIS_KEY_PREFIX"],
-            _ if cause(&error).contains("cluster support disabled") => &["REDIS_USE_CLUSTERS"],
+            _ if cause(error).contains("cluster support disabled") => &["REDIS_USE_CLUSTERS"],
             _ => match self.mode {
                 Mode::Single(_) => &["REDIS_HOST"],
                 Mode::Sentinel { .. } => &["REDIS_SENTINELS", "REDIS_SENTINEL_SERVICE_NAME"],
                 Mode::Cluster(_) => &["REDIS_CLUSTERS"],
             },
         };
-        let kind = if variables == ["REDIS_USE_CLUSTERS"] { ErrorKind::Invalid } else { kind(&error) };
-        Error::new(kind, format!("Redis cannot be used: {}", cause(&error))).in_variables(variables)
+        let kind = if variables == ["REDIS_USE_CLUSTERS"] { ErrorKind::Invalid } else { kind(error) };
+        Error::new(kind, format!("Redis cannot be used: {}", cause(error))).in_variables(variables)
     }
 
     async fn try_ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
@@ -222,6 +222,7 @@ fn is_worth_another_connection(error: &RedisError) -> bool {
         || matches!(error.kind(), redis::ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn failed(error: RedisError) -> Error {
     Error::new(kind(&error), format!("Redis: {}", cause(&error)))
 }

@@ -112,8 +112,8 @@ impl Product {
     }
 }
 
-const ADDRESS: &[&'static str] = &["DB_HOST", "DB_PORT"];
-const TLS: &[&'static str] = &["DB_SSL_MODE", "DB_SSL_ROOT_CERT"];
+const ADDRESS: &[&str] = &["DB_HOST", "DB_PORT"];
+const TLS: &[&str] = &["DB_SSL_MODE", "DB_SSL_ROOT_CERT"];
 
 /// What to look at when a server refuses a connection.
 fn variables_behind(config: &ServerConfig, refusal: &dyn sqlx::error::DatabaseError) -> &'static [&'static str] {

@@ -35,8 +35,9 @@ async fn refusal(config: &DatabaseConfig) -> (ErrorKind, String) {
     (error.kind(), text)
 }
 
-const KINDS: [(fn(ServerConfig) -> DatabaseConfig, &str); 2] =
-    [(DatabaseConfig::Postgres, "PostgreSQL"), (DatabaseConfig::MySql, "MySQL")];
+type Kind = (fn(ServerConfig) -> DatabaseConfig, &'static str);
+
+const KINDS: [Kind; 2] = [(DatabaseConfig::Postgres, "PostgreSQL"), (DatabaseConfig::MySql, "MySQL")];
 
 #[tokio::test]
 async fn a_server_that_accepts_and_is_silent() {

@@ -9,7 +9,7 @@ import promql_parser
 import yaml
 
 FILES = Path("deploy/helm/dify-plugin-daemon/files")
-SOURCES = Path("crates/daemon/src/telemetry")
+SOURCES = Path("crates/service/src/telemetry")
 # made by Prometheus itself
 OTHERS = {"up"}
 faults = []

@@ -52,7 +52,7 @@ def causes() -> set[str]:
     return {cause for text in texts for cause in re.findall(r'(?:Self|Failure)::\w+(?: \{.*\})? => "(\w+)"', text)}
 
 
-registry = "\n".join(path.read_text() for path in Path("crates/daemon/src/config/groups").glob("*.rs"))
+registry = "\n".join(path.read_text() for path in Path("crates/service/src/config/groups").glob("*.rs"))
 known = set(re.findall(r'[=|] "([A-Za-z]\w+)"', registry))
 known |= set(re.findall(r'env = "(\w+)"', Path("crates/connector/src/options.rs").read_text()))
 used = set_in_deploy() | {

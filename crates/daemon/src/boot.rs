@@ -19,17 +19,18 @@ use plugin_runtime::debug::{BindError, SecurityError};
 use plugin_store::RuntimeType;
 use tokio::net::TcpListener;
 
-use crate::app::App;
-use crate::base::Base;
-use crate::callback::DifyConfigError;
-use crate::calls::Calls;
-use crate::cluster::AddressError;
-use crate::config::{Config, Platform as PlatformKind};
-use crate::connector::ConnectorConfigError;
-use crate::install::{Installer, LocalPlatform, Platform, ServerlessPlatform};
-use crate::invocation::Runtimes;
-use crate::lifecycle::OnEnd;
-use crate::services::{Lookups, Services, Stores};
+use plugin_service::base::Base;
+use plugin_web::Table;
+use plugin_calls::callback::DifyConfigError;
+use plugin_dify_api::state::{App, Calls, Services};
+use plugin_operator::{Fleet, FleetParts};
+use plugin_service::config::address::AddressError;
+use plugin_service::config::{Config, Platform as PlatformKind};
+use plugin_install::connector::ConnectorConfigError;
+use plugin_install::{InstallSettings, Installer, LocalPlatform, Platform, ServerlessPlatform};
+use plugin_calls::invocation::Runtimes;
+use plugin_service::lifecycle::OnEnd;
+use plugin_registry::stores::{Lookups, Stores};
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +75,9 @@ enum Home {
     Serverless(ServerlessPlatform),
 }
 
-/// Opens everything and starts what runs in the background. `debugging_port` is what [`bind_debugging`] gave.
-pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<App, BootError> {
+/// Opens everything and starts what runs in the background; the routes are what the daemon serves from then on.
+/// `debugging_port` is what [`bind_debugging`] gave.
+pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<Table<()>, BootError> {
     let config = &base.config;
     let stores = Box::pin(stores::open(base)).await?;
     let watched = stores::watch(Arc::clone(base), stores.clone(), base.lifecycle.soft().clone());
@@ -107,9 +109,33 @@ pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Res
         Home::Serverless(platform) => (Arc::new(platform.clone()), None, Some(platform)),
     };
     let forwarder = cluster::forwarder(base, &cluster, &lookups.catalog);
-    let services = Services::new(config, stores, lookups, platform, base.metrics.clone());
+    let installer = Arc::new(Installer::new(
+        stores.database.clone(),
+        Arc::clone(&lookups.catalog),
+        Arc::clone(&lookups.packages),
+        platform,
+        InstallSettings::new(config),
+        base.metrics.clone(),
+    ));
+    let services = Services::new(config, &stores, lookups, installer, debugging_keys);
     run(base, &services);
-    Ok(App { base: Arc::clone(base), services, calls, debugging_keys, debugged, forwarder, local, serverless })
+    let fleet = config.admin.enabled.then(|| {
+        Fleet::new(FleetParts {
+            local,
+            serverless,
+            debugged,
+            installer: Arc::clone(&services.installer),
+            management: services.management.clone(),
+            stop: base.lifecycle.soft().clone(),
+            cutoff: base.lifecycle.hard().clone(),
+        })
+    });
+    let app = App { base: Arc::clone(base), services, calls, forwarder };
+    let routes = plugin_dify_api::all(&app);
+    Ok(match fleet {
+        Some(fleet) => routes.merge(plugin_operator::routes::all(base, &fleet)),
+        None => routes,
+    })
 }
 
 /// The keys whose signatures count; one that cannot be used is logged and does not stop the others.

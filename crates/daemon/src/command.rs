@@ -4,8 +4,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::base::VERSION;
-use crate::config::{self, Config};
+use plugin_service::base::VERSION;
+use plugin_service::config::{self, Config};
 
 const HELP: &str = "\
 Runs Dify plugins. Configured through environment variables, none of which has to be set.

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
-use plugin_daemon::base::{Base, VERSION};
 use plugin_daemon::boot::{self, BootError};
 use plugin_daemon::command::{self, Command};
-use plugin_daemon::config::{self, Config, ConfigError};
-use plugin_daemon::http::{Front, server};
-use plugin_daemon::lifecycle::{init, limits};
-use plugin_daemon::telemetry::{LogHandle, logs};
 use plugin_runtime::local::stage;
+use plugin_service::base::{Base, VERSION};
+use plugin_service::config::{self, Config, ConfigError};
+use plugin_service::lifecycle::{init, limits};
+use plugin_service::telemetry::{LogHandle, logs};
+use plugin_web::{Front, server};
 
 /// Exit status of a plugin's process that did not get as far as its interpreter, as shells have it for no command.
 const WORKER_STAGE_FAILED: u8 = 127;
@@ -90,13 +90,13 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     let lifecycle = base.lifecycle.clone();
     lifecycle.watch_signals()?;
     log.watch_signals(&lifecycle)?;
-    let front = Front::new(base.clone());
+    let front = Front::new(base.clone(), plugin_dify_api::early(&base));
     let max_connections = base.config.server.max_connections;
     let server = tokio::spawn(server::serve(listener, front.clone(), max_connections, lifecycle.clone()));
 
     let mut booted = Ok(());
     match boot::start(&base, debugging_port).await {
-        Ok(app) => front.open(app),
+        Ok(routes) => front.open(routes),
         Err(BootError::Stopped) => {}
         Err(error) => {
             booted = Err(error.into());

@@ -9,6 +9,7 @@
 mod answer;
 mod callback;
 mod exchange;
+mod function;
 mod refusal;
 
 use std::fmt;
@@ -29,6 +30,7 @@ use crate::{Call, OpenError, Runtime, Session};
 use exchange::Exchange;
 
 pub use callback::{callback_token, callback_url};
+pub use function::Function;
 
 /// Idle connections are given back after this time, before the other side may close them.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);

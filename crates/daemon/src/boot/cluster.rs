@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{BootError, bytes};
-use crate::base::Base;
-use crate::catalog::Catalog;
-use crate::cluster::{self, Cluster};
-use crate::config::{CacheType, Secret};
-use crate::http::{ForwardLimits, Forwarder};
-use crate::lifecycle::OnEnd;
-use crate::services::Stores;
+use plugin_service::base::Base;
+use plugin_registry::catalog::Catalog;
+use plugin_registry::cluster::{self, Cluster};
+use plugin_service::config::{CacheType, Secret};
+use plugin_dify_api::{ForwardLimits, Forwarder};
+use plugin_service::lifecycle::OnEnd;
+use plugin_registry::stores::Stores;
 
 /// Tells the other nodes of this one from now on.
 pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) -> Result<Arc<Cluster>, BootError> {
@@ -18,7 +18,9 @@ pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) 
     let cluster = Arc::new(Cluster::new(Arc::clone(&stores.shared), address, config.log.cluster));
     let lifecycle = &base.lifecycle;
     let (member, catalog, stop) = (Arc::clone(&cluster), Arc::clone(catalog), lifecycle.soft().clone());
-    lifecycle.spawn("membership of the cluster", OnEnd::Ignore, async move { member.run(&catalog, stop).await });
+    lifecycle.spawn("membership of the cluster", OnEnd::Ignore, async move {
+        member.run(|elsewhere| catalog.show_elsewhere(elsewhere), stop).await;
+    });
     Ok(cluster)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use plugin_store::shared::{RedisConfig, RedisServers, RedisTls, SharedConfig};
 
 use super::BootError;
-use crate::config::{CacheType, Redis, RedisCertificates, Secret};
+use plugin_service::config::{CacheType, Redis, RedisCertificates, Secret};
 
 /// Port of an address that names none.
 const REDIS_PORT: u16 = 6379;
@@ -82,7 +82,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::config::Config;
+    use plugin_service::config::Config;
 
     fn read(variables: &[(&str, &str)]) -> Result<SharedConfig, String> {
         let all: BTreeMap<_, _> =

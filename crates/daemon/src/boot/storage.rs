@@ -9,7 +9,7 @@ use plugin_store::{BlobStore, Layout};
 
 pub(super) use self::measured::Measured;
 use super::BootError;
-use crate::config::{self, Config};
+use plugin_service::config::{self, Config};
 
 /// The kinds of storage.
 #[derive(Clone, Copy, PartialEq, Eq)]

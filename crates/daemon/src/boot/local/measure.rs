@@ -8,9 +8,9 @@ use plugin_manifest::{PluginId, UniqueIdentifier};
 use plugin_runtime::local::{PluginStatus, State};
 use tokio_util::sync::CancellationToken;
 
-use crate::install::LocalPlatform;
-use crate::telemetry::Metrics;
-use crate::telemetry::metrics::RuntimeKind;
+use plugin_install::LocalPlatform;
+use plugin_service::telemetry::Metrics;
+use plugin_service::telemetry::metrics::RuntimeKind;
 
 /// How often the state of plugins is counted.
 const EVERY: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::telemetry::metrics::Format;
+    use plugin_service::telemetry::metrics::Format;
 
     fn status(version: &str, state: State, crashes: u64) -> PluginStatus {
         let plugin = format!("a/b:{version}@{}", "0".repeat(64)).parse().unwrap();

@@ -6,8 +6,8 @@ use plugin_store::blob::Place;
 use plugin_store::{BlobEntry, BlobKey, BlobStore, Result};
 use tokio::time::Instant;
 
-use crate::telemetry::Metrics;
-use crate::telemetry::metrics::Success;
+use plugin_service::telemetry::Metrics;
+use plugin_service::telemetry::metrics::Success;
 
 /// A store whose operations are counted (cluster-serverless-observability 6.3), under the names that the reference's
 /// storage library has for them.
@@ -73,7 +73,7 @@ mod tests {
     use plugin_store::blob::{Faulty, LocalBlobs};
 
     use super::*;
-    use crate::telemetry::metrics::Format;
+    use plugin_service::telemetry::metrics::Format;
 
     #[tokio::test]
     async fn every_operation_is_counted_once_with_its_end() {

@@ -1,0 +1,185 @@
+//! Dify's inner API (plugin-protocol 5.3): one HTTP client for everything that the daemon asks of Dify.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, StatusCode, header};
+use plugin_protocol::frame::FrameError;
+use plugin_runtime::transport;
+use reqwest::Response;
+use tokio::time::timeout;
+
+use plugin_service::telemetry::TraceContext;
+
+/// How long a connection may take to come up.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Idle connections are given back after this time.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
+/// Idle connections kept.
+const MAX_IDLE: usize = 128;
+/// So much of an answer that is an error is told, in bytes.
+const TOLD: usize = 4096;
+
+/// How Dify is reached.
+#[derive(Clone, Debug)]
+pub struct DifyOptions {
+    /// `DIFY_INNER_API_URL`, with or without a slash at its end.
+    pub url: String,
+    /// `DIFY_INNER_API_KEY`.
+    pub key: String,
+    /// How long Dify may be silent: before its answer begins, and between two pieces of it.
+    pub silence: Duration,
+    /// Bytes of one document, be it a whole answer or a piece of one.
+    pub max_document: u32,
+}
+
+/// Why there is no answer of Dify's, or not a whole one.
+#[derive(Debug, thiserror::Error)]
+pub enum DifyError {
+    /// The connection failed.
+    #[error("{0}")]
+    Transport(String),
+    /// Dify said nothing for too long.
+    #[error("Dify was silent for {} s, the limit is DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT", .0.as_secs_f32())]
+    Silent(Duration),
+    /// An HTTP error.
+    #[error("request failed with status code: {} and respond with: {body}{}", status.as_u16(), hint(*status))]
+    Status { status: StatusCode, body: String },
+    /// Dify's own error.
+    #[error("request failed: {0}")]
+    Refused(String),
+    /// An answer without data.
+    #[error("data is nil")]
+    NoData,
+    /// An answer that is no JSON document of the agreed form.
+    #[error("invalid answer: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Data of another shape.
+    #[error("validate request failed: {0}")]
+    Shape(#[from] plugin_protocol::shape::Problems),
+    /// An answer that is too long.
+    #[error("answer is larger than {0} bytes (RESPONSE_MAX_BUFFER_SIZE)")]
+    TooLarge(u32),
+    /// A streamed answer that is not made of frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+fn hint(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => {
+            " (Dify also answers 404 when DIFY_INNER_API_KEY is not its INNER_API_KEY_FOR_PLUGIN, or when it is too old for \
+             this call)"
+        }
+        _ => "",
+    }
+}
+
+impl From<reqwest::Error> for DifyError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Transport(transport::describe(error))
+    }
+}
+
+/// The inner API is not configured in a way that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DifyConfigError {
+    #[error("DIFY_INNER_API_KEY cannot be sent in a header: {0}")]
+    Key(#[from] header::InvalidHeaderValue),
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// Dify's inner API.
+#[derive(Debug)]
+pub struct Dify {
+    client: reqwest::Client,
+    base: String,
+    key: HeaderValue,
+    silence: Duration,
+    max_document: u32,
+}
+
+impl Dify {
+    /// A client with a pool of connections of its own; nothing is asked yet.
+    pub fn new(options: DifyOptions) -> Result<Self, DifyConfigError> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .pool_idle_timeout(KEEP_ALIVE)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .tcp_nodelay(true)
+            .http1_only()
+            .build()?;
+        let mut key = HeaderValue::try_from(options.key)?;
+        key.set_sensitive(true);
+        Ok(Self {
+            client,
+            base: format!("{}/inner/api/", options.url.trim_end_matches('/')),
+            key,
+            silence: options.silence,
+            max_document: options.max_document,
+        })
+    }
+
+    /// Bytes of one document of an answer.
+    pub(super) fn max_document(&self) -> u32 {
+        self.max_document
+    }
+
+    /// Asks, and returns when the head of the answer is there.
+    pub(super) async fn post(&self, path: &str, trace: &TraceContext, body: Vec<u8>) -> Result<Response, DifyError> {
+        let request = self
+            .client
+            .post(format!("{}{path}", self.base))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("X-Inner-Api-Key", self.key.clone())
+            .header("traceparent", trace.traceparent())
+            .body(body);
+        self.in_time(request.send()).await
+    }
+
+    /// The next piece of an answer.
+    pub(super) async fn piece(&self, response: &mut Response) -> Result<Option<Bytes>, DifyError> {
+        self.in_time(response.chunk()).await
+    }
+
+    /// All of an answer.
+    pub(super) async fn whole(&self, mut response: Response) -> Result<Bytes, DifyError> {
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.piece(&mut response).await? {
+            if whole.len() + piece.len() > self.max_document as usize {
+                return Err(DifyError::TooLarge(self.max_document));
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// What an answer says that is an error by its status.
+    pub(super) async fn refusal(&self, mut response: Response) -> DifyError {
+        let status = response.status();
+        let mut body = BytesMut::new();
+        while body.len() < TOLD {
+            match self.piece(&mut response).await {
+                Ok(Some(piece)) => body.extend_from_slice(&piece),
+                Ok(None) | Err(_) => break, // the status is what matters
+            }
+        }
+        status_error(status, &body)
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, reqwest::Error>>) -> Result<T, DifyError> {
+        match timeout(self.silence, work).await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(DifyError::Silent(self.silence)),
+        }
+    }
+}
+
+/// An HTTP error with as much of its body as anyone reads.
+pub(super) fn status_error(status: StatusCode, body: &[u8]) -> DifyError {
+    let told = body.get(..TOLD).unwrap_or(body);
+    DifyError::Status { status, body: String::from_utf8_lossy(told).into_owned() }
+}

@@ -1,0 +1,308 @@
+//! One call of a plugin from its request to its end.
+//!
+//! [`Invocations::open`] opens a session on the runtime of a plugin and gives an [`Invocation`]: raw chunks come out of
+//! it, the plugin's calls back into Dify run beside, and dropping it ends everything at once. Nobody else keeps a call
+//! alive; its time is limited from the moment it is opened.
+
+mod batch;
+mod budget;
+mod chunks;
+mod error;
+mod polling;
+mod request;
+mod running;
+mod runtimes;
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_protocol::callback::Invoke;
+use plugin_protocol::{Action, ErrorObject, Origin, SessionId, envelope};
+use plugin_runtime::{Call, Event, OpenError, Session};
+use plugin_store::RuntimeType;
+use tokio::time::Instant;
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::callback::{Callbacks, Caller};
+use plugin_registry::catalog::Declared;
+use plugin_service::telemetry::metrics::{self, InvocationGuard, Outcome, RuntimeKind};
+use plugin_service::telemetry::{Metrics, TraceContext};
+use crate::transactions::{Registered, Transactions};
+use budget::Budget;
+use running::Running;
+
+pub use chunks::Chunks;
+pub use batch::BatchError;
+pub use error::CallError;
+pub use polling::last_word;
+pub use request::{InvalidRequest, check_data, one_line};
+pub use runtimes::Runtimes;
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// In all (`PLUGIN_MAX_EXECUTION_TIMEOUT`).
+    pub total: Duration,
+    /// Until a plugin that is being installed or started can take it (`PLUGIN_CALL_START_TIMEOUT_SECONDS`).
+    pub start: Duration,
+    /// Between two signs of the plugin, if there is such a limit (`PLUGIN_CALL_IDLE_TIMEOUT_SECONDS`).
+    pub idle: Option<Duration>,
+    /// Bytes of one request to a function (`MAX_SERVERLESS_REQUEST_BYTES`).
+    pub serverless_request: usize,
+}
+
+/// The plugin version that is called.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    pub identifier: UniqueIdentifier,
+    pub runtime_type: RuntimeType,
+    pub declared: Arc<Declared>,
+}
+
+/// What is asked of it, and by whom.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub tenant_id: Uuid,
+    /// Empty where nobody is signed in.
+    pub user_id: String,
+    pub origin: Arc<Origin>,
+    pub action: Action,
+    /// A JSON object on one line, checked (see [`check_data`]).
+    pub data: String,
+    pub trace: TraceContext,
+}
+
+/// Opens calls.
+#[derive(Debug)]
+pub struct Invocations {
+    runtimes: Runtimes,
+    callbacks: Arc<Callbacks>,
+    metrics: Metrics,
+    limits: Limits,
+    /// Knows the sessions of functions, where plugins run as such.
+    transactions: Option<Arc<Transactions>>,
+}
+
+impl Invocations {
+    /// Calls on these runtimes, within these limits.
+    pub fn new(runtimes: Runtimes, callbacks: Arc<Callbacks>, metrics: Metrics, limits: Limits) -> Self {
+        Self { runtimes, callbacks, metrics, limits, transactions: None }
+    }
+
+    /// The same with functions that may call back.
+    #[must_use]
+    pub fn with_transactions(self, transactions: Arc<Transactions>) -> Self {
+        Self { transactions: Some(transactions), ..self }
+    }
+
+    /// Dify, and the storage of plugins.
+    pub fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
+    }
+
+    /// How long a call may take.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Hands the request to a worker of the plugin; returns when it has it.
+    pub async fn open(&self, plugin: &Plugin, ask: &Ask) -> Result<Invocation, OpenError> {
+        self.open_until(plugin, ask, Instant::now() + self.limits.total).await
+    }
+
+    /// The same for a call whose time has begun to run before.
+    pub async fn open_until(&self, plugin: &Plugin, ask: &Ask, deadline: Instant) -> Result<Invocation, OpenError> {
+        self.open_in(new_session(), plugin, ask, deadline).await
+    }
+
+    /// The same in a session of this id.
+    async fn open_in(
+        &self,
+        session_id: SessionId,
+        plugin: &Plugin,
+        ask: &Ask,
+        deadline: Instant,
+    ) -> Result<Invocation, OpenError> {
+        let runtime_type = self.runtimes.kind(plugin.runtime_type);
+        let plugin_id: Arc<str> = plugin.identifier.plugin_id().as_str().into();
+        let mut guard = self.metrics.invocation_started(metrics::Invocation {
+            plugin_id: Arc::clone(&plugin_id),
+            plugin_type: ask.action.access_type().as_str(),
+            runtime_type: kind(runtime_type),
+            operation: ask.action.as_str(),
+        });
+        let request = envelope::request(&session_id, &ask.origin, ask.action, &ask.user_id, &ask.data);
+        let call = Call {
+            plugin: plugin.identifier.clone(),
+            session_id: session_id.clone(),
+            action: ask.action,
+            origin: Arc::clone(&ask.origin),
+            request,
+            start_by: deadline.min(Instant::now() + self.limits.start),
+            deadline,
+            traceparent: ask.trace.traceparent(),
+        };
+        let caller = Arc::new(Caller {
+            tenant_id: ask.tenant_id,
+            user_id: ask.user_id.clone(),
+            session_id,
+            origin: Arc::clone(&ask.origin),
+            access: ask.action.access_type(),
+            plugin_id,
+            declared: Arc::clone(&plugin.declared),
+            trace: ask.trace.clone(),
+        });
+        let registered = match &self.transactions {
+            Some(transactions) if runtime_type == RuntimeType::Serverless => {
+                Some(transactions.register(Arc::clone(&caller), &plugin.identifier).await)
+            }
+            _ => None,
+        };
+        let opened = self.runtimes.of(runtime_type).open(call).await;
+        let session = opened.inspect_err(|_| guard.set_outcome(Outcome::Error))?;
+        let calls = Running::new(Arc::clone(&self.callbacks), caller, session.replies(), Span::current());
+        Ok(Invocation {
+            session: Some(session),
+            calls,
+            registered,
+            budget: Budget::new(deadline, self.limits.idle),
+            guard: Some(guard),
+        })
+    }
+}
+
+fn new_session() -> SessionId {
+    SessionId::from(Uuid::new_v4().to_string().as_str())
+}
+
+fn kind(runtime_type: RuntimeType) -> RuntimeKind {
+    match runtime_type {
+        RuntimeType::Local => RuntimeKind::Local,
+        RuntimeType::Remote => RuntimeKind::Remote,
+        RuntimeType::Serverless => RuntimeKind::Serverless,
+    }
+}
+
+/// A call that runs. Dropping it ends it, with everything that it has going.
+#[derive(Debug)]
+pub struct Invocation {
+    /// Gone when the call has ended.
+    session: Option<Session>,
+    calls: Running,
+    /// Lets a function call back.
+    registered: Option<Registered>,
+    budget: Budget,
+    guard: Option<InvocationGuard>,
+}
+
+impl Invocation {
+    /// The next chunk of the plugin's answer, as it came; `None` at the end. After an error there is nothing more.
+    pub async fn next(&mut self) -> Option<Result<Bytes, CallError>> {
+        loop {
+            let event = match self.event().await? {
+                Ok(event) => event,
+                Err(error) => return Some(Err(self.fail(error))),
+            };
+            match self.handle(event) {
+                Handled::Chunk(chunk) => return Some(Ok(chunk)),
+                Handled::Nothing => {}
+                Handled::End => return None,
+                Handled::Error(error) => return Some(Err(self.fail(error))),
+            }
+        }
+    }
+
+    /// The same as far as it is there already.
+    pub fn try_next(&mut self) -> Poll<Option<Result<Bytes, CallError>>> {
+        loop {
+            let Some(session) = &mut self.session else { return Poll::Ready(None) };
+            let Some(event) = session.try_recv() else { return Poll::Pending };
+            match self.handle(event) {
+                Handled::Chunk(chunk) => return Poll::Ready(Some(Ok(chunk))),
+                Handled::Nothing => {}
+                Handled::End => return Poll::Ready(None),
+                Handled::Error(error) => return Poll::Ready(Some(Err(self.fail(error)))),
+            }
+        }
+    }
+
+    /// Ends the call because of what the plugin answered.
+    pub fn fail(&mut self, error: CallError) -> CallError {
+        self.over(if error.is_timeout() { Outcome::Timeout } else { Outcome::Error });
+        error
+    }
+
+    async fn event(&mut self) -> Option<Result<Event, CallError>> {
+        let session = self.session.as_mut()?;
+        if let Err(error) = self.budget.spend() {
+            return Some(Err(error));
+        }
+        if let Some(event) = session.try_recv() {
+            return Some(Ok(event));
+        }
+        self.budget.wait_begins();
+        loop {
+            tokio::select! {
+                biased;
+                event = session.recv() => return event.map(Ok),
+                () = self.budget.rings() => {
+                    let waits = self.calls.are_running() || self.registered.as_ref().is_some_and(Registered::is_calling);
+                    if let Err(error) = self.budget.rung(waits) {
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Handled {
+        match event {
+            Event::Chunk(chunk) => Handled::Chunk(chunk),
+            Event::Invoke(data) => match Invoke::parse(&data) {
+                Ok(_) => {
+                    self.calls.begin(data);
+                    Handled::Nothing
+                }
+                Err(error) => Handled::Error(CallError::Answer(ErrorObject::new(
+                    "invoke_dify_error",
+                    format!("invoke dify failed: {error}"),
+                ))),
+            },
+            Event::End => {
+                self.over(Outcome::Success);
+                Handled::End
+            }
+            Event::Error(error) => Handled::Error(CallError::Plugin(error)),
+            Event::Unknown(kind) => Handled::Error(CallError::Answer(ErrorObject::new(
+                "unknown_stream_message_type",
+                format!("unknown stream message type: {kind}"),
+            ))),
+            Event::Failed(failure) => Handled::Error(CallError::Failed(failure)),
+        }
+    }
+
+    fn over(&mut self, outcome: Outcome) {
+        self.session = None;
+        self.registered = None;
+        self.calls.cancel();
+        if let Some(guard) = self.guard.take() {
+            guard.end(outcome);
+        }
+    }
+}
+
+enum Handled {
+    Chunk(Bytes),
+    Nothing,
+    End,
+    Error(CallError),
+}
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;

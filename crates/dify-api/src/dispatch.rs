@@ -1,0 +1,195 @@
+//! Calls of plugins: `/plugin/:tenant_id/dispatch/...` and `/v2/invoke/dispatch/...` (http-api 5 and 9).
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::{TryStreamExt as _, stream};
+use http::HeaderMap;
+use plugin_protocol::{Action, Origin};
+use plugin_runtime::OpenError;
+use plugin_store::RuntimeType;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use plugin_web::auth::Key;
+use plugin_web::bind::{Bound, Validate, Violations};
+use plugin_web::envelope::Success;
+use plugin_web::sse;
+use plugin_web::table::Table;
+use crate::state::App;
+use plugin_service::base::Base;
+use crate::state::Calls;
+use plugin_service::config::Platform;
+use plugin_web::ApiError;
+
+use crate::errors::Rejection;
+use crate::named::{named_plugin, named_version};
+use plugin_calls::invocation::{Ask, Chunks, Plugin, check_data, last_word, one_line};
+use plugin_service::telemetry::RequestContext;
+
+/// Requests above this many bytes are checked on a thread of their own.
+const CHECK_ASIDE: usize = 512 * 1024;
+
+/// Adds the routes.
+pub(crate) fn routes(table: Table<App>) -> Table<App> {
+    table.guarded(Key::Server, |table| {
+        let actions = Action::ALL.iter().copied().filter(|action| !action.path().is_empty());
+        actions.fold(table, |table, action| {
+            let of_tenant = pattern("/plugin/:tenant_id/dispatch/", action);
+            if is_polled(action) {
+                return table.post(of_tenant, move |calls, context, headers, asked| {
+                    poll(action, calls, context, headers, asked)
+                });
+            }
+            table
+                .post(of_tenant, move |calls, base, context, headers, asked| {
+                    dispatch(action, Target::Installed, calls, base, context, headers, asked)
+                })
+                .post(pattern("/v2/invoke/dispatch/", action), move |calls, base, context, headers, asked| {
+                    dispatch(action, Target::Version, calls, base, context, headers, asked)
+                })
+        })
+    })
+}
+
+/// Routes are made once and live as long as the process.
+fn pattern(prefix: &str, action: Action) -> &'static str {
+    format!("{prefix}{}", action.path()).leak()
+}
+
+fn is_polled(action: Action) -> bool {
+    matches!(action, Action::StartPolling | Action::CheckPolling)
+}
+
+/// The common part of every request (http-api 5.1).
+#[derive(Debug, Deserialize)]
+struct Asked {
+    tenant_id: Uuid,
+    #[serde(default)]
+    user_id: String,
+    #[serde(default)]
+    conversation_id: Option<String>,
+    #[serde(default)]
+    message_id: Option<String>,
+    #[serde(default)]
+    app_id: Option<String>,
+    #[serde(default)]
+    endpoint_id: Option<String>,
+    #[serde(default)]
+    context: Option<Box<RawValue>>,
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
+}
+
+impl Validate for Asked {
+    fn validate(&self, violations: &mut Violations) {
+        violations.required("data", &self.data);
+    }
+}
+
+/// Which header names the plugin.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// `X-Plugin-ID`: the version that the tenant has installed.
+    Installed,
+    /// `X-Plugin-Unique-Identifier`: this very version.
+    Version,
+}
+
+async fn dispatch(
+    action: Action,
+    target: Target,
+    State(calls): State<Calls>,
+    State(base): State<Arc<Base>>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    Bound(asked): Bound<Asked>,
+) -> Result<Response, Rejection> {
+    let plugin = match target {
+        Target::Installed => installed(&calls, &headers, asked.tenant_id).await?,
+        Target::Version => version(&calls, &headers, base.config.plugins.platform).await?,
+    };
+    let ask = read(action, context, asked).await?;
+    let cutoff = base.lifecycle.hard().clone();
+    if calls.invocations.needs_batches(&plugin, &ask) {
+        let whole = async move { calls.invocations.in_batches(&plugin, &ask).await.map_err(Rejection::from) };
+        return Ok(sse::respond(stream::once(whole), cutoff).await);
+    }
+    match calls.invocations.open(&plugin, &ask).await {
+        Ok(call) => {
+            drop(ask);
+            Ok(sse::respond(Chunks::new(call, action).into_stream().map_err(Rejection::from), cutoff).await)
+        }
+        // the plugin was there, but could not be handed the request: told as the only event (http-api 4.2)
+        Err(error @ OpenError::TooLarge(_)) => {
+            let failed = stream::iter([Err::<Vec<u8>, _>(Rejection::from(error))]);
+            Ok(sse::respond(failed, cutoff).await)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn poll(
+    action: Action,
+    State(calls): State<Calls>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    Bound(asked): Bound<Asked>,
+) -> Result<Response, Rejection> {
+    let plugin = installed(&calls, &headers, asked.tenant_id).await?;
+    let ask = read(action, context, asked).await?;
+    let call = calls.invocations.open(&plugin, &ask).await?;
+    drop(ask);
+    Ok(Success(last_word(call).await?).into_response())
+}
+
+async fn installed(calls: &Calls, headers: &HeaderMap, tenant_id: Uuid) -> Result<Plugin, Rejection> {
+    let plugin_id = named_plugin(headers).ok_or_else(ApiError::plugin_id_required)?;
+    let found = calls.catalog.find(tenant_id, plugin_id).await?;
+    let (installed, declared) = found.ok_or_else(ApiError::plugin_not_found)?;
+    Ok(Plugin { identifier: installed.identifier.clone(), runtime_type: installed.row.runtime_type, declared })
+}
+
+async fn version(calls: &Calls, headers: &HeaderMap, platform: Platform) -> Result<Plugin, Rejection> {
+    let identifier = named_version(headers)?;
+    let declared = calls.catalog.declaration(&identifier).await?.ok_or_else(ApiError::no_available_node)?;
+    let runtime_type = match platform {
+        _ if identifier.is_remote_like() || calls.catalog.is_debugged(&identifier) => RuntimeType::Remote,
+        Platform::Local => RuntimeType::Local,
+        Platform::Serverless => RuntimeType::Serverless,
+    };
+    Ok(Plugin { identifier, runtime_type, declared })
+}
+
+/// Checks the request; nothing of it reaches a plugin unchecked.
+async fn read(action: Action, context: RequestContext, asked: Asked) -> Result<Ask, Rejection> {
+    let size = asked.data.as_ref().map_or(0, |data| data.get().len());
+    let check = move || {
+        let data = check_data(action, asked.data.as_deref())?;
+        let origin = Origin {
+            conversation_id: asked.conversation_id,
+            message_id: asked.message_id,
+            app_id: asked.app_id,
+            endpoint_id: asked.endpoint_id,
+            context: asked.context.map(|context| one_line("context", &context)).transpose()?,
+        };
+        Ok(Ask {
+            tenant_id: asked.tenant_id,
+            user_id: asked.user_id,
+            origin: Arc::new(origin),
+            action,
+            data,
+            trace: context.trace,
+        })
+    };
+    if size < CHECK_ASIDE {
+        return check();
+    }
+    let checked = tokio::task::spawn_blocking(check).await;
+    checked.unwrap_or_else(|error| Err(ApiError::internal(format!("failed to check the request: {error}")).into()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Install tasks (http-api 6.3).
+
+use axum::extract::State;
+use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_store::InstallTask;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::params::{Paged, Tenant};
+use crate::errors::Managed;
+use plugin_web::{Bound, Success, Validate, Violations};
+use plugin_install::InstallError;
+use crate::state::Services;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Task {
+    tenant_id: Uuid,
+    id: String,
+}
+
+impl Validate for Task {
+    fn validate(&self, _: &mut Violations) {}
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Item {
+    tenant_id: Uuid,
+    id: String,
+    #[serde(default)]
+    identifier: String,
+}
+
+impl Validate for Item {
+    fn validate(&self, _: &mut Violations) {}
+}
+
+pub(super) async fn list(State(services): State<Services>, Bound(params): Bound<Paged>) -> Managed<Vec<InstallTask>> {
+    Ok(Success(services.installer.tasks(params.tenant_id, params.page()).await?))
+}
+
+pub(super) async fn get(State(services): State<Services>, Bound(params): Bound<Task>) -> Managed<InstallTask> {
+    let id = params.id.parse().map_err(|_| InstallError::TaskNotFound)?;
+    Ok(Success(services.installer.task(params.tenant_id, id).await?))
+}
+
+/// Deletes a task and cancels what is at work for it; true too if there is none.
+pub(super) async fn delete(State(services): State<Services>, Bound(params): Bound<Task>) -> Managed<bool> {
+    if let Ok(id) = params.id.parse() {
+        services.installer.delete_task(params.tenant_id, id).await?;
+    }
+    Ok(Success(true))
+}
+
+/// Deletes the tenant's tasks that have ended.
+pub(super) async fn delete_all(State(services): State<Services>, Bound(params): Bound<Tenant>) -> Managed<bool> {
+    services.installer.delete_ended_tasks(params.tenant_id).await?;
+    Ok(Success(true))
+}
+
+/// Removes a plugin from a task; true too if there is no such task.
+pub(super) async fn delete_item(State(services): State<Services>, Bound(params): Bound<Item>) -> Managed<bool> {
+    let identifier: UniqueIdentifier = params.identifier.parse().map_err(InstallError::Identifier)?;
+    if let Ok(id) = params.id.parse() {
+        services.installer.delete_task_item(params.tenant_id, id, &identifier).await?;
+    }
+    Ok(Success(true))
+}

@@ -1,0 +1,29 @@
+//! Uploads (http-api 6.1).
+
+use axum::extract::{Request, State};
+
+use super::to_the_end;
+use plugin_web::upload::Upload;
+use crate::errors::Managed;
+use plugin_web::Success;
+use plugin_install::{BundleItem, Uploaded};
+use crate::state::Services;
+
+/// The form's field that asks for a good signature.
+fn is_verification_asked(upload: &Upload) -> bool {
+    upload.fields.get("verify_signature").is_some_and(|value| value == "true")
+}
+
+/// Takes a package in.
+pub(super) async fn package(State(services): State<Services>, request: Request) -> Managed<Uploaded> {
+    let upload = Upload::receive(request, "dify_pkg", services.limits.package).await?;
+    let verify = is_verification_asked(&upload);
+    Ok(Success(to_the_end(async move { services.installer.upload(upload.file, verify).await }).await??))
+}
+
+/// Takes a bundle in.
+pub(super) async fn bundle(State(services): State<Services>, request: Request) -> Managed<Vec<BundleItem>> {
+    let upload = Upload::receive(request, "dify_bundle", services.limits.bundle).await?;
+    let verify = is_verification_asked(&upload);
+    Ok(Success(to_the_end(async move { services.installer.upload_bundle(upload.file, verify).await }).await??))
+}

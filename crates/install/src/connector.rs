@@ -1,0 +1,176 @@
+//! The client of a connector: the service that turns packages into functions (cluster-serverless-observability 4.1).
+//!
+//! | Call | Does |
+//! |---|---|
+//! | POST `/ping` | the connector is there; answers `"pong"` |
+//! | GET `/v1/runner/instances?filename=` | the function of a package, if there is one |
+//! | POST `/v1/launch` | makes it, and tells of its stages meanwhile |
+//! | DELETE `/v1/runner/instances?filename=` | takes it down: an extension, announced by a header of the answer to `/ping` |
+//!
+//! A package is named by `author@name@version@checksum.difypkg`.
+
+mod answer;
+mod error;
+mod launch;
+mod stage;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use plugin_manifest::identifier::UniqueIdentifier;
+use reqwest::redirect::Policy;
+use reqwest::{RequestBuilder, Response};
+use tokio::time::timeout;
+
+use plugin_service::telemetry::TraceContext;
+
+pub use error::{ConnectorConfigError, ConnectorError};
+pub use launch::Launch;
+
+use plugin_runtime::serverless::Function;
+
+/// How long a connection may take to come up.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long the short calls may take.
+const SHORT: Duration = Duration::from_secs(30);
+/// Bytes of an answer to a short call.
+const MAX_ANSWER: usize = 1024 * 1024;
+/// So much of an answer that is an error is told, in bytes.
+const TOLD: usize = 4096;
+/// Names extensions that the connector has, separated by commas.
+const EXTENSIONS: HeaderName = HeaderName::from_static("sri-extensions");
+/// The extension by which functions are taken down.
+const DELETE: &str = "delete";
+
+/// How the connector is reached.
+#[derive(Debug, Clone)]
+pub struct ConnectorOptions {
+    /// `DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL`.
+    pub url: String,
+    /// `DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY`, sent as it is.
+    pub key: String,
+    /// `DIFY_PLUGIN_SERVERLESS_CONNECTOR_LAUNCH_TIMEOUT`: for all of a launch.
+    pub launch_timeout: Duration,
+}
+
+/// What an answered ping says of the connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    /// It takes functions down when asked to.
+    pub delete: bool,
+}
+
+/// The client.
+#[derive(Debug)]
+pub struct Connector {
+    client: reqwest::Client,
+    base: String,
+    key: HeaderValue,
+    launch_timeout: Duration,
+}
+
+impl Connector {
+    /// A client; nothing is asked yet.
+    pub fn new(options: &ConnectorOptions) -> Result<Self, ConnectorConfigError> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http1_only()
+            .build()?;
+        let mut key = HeaderValue::try_from(&options.key)?;
+        key.set_sensitive(true);
+        let base = options.url.trim_end_matches('/').to_owned();
+        Ok(Self { client, base, key, launch_timeout: options.launch_timeout })
+    }
+
+    /// How long a launch may take.
+    pub fn launch_timeout(&self) -> Duration {
+        self.launch_timeout
+    }
+
+    /// Whether the connector is there, and what it can do. Connectors that want a GET get one.
+    pub async fn ping(&self) -> Result<Features, ConnectorError> {
+        let (mut status, mut headers, mut body) = self.short(self.request(Method::POST, "/ping")).await?;
+        if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            (status, headers, body) = self.short(self.request(Method::GET, "/ping")).await?;
+        }
+        if !status.is_success() {
+            return Err(ConnectorError::status(status, &body));
+        }
+        match body.trim_ascii() {
+            b"pong" | b"\"pong\"" => Ok(features(&headers)),
+            other => Err(ConnectorError::answer(format_args!("to a ping: {}", excerpt(other)))),
+        }
+    }
+
+    /// The function of a version, if the connector has one.
+    pub async fn find(&self, identifier: &UniqueIdentifier) -> Result<Option<Function>, ConnectorError> {
+        let request = self.request(Method::GET, "/v1/runner/instances").query(&[("filename", filename(identifier))]);
+        let (status, _, body) = self.short(request).await?;
+        if !status.is_success() {
+            return Err(ConnectorError::status(status, &body));
+        }
+        answer::first_instance(&body)
+    }
+
+    /// Takes the function of a version down; one that is not there is no error. Only for connectors that can.
+    pub async fn delete(&self, identifier: &UniqueIdentifier) -> Result<(), ConnectorError> {
+        let request = self.request(Method::DELETE, "/v1/runner/instances").query(&[("filename", filename(identifier))]);
+        let (status, _, body) = self.short(request).await?;
+        if status.is_success() || status == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        Err(ConnectorError::status(status, &body))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}{path}", self.base))
+            .header(header::AUTHORIZATION, self.key.clone())
+            .header("traceparent", TraceContext::random().traceparent())
+    }
+
+    /// A call with a short answer.
+    async fn short(&self, request: RequestBuilder) -> Result<(StatusCode, HeaderMap, Bytes), ConnectorError> {
+        let exchange = async {
+            let response = request.send().await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok((status, headers, whole(response, MAX_ANSWER).await?))
+        };
+        timeout(SHORT, exchange).await.unwrap_or(Err(ConnectorError::TimedOut(SHORT)))
+    }
+}
+
+/// The name of a version's package at the connector.
+pub fn filename(identifier: &UniqueIdentifier) -> String {
+    let (author, name) = (identifier.author(), identifier.name());
+    format!("{author}@{name}@{}@{}.difypkg", identifier.version(), identifier.checksum())
+}
+
+fn features(headers: &HeaderMap) -> Features {
+    let names = headers.get_all(EXTENSIONS).iter().filter_map(|value| value.to_str().ok());
+    Features { delete: names.flat_map(|names| names.split(',')).any(|name| name.trim() == DELETE) }
+}
+
+/// All of an answer, unless it is longer than `limit`.
+async fn whole(mut response: Response, limit: usize) -> Result<Bytes, ConnectorError> {
+    let mut whole = BytesMut::new();
+    while let Some(piece) = response.chunk().await? {
+        if whole.len() + piece.len() > limit {
+            return Err(ConnectorError::answer(format_args!("it is longer than {limit} bytes")));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+fn excerpt(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.get(..TOLD).unwrap_or(bytes)).into_owned()
+}

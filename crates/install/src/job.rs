@@ -1,0 +1,239 @@
+//! One job: an install or an upgrade of one plugin, from package to rows.
+//!
+//! Every step may be repeated by another node, or by this one after a crash: a package in use is put there again, a
+//! running plugin is found running, rows that are there are taken for the result.
+
+use std::sync::Arc;
+
+use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_package::signature::PolicyError;
+use plugin_store::{Install, InstallJob, InstallOutcome, JobKind, RuntimeType, UpgradeOutcome};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::platform::{Attempt, EnsureError};
+use super::progress::Progress;
+use super::{InstallError, Installer};
+use plugin_registry::catalog::{CatalogError, Declared};
+use plugin_registry::packages::PackagesError;
+
+/// Why a job did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobError {
+    /// It cannot succeed as it is; the text is for the client.
+    #[error("{0}")]
+    Failed(String),
+    /// It may succeed later without anyone changing anything.
+    #[error("{0}")]
+    Retry(String),
+    /// It was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl From<plugin_store::Error> for JobError {
+    fn from(error: plugin_store::Error) -> Self {
+        if error.is_retryable() { Self::Retry(error.to_string()) } else { Self::Failed(error.to_string()) }
+    }
+}
+
+impl From<CatalogError> for JobError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Store(error) if error.is_retryable() => Self::Retry(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<InstallError> for JobError {
+    fn from(error: InstallError) -> Self {
+        match error {
+            InstallError::Store(error) => error.into(),
+            InstallError::Catalog(error) => error.into(),
+            InstallError::Packages(error) => in_use(&error),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<EnsureError> for JobError {
+    fn from(error: EnsureError) -> Self {
+        match error {
+            EnsureError::Failed(_) | EnsureError::Refused(_) => Self::Failed(error.to_string()),
+            EnsureError::Cancelled => Self::Cancelled,
+            EnsureError::Retry(cause) => Self::Retry(cause),
+        }
+    }
+}
+
+/// A package that could not be taken into use (lifecycle-and-storage 2.4).
+fn in_use(error: &PackagesError) -> JobError {
+    let text = format!("failed to move plugin to installed bucket: {error}");
+    if error.is_retryable() { JobError::Retry(text) } else { JobError::Failed(text) }
+}
+
+impl Installer {
+    /// Does a job's work; what it returns is the final message of its item.
+    pub(super) async fn work(
+        &self,
+        job: &InstallJob,
+        progress: &Arc<Progress>,
+        cancel: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<&'static str, JobError> {
+        let identifier = parse(&job.unique_identifier)?;
+        progress.say("starting");
+        match job.kind {
+            JobKind::Install => self.work_on_install(job, &identifier, progress, cancel, deadline).await,
+            JobKind::Upgrade => self.work_on_upgrade(job, &identifier, progress, cancel, deadline).await,
+        }
+    }
+
+    async fn work_on_install(
+        &self,
+        job: &InstallJob,
+        identifier: &UniqueIdentifier,
+        progress: &Arc<Progress>,
+        cancel: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<&'static str, JobError> {
+        const DONE: &str = "installed";
+        let plugin_id = identifier.plugin_id();
+        if let Some(row) = self.database.installations.find(job.tenant_id, plugin_id.as_str()).await?
+            && row.runtime_type != RuntimeType::Remote
+        {
+            return already(&row.plugin_unique_identifier, identifier).map(|()| DONE);
+        }
+        let declared = self.bring_up(identifier, progress, cancel, deadline).await?;
+        let install = Install {
+            tenant_id: job.tenant_id,
+            plugin_id: plugin_id.as_str(),
+            unique_identifier: identifier.as_str(),
+            runtime_type: job.runtime_type,
+            source: &job.source,
+            meta: job.meta.as_ref(),
+            providers: &declared.providers(),
+        };
+        let outcome = self.database.installations.install(&install).await?;
+        self.catalog.installation_changed(job.tenant_id, plugin_id.as_str()).await;
+        self.catalog.version_changed(identifier).await;
+        match outcome {
+            InstallOutcome::Installed(_) => {}
+            InstallOutcome::AlreadyInstalled(row) => already(&row.plugin_unique_identifier, identifier)?,
+        }
+        self.keep_in_use(identifier).await?;
+        Ok(DONE)
+    }
+
+    async fn work_on_upgrade(
+        &self,
+        job: &InstallJob,
+        identifier: &UniqueIdentifier,
+        progress: &Arc<Progress>,
+        cancel: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<&'static str, JobError> {
+        const DONE: &str = "upgraded";
+        let original = parse(job.original_identifier.as_deref().unwrap_or_default())?;
+        if self.has(job, identifier).await? {
+            return Ok(DONE); // by the attempt before, or by somebody else
+        }
+        let declared = self.bring_up(identifier, progress, cancel, deadline).await?;
+        let replaced =
+            self.replace(job.tenant_id, &original, identifier, &job.source, job.meta.as_ref(), &declared).await?;
+        match replaced {
+            UpgradeOutcome::Upgraded { .. } => self.keep_in_use(identifier).await?,
+            UpgradeOutcome::NotInstalled if self.has(job, identifier).await? => {}
+            UpgradeOutcome::NotInstalled => return Err(JobError::Failed("plugin has not been installed".to_owned())),
+        }
+        Ok(DONE)
+    }
+
+    /// Whether the job's tenant has a version.
+    async fn has(&self, job: &InstallJob, identifier: &UniqueIdentifier) -> Result<bool, JobError> {
+        Ok(self.database.installations.find_version(job.tenant_id, identifier.as_str()).await?.is_some())
+    }
+
+    /// Package in use, plugin ready to be called, and still wanted.
+    async fn bring_up(
+        &self,
+        identifier: &UniqueIdentifier,
+        progress: &Arc<Progress>,
+        cancel: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<Arc<Declared>, JobError> {
+        let missing = || JobError::Failed("plugin not found: upload the package again".to_owned());
+        let declared = self.catalog.declaration(identifier).await?.ok_or_else(missing)?;
+        self.take_into_use(identifier).await?;
+        let progress = Arc::clone(progress);
+        let progress: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |message| progress.say(message));
+        let attempt = Attempt { identifier, manifest: &declared.manifest, progress, cancel, deadline };
+        self.platform.ensure(attempt).await?;
+        if cancel.is_cancelled() { Err(JobError::Cancelled) } else { Ok(declared) }
+    }
+
+    /// Puts the package among those in use, checked once more: what is stored may have been changed, and the policy too.
+    async fn take_into_use(&self, identifier: &UniqueIdentifier) -> Result<(), JobError> {
+        let is_used = self.database.plugins.get(identifier.as_str()).await?.is_some();
+        if is_used && !self.keeps_packages() {
+            return Ok(());
+        }
+        if is_used && self.packages.is_installed(identifier).await.map_err(|error| in_use(&error))? {
+            return Ok(());
+        }
+        let opened = self.packages.load_checked(identifier).await.map_err(|error| in_use(&error))?;
+        let Some(opened) = opened else {
+            return Err(JobError::Failed(
+                "failed to move plugin to installed bucket: plugin package not found, please upload it firstly"
+                    .to_owned(),
+            ));
+        };
+        self.settings
+            .package_policy
+            .check(&opened.manifest.author, opened.verification.as_ref())
+            .map_err(|error: PolicyError| JobError::Failed(error.to_string()))?;
+        if !self.keeps_packages() {
+            return Ok(());
+        }
+        let _lock = self.locks.lock(identifier).await;
+        self.packages.put_installed(identifier, opened.package.bytes().clone()).await.map_err(|error| in_use(&error))
+    }
+
+    /// Functions are made from the uploaded packages; only what runs on nodes has its package among those in use.
+    fn keeps_packages(&self) -> bool {
+        self.platform.runtime_type() == RuntimeType::Local
+    }
+
+    /// Puts the package of an installed version back among those in use, if it is missing: another node's clearing away
+    /// may have fallen between the first step of an install and the last.
+    pub(super) async fn keep_in_use(&self, identifier: &UniqueIdentifier) -> Result<(), JobError> {
+        if !self.keeps_packages() {
+            return Ok(());
+        }
+        let restored = async {
+            let _lock = self.locks.lock(identifier).await;
+            let is_installed = self.database.plugins.get(identifier.as_str()).await?.is_some();
+            if !is_installed || self.packages.is_installed(identifier).await? {
+                return Ok(());
+            }
+            match self.packages.bytes(identifier).await? {
+                Some(bytes) => self.packages.put_installed(identifier, bytes).await,
+                None => Ok(()),
+            }
+        };
+        restored.await.map_err(|error: PackagesError| in_use(&error))
+    }
+}
+
+fn parse(identifier: &str) -> Result<UniqueIdentifier, JobError> {
+    identifier.parse().map_err(|error: plugin_manifest::InvalidIdentifier| JobError::Failed(error.to_string()))
+}
+
+/// Whether what a tenant has is what is wanted.
+fn already(installed: &str, wanted: &UniqueIdentifier) -> Result<(), JobError> {
+    if installed == wanted.as_str() {
+        return Ok(());
+    }
+    Err(JobError::Failed(format!("another version of the plugin is installed: {installed}; upgrade or uninstall it")))
+}

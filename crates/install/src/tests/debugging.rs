@@ -1,0 +1,161 @@
+//! Installs of what is under development at the same time.
+
+use std::sync::Arc;
+
+use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_registry::catalog::Declared;
+use plugin_registry::cluster::Cluster;
+use plugin_registry::debugging::{Debugging, DebuggingKeys};
+use plugin_runtime::debug::registration::{Identity, Plugin, Registering};
+use plugin_runtime::debug::Host as _;
+use plugin_service::telemetry::Metrics;
+use plugin_store::shared::DebugKeys;
+use plugin_store::{Install, InstallOutcome, Installation, RawJson, RuntimeType};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::testing::{InstallBed, Installing};
+use crate::{InstallError, Wanted};
+
+const PLUGIN: &str = "a/b";
+const TENANT: Uuid = Uuid::from_u128(7);
+
+/// What a plugin under development registers with.
+fn plugin(tenant_id: Uuid, version: &str) -> Plugin {
+    let identity = json!({"author": "a", "name": "t", "label": {"en_US": "T"}, "icon": "i.svg",
+        "description": {"en_US": "own"}});
+    let manifest = json!({
+        "version": version, "type": "plugin", "author": "a", "name": "b", "label": {"en_US": "B"},
+        "description": {"en_US": "D"}, "icon": "i.svg", "created_at": "2024-07-12T08:03:44Z",
+        "resource": {"memory": 1}, "plugins": {"tools": ["t.yaml"]},
+        "meta": {"version": "0.0.1", "arch": ["amd64"],
+            "runner": {"language": "python", "version": "3.12", "entrypoint": "main"}},
+    });
+    let tools = json!([{"identity": identity, "credentials_schema": [], "tools": []}]);
+    let mut registering = Registering::default();
+    for (kind, data) in [
+        ("manifest_declaration", manifest),
+        ("tool_declaration", tools),
+        ("asset_chunk", json!({"filename": "i.svg", "data": "PHN2Zy8+", "end": true})),
+    ] {
+        registering.line(json!({"type": kind, "data": data}).to_string().as_bytes()).unwrap();
+    }
+    registering.finish(tenant_id).unwrap()
+}
+
+struct Bench {
+    bed: InstallBed,
+    node: Installing,
+    host: Debugging,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let bed = InstallBed::new().await;
+        let node = bed.node();
+        let keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&bed.stores.shared)));
+        let cluster = Cluster::new(Arc::clone(&bed.stores.shared), "http://here:5002".to_owned(), false);
+        let host = Debugging::new(
+            "here".to_owned(),
+            keys,
+            bed.stores.clone(),
+            Arc::clone(&node.catalog),
+            Arc::new(cluster),
+            Arc::clone(&node.packages),
+            Metrics::new(),
+        );
+        Self { bed, node, host }
+    }
+
+    async fn connect(&self, number: u64, version: &str) -> Identity {
+        let plugin = plugin(TENANT, version);
+        let identity = plugin.identity.clone();
+        self.host.connected(number, plugin).await.unwrap();
+        identity
+    }
+
+    /// Version and runtime type, as calls see them.
+    async fn seen(&self) -> Option<(UniqueIdentifier, RuntimeType)> {
+        let called = self.node.catalog.find(TENANT, PLUGIN).await.unwrap();
+        called.map(|(installed, _)| (installed.identifier.clone(), installed.row.runtime_type))
+    }
+
+    async fn row(&self) -> Option<Installation> {
+        self.bed.stores.database.installations.find(TENANT, PLUGIN).await.unwrap()
+    }
+
+    /// Installs the plugin for good.
+    async fn install(&self, version: &str) -> Installation {
+        self.install_for(TENANT, version).await
+    }
+
+    async fn install_for(&self, tenant_id: Uuid, version: &str) -> Installation {
+        let plugin = plugin(Uuid::nil(), version);
+        let identifier = plugin.identity.identifier;
+        let declared = Declared::new(plugin.declaration).unwrap();
+        let database = &self.bed.stores.database;
+        database.declarations.put_if_absent(identifier.as_str(), PLUGIN, &declared.json).await.unwrap();
+        let install = Install {
+            tenant_id,
+            plugin_id: PLUGIN,
+            unique_identifier: identifier.as_str(),
+            runtime_type: RuntimeType::Local,
+            source: "package",
+            meta: Some(&RawJson::empty_object()),
+            providers: &declared.providers(),
+        };
+        match database.installations.install(&install).await.unwrap() {
+            InstallOutcome::Installed(row) => {
+                self.node.catalog.installation_changed(tenant_id, PLUGIN).await;
+                row
+            }
+            InstallOutcome::AlreadyInstalled(row) => panic!("{row:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_shadowed_can_be_upgraded() {
+    for is_installed_before in [true, false] {
+        let bench = Bench::new().await;
+        if is_installed_before {
+            bench.install("1.0.0").await;
+        }
+        let developed = bench.connect(1, "1.0.1").await;
+        let id = bench.row().await.unwrap().id;
+        // some tenant has it already, so that nothing has to be done but the exchange
+        let new = bench.install_for(Uuid::from_u128(8), "2.0.0").await.plugin_unique_identifier.parse().unwrap();
+        let wanted = Wanted { identifier: new, meta: RawJson::empty_object() };
+        // what the client sees, and so what it names
+        let started = bench.node.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        assert!(started.unwrap().all_installed);
+        let row = bench.row().await.unwrap();
+        assert_eq!((row.id, row.runtime_type), (id, RuntimeType::Local));
+        assert_eq!(row.plugin_unique_identifier, wanted.identifier.as_str());
+        assert_eq!(bench.seen().await, Some((developed.identifier.clone(), RuntimeType::Remote)));
+        let started = bench.node.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        assert!(started.unwrap().all_installed, "there is nothing left to do");
+        bench.host.disconnected(1, &developed).await;
+        assert_eq!(bench.seen().await, Some((wanted.identifier.clone(), RuntimeType::Local)));
+        let gone = bench.node.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        assert!(matches!(gone, Err(InstallError::NothingToUpgrade)), "{gone:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_uninstalled_plugin_is_gone_although_its_shadow_is_connected() {
+    let bench = Bench::new().await;
+    let row = bench.install("1.0.0").await;
+    let plugin = bench.connect(1, "1.0.1").await;
+    bench.node.installer.uninstall(TENANT, row.id).await.unwrap();
+    assert_eq!(bench.seen().await, None);
+    bench.host.disconnected(1, &plugin).await;
+
+    let plugin = bench.connect(2, "1.0.1").await;
+    let row = bench.row().await.unwrap();
+    bench.node.installer.uninstall(TENANT, row.id).await.unwrap();
+    assert_eq!(bench.seen().await, None);
+    bench.host.disconnected(2, &plugin).await;
+    bench.connect(3, "1.0.1").await;
+    assert!(bench.seen().await.is_some());
+}

@@ -1,0 +1,275 @@
+//! Claims jobs and works on them, each in a task of its own, under a lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_runtime::Owner;
+use plugin_store::{InstallJob, TaskStatus};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Installer;
+use super::job::JobError;
+use super::progress::Progress;
+use plugin_service::telemetry::metrics::Success;
+
+/// Jobs that one node works on at a time. The platform bounds what is heavy in them.
+const AT_ONCE: usize = 64;
+/// How often the client is told news, at most.
+const TELL: Duration = Duration::from_secs(1);
+/// Signs of life within a lease; as often, jobs of others that nobody works on any more are looked for.
+const SIGNS: u32 = 4;
+/// How often a job is begun. Beyond it the daemon suspects that the job is what ends the daemon.
+const ATTEMPTS: i64 = 5;
+/// How long a cancelled job may take to end.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+/// How the work on a job ended.
+enum Ending {
+    Done(&'static str),
+    Error(JobError),
+    /// `PLUGIN_INSTALL_TIMEOUT` is over.
+    TimedOut,
+    /// The client deleted the task.
+    Unwanted,
+    /// The daemon stops.
+    Stopped,
+    /// Another node has the job.
+    Lost,
+}
+
+/// Works on jobs until `stop`, then hands back those it has.
+pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
+    if let Err(error) = installer.forget_the_dead().await {
+        tracing::warn!(%error, "jobs of a daemon that died go on when their leases are over");
+    }
+    let mut jobs = JoinSet::new();
+    let mut poll = interval(installer.settings.lease / SIGNS);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(joined) = jobs.join_next() => {
+                if let Err(error) = joined {
+                    tracing::error!(%error, "an install job broke off; it is begun again when its lease is over");
+                }
+            }
+            () = installer.wake.notified() => {}
+            _ = poll.tick() => {}
+        }
+        claim(&installer, &mut jobs, &stop).await;
+    }
+    while jobs.join_next().await.is_some() {}
+}
+
+/// Takes as many jobs as there are hands.
+async fn claim(installer: &Arc<Installer>, jobs: &mut JoinSet<()>, stop: &CancellationToken) {
+    let free = u32::try_from(AT_ONCE.saturating_sub(jobs.len())).unwrap_or(u32::MAX);
+    if free == 0 {
+        return;
+    }
+    let claimed = match installer.database.jobs.claim(&installer.owner, installer.settings.lease, free).await {
+        Ok(claimed) => claimed,
+        Err(error) => return tracing::warn!(%error, "failed to look for install jobs"),
+    };
+    for job in claimed {
+        let (installer, stop) = (Arc::clone(installer), stop.clone());
+        jobs.spawn(async move { installer.attend(&job, &stop).await });
+    }
+}
+
+impl Installer {
+    /// Frees the jobs of daemons of this machine that have ended, so that a restart need not wait for their leases.
+    async fn forget_the_dead(&self) -> plugin_store::Result<()> {
+        for owner in self.database.jobs.owners().await? {
+            let process = owner.split_once('/').and_then(|(process, _)| process.parse::<Owner>().ok());
+            if process.is_some_and(|process| process.is_gone()) {
+                let jobs = self.database.jobs.forget(&owner).await?;
+                tracing::info!(jobs, "taking up the install jobs of a daemon that has ended");
+            }
+        }
+        Ok(())
+    }
+
+    /// Works on a claimed job and records how it ends.
+    async fn attend(&self, job: &InstallJob, stop: &CancellationToken) {
+        let begun = Instant::now();
+        let progress = Arc::new(Progress::default());
+        let ending = if job.attempts > ATTEMPTS {
+            Ending::Error(JobError::Failed(format!(
+                "given up: the plugin daemon ended {ATTEMPTS} times while this plugin was being installed"
+            )))
+        } else {
+            self.work_under_lease(job, &progress, stop).await
+        };
+        self.end(job, ending, &progress, begun).await;
+    }
+
+    async fn work_under_lease(&self, job: &InstallJob, progress: &Arc<Progress>, stop: &CancellationToken) -> Ending {
+        let entered = self.running.enter(job);
+        // ends the work whatever the reason; `entered.cancelled` is the client's reason alone
+        let cancel = entered.cancelled.child_token();
+        let deadline = Instant::now() + self.settings.timeout;
+        let work = self.work(job, progress, &cancel, deadline);
+        tokio::pin!(work);
+        let ending = tokio::select! {
+            result = &mut work => return match result {
+                Ok(message) => Ending::Done(message),
+                // whatever it is, the end of the daemon is behind it
+                Err(_) if stop.is_cancelled() => Ending::Stopped,
+                Err(JobError::Cancelled) if entered.cancelled.is_cancelled() => Ending::Unwanted,
+                Err(error) => Ending::Error(error),
+            },
+            ending = self.watch(job, progress) => ending,
+            () = entered.cancelled.cancelled() => Ending::Unwanted,
+            () = tokio::time::sleep_until(deadline) => Ending::TimedOut,
+            () = stop.cancelled() => Ending::Stopped,
+        };
+        cancel.cancel();
+        match timeout(CANCEL_GRACE, work).await {
+            // it was done at the last moment: rows are written, so that is how it ended
+            Ok(Ok(message)) => Ending::Done(message),
+            Ok(Err(_)) => ending,
+            Err(_) => {
+                tracing::warn!(plugin = job.unique_identifier, "an install job did not end when it was cancelled");
+                ending
+            }
+        }
+    }
+
+    /// Tells the client news and keeps the lease, until there is a reason to end the work.
+    async fn watch(&self, job: &InstallJob, progress: &Progress) -> Ending {
+        let every = |period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let (mut tell, mut renew) = (every(TELL), every(self.settings.lease / SIGNS));
+        loop {
+            tokio::select! {
+                _ = tell.tick() => {
+                    if let Some(message) = progress.news()
+                        && !self.tell(job, &message).await
+                    {
+                        return Ending::Unwanted;
+                    }
+                }
+                _ = renew.tick() => {
+                    match self.database.jobs.renew(job.id, &self.owner, self.settings.lease).await {
+                        Ok(true) => {}
+                        Ok(false) => return Ending::Lost,
+                        // the work goes on: whoever else begins it meanwhile comes to the same result
+                        Err(error) => tracing::warn!(plugin = job.unique_identifier, %error, "failed to renew a lease"),
+                    }
+                    if self.is_unwanted(job).await {
+                        return Ending::Unwanted;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets the item's message; false if the client has deleted it.
+    async fn tell(&self, job: &InstallJob, message: &str) -> bool {
+        let told =
+            self.database.tasks.update_item(job.task_id, &job.unique_identifier, TaskStatus::Running, message).await;
+        told.unwrap_or_else(|error| {
+            tracing::warn!(plugin = job.unique_identifier, %error, "failed to update an install task");
+            true
+        })
+    }
+
+    /// Whether the client has deleted the task or the item, or an operator has ended it, on whatever node.
+    async fn is_unwanted(&self, job: &InstallJob) -> bool {
+        match self.database.tasks.get(job.tenant_id, job.task_id).await {
+            Ok(Some(task)) => !task
+                .plugins
+                .iter()
+                .any(|item| item.plugin_unique_identifier == job.unique_identifier && !item.status.is_final()),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    async fn end(&self, job: &InstallJob, ending: Ending, progress: &Progress, begun: Instant) {
+        let seconds = begun.elapsed().as_secs_f64();
+        let plugin = job.unique_identifier.as_str();
+        match ending {
+            Ending::Done(message) => {
+                tracing::info!(plugin, seconds, "{message}");
+                self.measure(job, Success::Success, begun);
+                self.finish(job, TaskStatus::Success, message).await;
+            }
+            Ending::Error(JobError::Retry(cause)) if job.age + begun.elapsed() <= self.settings.timeout => {
+                tracing::warn!(plugin, seconds, cause, "an install job is put off");
+                let delay = self.settings.retry_delay;
+                let message = format!("{cause}; it is tried again in {} s", delay.as_secs());
+                self.tell(job, &message).await;
+                self.release(job, delay).await;
+            }
+            Ending::Error(error) => {
+                tracing::warn!(plugin, seconds, %error, "an install job failed");
+                self.measure(job, Success::Failed, begun);
+                self.fail(job, &error.to_string()).await;
+            }
+            Ending::TimedOut => {
+                let message = format!(
+                    "timed out on waiting for plugin to be ready after {}m0s, please contract the administrator to \
+                     check the logs; the last step was: {}",
+                    self.settings.timeout.as_secs() / 60,
+                    progress.latest()
+                );
+                tracing::warn!(plugin, seconds, step = progress.latest(), "an install job timed out");
+                self.measure(job, Success::Failed, begun);
+                self.fail(job, &message).await;
+            }
+            Ending::Unwanted => {
+                tracing::info!(plugin, seconds, "an install job was cancelled");
+                self.fail(job, "cancelled").await;
+            }
+            Ending::Stopped => self.release(job, Duration::ZERO).await,
+            Ending::Lost => tracing::warn!(plugin, "an install job went over to another node"),
+        }
+    }
+
+    fn measure(&self, job: &InstallJob, status: Success, begun: Instant) {
+        let plugin_id = job.unique_identifier.split_once(':').map_or(job.unique_identifier.as_str(), |(id, _)| id);
+        self.metrics.installation_ended(plugin_id, status, begun.elapsed());
+    }
+
+    async fn fail(&self, job: &InstallJob, message: &str) {
+        if !self.finish(job, TaskStatus::Failed, message).await {
+            return;
+        }
+        if let Ok(identifier) = job.unique_identifier.parse()
+            && let Err(error) = self.clear_away(&identifier).await
+        {
+            tracing::warn!(plugin = job.unique_identifier, %error, "a failed install is cleared away later");
+        }
+    }
+
+    /// Ends the job together with its item; tried again while the database is out of reach. True if it is ended.
+    async fn finish(&self, job: &InstallJob, status: TaskStatus, message: &str) -> bool {
+        for attempt in 1..=5_u32 {
+            match self.database.jobs.finish(job.id, &self.owner, status, message).await {
+                Ok(ended) => return ended,
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(plugin = job.unique_identifier, %error, "failed to end an install job");
+                    sleep(Duration::from_millis(200) * attempt).await;
+                }
+                Err(error) => {
+                    tracing::error!(plugin = job.unique_identifier, %error, "failed to end an install job");
+                    return false;
+                }
+            }
+        }
+        false
+    }
+
+    async fn release(&self, job: &InstallJob, delay: Duration) {
+        if let Err(error) = self.database.jobs.release(job.id, &self.owner, delay).await {
+            tracing::warn!(plugin = job.unique_identifier, %error, "an install job is free once its lease is over");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! One service for everything that operators see and do, whoever asks: routes, a console, a command line.
+
+mod error;
+mod functions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_install::{Installer, LocalPlatform, RunningJob, ServerlessPlatform};
+use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_registry::management::Management;
+use plugin_runtime::debug::{ConnectionStatus, DebugRuntime};
+use plugin_runtime::local::{LogEntry, PluginStatus};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use error::FleetError;
+pub use functions::Reinstalling;
+
+type Result<T> = std::result::Result<T, FleetError>;
+
+/// The last bytes of a build log that are shown.
+const BUILD_LOG_BYTES: u64 = 256 * 1024;
+
+/// What a fleet consists of.
+#[derive(Debug)]
+pub struct FleetParts {
+    /// Plugins as processes of this node, where it runs any.
+    pub local: Option<Arc<LocalPlatform>>,
+    /// Plugins as functions, where they run as such.
+    pub serverless: Option<ServerlessPlatform>,
+    /// Plugins under development, where they may connect.
+    pub debugged: Option<Arc<DebugRuntime>>,
+    pub installer: Arc<Installer>,
+    pub management: Management,
+    /// Ends waits when the daemon begins to stop.
+    pub stop: CancellationToken,
+    /// Ends streams when the daemon stops hard.
+    pub cutoff: CancellationToken,
+}
+
+/// The plugins of this node and the work on them; clones are cheap and the same.
+#[derive(Debug, Clone)]
+pub struct Fleet(Arc<FleetParts>);
+
+impl Fleet {
+    /// A fleet of these parts.
+    pub fn new(parts: FleetParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The token that ends streams of this fleet.
+    pub fn cutoff(&self) -> CancellationToken {
+        self.0.cutoff.clone()
+    }
+
+    fn local(&self) -> Result<&Arc<LocalPlatform>> {
+        self.0.local.as_ref().ok_or(FleetError::NotLocal)
+    }
+
+    /// The plugins of this node: state, workers, last failure.
+    pub fn plugins(&self) -> Result<Vec<PluginStatus>> {
+        Ok(self.local()?.status())
+    }
+
+    /// One of them.
+    pub fn plugin(&self, identifier: &UniqueIdentifier) -> Result<PluginStatus> {
+        self.local()?.status_of(identifier).ok_or(FleetError::NotRequested)
+    }
+
+    /// The plugins under development that are connected to this node, the newest connection last.
+    pub fn debugging(&self) -> Vec<ConnectionStatus> {
+        let mut connections = self.0.debugged.as_ref().map(|debugged| debugged.status()).unwrap_or_default();
+        connections.sort_unstable_by_key(|connection| connection.number);
+        connections
+    }
+
+    /// Log entries of a plugin with numbers above `after`; waits up to `wait` for the first one.
+    pub async fn log(&self, identifier: &UniqueIdentifier, after: u64, wait: Duration) -> Result<Vec<LogEntry>> {
+        let debugged = self.0.debugged.as_ref().and_then(|debugged| debugged.log(identifier));
+        let log = match debugged {
+            Some(log) => log,
+            None => self.local()?.log(identifier).await.ok_or(FleetError::NotRequested)?,
+        };
+        let entries = log.after(after);
+        if !entries.is_empty() || wait.is_zero() {
+            return Ok(entries);
+        }
+        let mut newest = log.newest();
+        let news = newest.wait_for(|number| *number > after);
+        tokio::select! {
+            // without news the answer is empty
+            _ = timeout(wait, news) => {}
+            () = self.0.stop.cancelled() => {}
+        }
+        Ok(log.after(after))
+    }
+
+    /// The end of what the tools printed that prepared a plugin.
+    pub async fn build_log(&self, identifier: &UniqueIdentifier) -> Result<String> {
+        let path = self.local()?.build_log(identifier);
+        let read = tokio::task::spawn_blocking(move || tail(&path, BUILD_LOG_BYTES)).await;
+        match read.map_err(|error| FleetError::Failed(error.to_string()))? {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(FleetError::NoBuildLog),
+            Err(error) => Err(FleetError::Failed(format!("failed to read the log: {error}"))),
+        }
+    }
+
+    /// Replaces the workers of a plugin; open calls go on in the old ones.
+    pub async fn restart(&self, identifier: &UniqueIdentifier) -> Result<()> {
+        self.plugin(identifier)?;
+        let restarted = self.local()?.restart(identifier).await;
+        restarted.map_err(|error| FleetError::Failed(format!("failed to restart the plugin: {error}")))
+    }
+
+    /// Starts a plugin now, whatever failed before. Only what is installed: anything else could fill the node.
+    pub async fn retry(&self, identifier: &UniqueIdentifier) -> Result<()> {
+        if !self.0.management.is_installed_anywhere(identifier).await? {
+            return Err(FleetError::NotInstalled);
+        }
+        self.local()?.retry(identifier).await.map_err(|error| FleetError::Failed(error.to_string()))
+    }
+
+    /// The installs and upgrades at work on this node, oldest first.
+    pub fn installs(&self) -> Vec<RunningJob> {
+        self.0.installer.running_jobs()
+    }
+
+    /// Ends one, on whatever node; its task item fails.
+    pub async fn cancel_install(&self, task: Uuid, identifier: &UniqueIdentifier) -> Result<()> {
+        if self.0.installer.cancel(task, identifier).await? { Ok(()) } else { Err(FleetError::NoSuchInstall) }
+    }
+}
+
+/// The last bytes of a file as text.
+fn tail(path: &std::path::Path, bytes: u64) -> std::io::Result<String> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+    let mut content = Vec::new();
+    file.take(bytes).read_to_end(&mut content)?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}

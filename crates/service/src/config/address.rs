@@ -1,0 +1,50 @@
+//! Addresses under which nodes reach each other.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// A text that is not the address of a node.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not the address of a node: give a host, host:port or http://host:port")]
+pub struct AddressError(String);
+
+/// The base URL in `host`, `host:port` or `http://host:port`; `port` where none is given.
+pub fn parse(text: &str, port: u16) -> Result<String, AddressError> {
+    let wrong = || AddressError(text.to_owned());
+    let place = text.strip_prefix("http://").unwrap_or(text);
+    let place = place.strip_suffix('/').unwrap_or(place);
+    if let Ok(ip) = place.parse::<IpAddr>() {
+        return Ok(url(ip, port));
+    }
+    let authority: http::uri::Authority = place.parse().map_err(|_| wrong())?;
+    match authority.port_u16() {
+        _ if authority.host().is_empty() || place.contains('@') => Err(wrong()),
+        None if authority.host() == place => Ok(format!("http://{place}:{port}")),
+        Some(1..) => Ok(format!("http://{place}")),
+        _ => Err(wrong()),
+    }
+}
+
+/// The base URL of a port at an IP address.
+pub fn url(ip: IpAddr, port: u16) -> String {
+    format!("http://{}", SocketAddr::new(ip, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let check = |text: &str, expected: &str| assert_eq!(parse(text, 5002).as_deref(), Ok(expected), "{text}");
+        check("10.0.0.1", "http://10.0.0.1:5002");
+        check("10.0.0.1:80", "http://10.0.0.1:80");
+        check("http://node-1.plugins:80/", "http://node-1.plugins:80");
+        check("node-1", "http://node-1:5002");
+        check("fd00::1", "http://[fd00::1]:5002");
+        check("[fd00::1]", "http://[fd00::1]:5002");
+        check("[fd00::1]:80", "http://[fd00::1]:80");
+        for wrong in ["", "https://a", "a:b", "a:0", "a:70000", "a/b", "a b", "http://", "u@a", "a:"] {
+            assert!(parse(wrong, 5002).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What every service of the daemon stands on: configuration, logs and metrics, named tasks and the way they end. Knows no plugins.
+
+#![forbid(unsafe_code)]
+
+pub mod base;
+pub mod config;
+pub mod json;
+pub mod lifecycle;
+pub mod telemetry;
+
+pub use base::{Base, VERSION};

@@ -1,0 +1,171 @@
+//! What happens to every request, whatever its route (http-api 1.1, 1.7): trace ids, the last slash, panics, counters,
+//! the access log.
+
+mod end;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use tokio::sync::Notify;
+use tower::ServiceExt as _;
+use tracing::Instrument as _;
+
+use super::table::{Patterns, Table};
+use plugin_service::base::Base;
+use crate::error::ApiError;
+use plugin_service::telemetry::RequestContext;
+use end::{RequestEnd, Tracked};
+
+/// How long a request waits for services that are starting.
+const START_WAIT: Duration = Duration::from_secs(30);
+
+/// The target as the client sent it, byte for byte; an extension of the request.
+#[derive(Debug, Clone)]
+pub struct SentUri(pub Uri);
+
+/// The door: takes requests as soon as the port is open, and lets them through once the services are up.
+#[derive(Debug)]
+pub struct Front {
+    base: Arc<Base>,
+    early: Router,
+    all: OnceLock<Router>,
+    opened: Notify,
+}
+
+impl Front {
+    /// Serves the routes of `early`, which need no service; the others wait.
+    pub fn new(base: Arc<Base>, early: Table<()>) -> Arc<Self> {
+        Arc::new_cyclic(|front: &std::sync::Weak<Self>| {
+            let (router, _) = early.into_parts();
+            let front = front.clone();
+            let wait = move |request| {
+                let front = front.upgrade();
+                async move {
+                    match front {
+                        Some(front) => front.wait(request).await,
+                        None => ApiError::unavailable("the plugin daemon is shutting down").into_response(),
+                    }
+                }
+            };
+            let early = router.fallback(wait.clone()).method_not_allowed_fallback(wait);
+            Self { base, early, all: OnceLock::new(), opened: Notify::new() }
+        })
+    }
+
+    /// Serves the routes of `table` from now on. A second call changes nothing.
+    pub fn open(&self, table: Table<()>) {
+        let (router, patterns) = table.into_parts();
+        let patterns = Arc::new(patterns);
+        let fallback = move |request: Request| {
+            let patterns = Arc::clone(&patterns);
+            async move { unrouted(&patterns, request.method(), request.uri()) }
+        };
+        let limit = usize::try_from(self.base.config.server.max_request_bytes).unwrap_or(usize::MAX);
+        let router = router
+            .fallback(fallback.clone())
+            .method_not_allowed_fallback(fallback)
+            .layer(DefaultBodyLimit::max(limit));
+        if self.all.set(router).is_ok() {
+            self.opened.notify_waiters();
+        }
+    }
+
+    /// Answers a request.
+    pub async fn answer(&self, mut request: Request, peer: std::net::IpAddr) -> Response<Tracked> {
+        let context = RequestContext::of(request.headers(), request.uri().path());
+        let span = context.span();
+        let sent = request.uri().clone();
+        let mut end = RequestEnd::new(&self.base, &request, peer, span.clone());
+        if let Some(uri) = canonical(&sent) {
+            *request.uri_mut() = uri;
+        }
+        request.extensions_mut().insert(context);
+        request.extensions_mut().insert(SentUri(sent));
+        let router = self.all.get().unwrap_or(&self.early).clone();
+        let answer = AssertUnwindSafe(router.oneshot(request)).catch_unwind().instrument(span).await;
+        let response = match answer {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // the panic hook has logged it
+        };
+        end.answered(&response);
+        response.map(|body| Tracked::new(body, end))
+    }
+
+    /// Lets a request through once the services are up.
+    async fn wait(&self, request: Request) -> Response {
+        let opened = self.opened.notified();
+        if self.all.get().is_none() {
+            tokio::select! {
+                () = opened => {}
+                () = tokio::time::sleep(START_WAIT) => {}
+                () = self.base.lifecycle.soft().cancelled() => {}
+            }
+        }
+        match self.all.get() {
+            Some(router) => match router.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+            None => self.not_up().into_response(),
+        }
+    }
+
+    fn not_up(&self) -> ApiError {
+        if self.base.lifecycle.is_stopping() {
+            return ApiError::unavailable("the plugin daemon is shutting down");
+        }
+        let report = self.base.readiness.report();
+        let waiting = report.components.into_iter().filter(|(_, state)| state != "ok");
+        let waiting = waiting.map(|(name, state)| format!("{name}: {state}")).collect::<Vec<_>>().join(", ");
+        ApiError::unavailable(format!("the plugin daemon is starting ({waiting})"))
+    }
+}
+
+/// No route takes the request: a redirect when only the last slash is wrong, else the reference's 404.
+fn unrouted(patterns: &Patterns, method: &Method, uri: &Uri) -> Response {
+    if let Some(path) = patterns.other_slash(method, uri.path()) {
+        let location = match uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        if let Ok(location) = HeaderValue::try_from(location) {
+            let status =
+                if method == Method::GET { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
+            return (status, [(header::LOCATION, location)]).into_response();
+        }
+    }
+    let body = r#"{"code":"not_found","message":"route not found"}"#;
+    super::envelope::respond(StatusCode::NOT_FOUND, bytes::Bytes::from_static(body.as_bytes()))
+}
+
+/// What must stay encoded in a path for its segments to decode to the same text.
+const RESERVED: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}');
+
+/// The target with its path decoded once and encoded again, so that routes match on what it means: an encoded slash
+/// separates (http-api 1.1). `None` when nothing changes or the path is no text.
+fn canonical(uri: &Uri) -> Option<Uri> {
+    if !uri.path().contains('%') {
+        return None;
+    }
+    let path = percent_decode_str(uri.path()).decode_utf8().ok()?;
+    let path = utf8_percent_encode(&path, RESERVED).to_string();
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests;

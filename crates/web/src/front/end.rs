@@ -1,0 +1,162 @@
+//! The end of a request: when its answer is written, or its client has gone. Counters and the access log hang on it.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use hyper::body::{Frame, SizeHint};
+use tracing::{Level, Span};
+
+use plugin_service::base::{Active, Base};
+use crate::table::Pattern;
+
+/// Status in log and metrics of a request whose client went away before there was an answer.
+const CLIENT_GONE: u16 = 499;
+
+/// Counts and logs the request when it is dropped.
+#[derive(Debug)]
+pub(super) struct RequestEnd {
+    base: Arc<Base>,
+    method: Method,
+    target: String,
+    client: String,
+    started: Instant,
+    span: Span,
+    status: u16,
+    pattern: &'static str,
+    _request: Active,
+    _dispatch: Option<Active>,
+}
+
+impl RequestEnd {
+    pub(super) fn new(base: &Arc<Base>, request: &Request, peer: IpAddr, span: Span) -> Self {
+        let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+        Self {
+            base: Arc::clone(base),
+            method: request.method().clone(),
+            client: client(request.headers(), peer),
+            started: Instant::now(),
+            span,
+            status: CLIENT_GONE,
+            pattern: "",
+            _request: base.activity.request(),
+            _dispatch: is_dispatch(request.uri().path()).then(|| base.activity.dispatch()),
+            target,
+        }
+    }
+
+    /// There is an answer; its body is still to be written.
+    pub(super) fn answered(&mut self, response: &Response) {
+        self.status = response.status().as_u16();
+        self.pattern = response.extensions().get::<Pattern>().map_or("", |pattern| pattern.0);
+    }
+
+    fn log(&self) {
+        if self.pattern == "/health/check" && !self.base.config.log.health_checks {
+            return;
+        }
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    method = %self.method,
+                    path = self.target,
+                    status = self.status,
+                    latency_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    client_ip = self.client,
+                    "HTTP request"
+                )
+            };
+        }
+        let _entered = self.span.enter();
+        match level(self.pattern, self.status) {
+            Level::ERROR => line!(error),
+            Level::WARN => line!(warn),
+            _ => line!(info),
+        }
+    }
+}
+
+impl Drop for RequestEnd {
+    fn drop(&mut self) {
+        if self.base.config.server.prometheus_enabled {
+            self.base.metrics.http_request(&self.method, self.pattern, self.status, self.started.elapsed());
+        }
+        self.log();
+    }
+}
+
+/// How bad an answer is. That the daemon is not ready is what whoever asks wants to know, every few seconds.
+fn level(pattern: &str, status: u16) -> Level {
+    match status {
+        503 if pattern == "/ready" => Level::INFO,
+        500.. => Level::ERROR,
+        400.. => Level::WARN,
+        _ => Level::INFO,
+    }
+}
+
+fn is_dispatch(path: &str) -> bool {
+    path.starts_with("/v2/invoke/dispatch/")
+        || path.strip_prefix("/plugin/").and_then(|rest| rest.split('/').nth(1)) == Some("dispatch")
+}
+
+/// For the log alone: the client that a proxy names, else the peer. Nothing is decided by it.
+fn client(headers: &HeaderMap, peer: IpAddr) -> String {
+    let header = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let named = header("x-forwarded-for").and_then(|list| list.split(',').next()).or_else(|| header("x-real-ip"));
+    named.map(str::trim).filter(|text| text.parse::<IpAddr>().is_ok()).map_or_else(|| peer.to_string(), str::to_owned)
+}
+
+/// A body that holds the end of its request.
+#[derive(Debug)]
+pub struct Tracked {
+    body: Body,
+    _end: RequestEnd,
+}
+
+impl Tracked {
+    pub(super) fn new(body: Body, end: RequestEnd) -> Self {
+        Self { body, _end: end }
+    }
+}
+
+impl hyper::body::Body for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels() {
+        let check = |pattern, status, expected| assert_eq!(level(pattern, status), expected, "{pattern} {status}");
+        check("/ready", 200, Level::INFO);
+        check("/ready", 503, Level::INFO);
+        check("/ready", 500, Level::ERROR);
+        check("/health/check", 503, Level::ERROR);
+        check("", 404, Level::WARN);
+        check("", 499, Level::WARN);
+        check("", 304, Level::INFO);
+    }
+}

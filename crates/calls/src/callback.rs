@@ -18,9 +18,9 @@ use plugin_runtime::{Replies, permits};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use answers::{Answers, Stop};
 use plugin_registry::catalog::Declared;
 use plugin_service::telemetry::TraceContext;
-use answers::{Answers, Stop};
 
 pub use dify::{Dify, DifyConfigError, DifyError, DifyOptions};
 pub use encrypt::{Cipher, Sealed};

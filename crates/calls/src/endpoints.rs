@@ -211,8 +211,7 @@ impl Endpoints {
         provider: &EndpointProvider,
         settings: Settings,
     ) -> Result<RawJson> {
-        settings::check(&provider.settings, &settings)
-            .map_err(|error| EndpointError::Settings(error.to_string()))?;
+        settings::check(&provider.settings, &settings).map_err(|error| EndpointError::Settings(error.to_string()))?;
         let encrypted = self.cipher(by).encrypt(sealed(by, id, provider), settings).await;
         let encrypted =
             encrypted.map_err(|error| EndpointError::Failed(format!("failed to encrypt settings: {error}")))?;

@@ -28,15 +28,15 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::callback::{Callbacks, Caller};
+use crate::transactions::{Registered, Transactions};
+use budget::Budget;
 use plugin_registry::catalog::Declared;
 use plugin_service::telemetry::metrics::{self, InvocationGuard, Outcome, RuntimeKind};
 use plugin_service::telemetry::{Metrics, TraceContext};
-use crate::transactions::{Registered, Transactions};
-use budget::Budget;
 use running::Running;
 
-pub use chunks::Chunks;
 pub use batch::BatchError;
+pub use chunks::Chunks;
 pub use error::CallError;
 pub use polling::last_word;
 pub use request::{InvalidRequest, check_data, one_line};
@@ -109,25 +109,20 @@ impl Invocations {
         self.limits
     }
 
-    /// Hands the request to a worker of the plugin; returns when it has it.
-    pub async fn open(&self, plugin: &Plugin, ask: &Ask) -> Result<Invocation, OpenError> {
-        self.open_until(plugin, ask, Instant::now() + self.limits.total).await
+    /// When a call that begins now has to be over.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.limits.total
     }
 
-    /// The same for a call whose time has begun to run before.
-    pub async fn open_until(&self, plugin: &Plugin, ask: &Ask, deadline: Instant) -> Result<Invocation, OpenError> {
-        self.open_in(new_session(), plugin, ask, deadline).await
-    }
-
-    /// The same in a session of this id.
-    async fn open_in(
+    /// Hands a request to a worker of the plugin, in a session of this id; returns when the worker has it.
+    pub async fn open(
         &self,
         session_id: SessionId,
         plugin: &Plugin,
         ask: &Ask,
         deadline: Instant,
     ) -> Result<Invocation, OpenError> {
-        let runtime_type = self.runtimes.kind(plugin.runtime_type);
+        let runtime_type = plugin.runtime_type;
         let plugin_id: Arc<str> = plugin.identifier.plugin_id().as_str().into();
         let mut guard = self.metrics.invocation_started(metrics::Invocation {
             plugin_id: Arc::clone(&plugin_id),
@@ -175,7 +170,8 @@ impl Invocations {
     }
 }
 
-fn new_session() -> SessionId {
+/// The id of a new session.
+pub fn new_session() -> SessionId {
     SessionId::from(Uuid::new_v4().to_string().as_str())
 }
 

@@ -6,5 +6,6 @@
 pub mod callback;
 pub mod endpoints;
 pub mod invocation;
+pub mod routing;
 pub mod transactions;
 pub mod webhook;

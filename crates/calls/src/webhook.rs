@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use plugin_protocol::{Action, Origin};
-use plugin_registry::catalog::{Catalog, CatalogError, Declared, Installed};
+use plugin_registry::catalog::{Catalog, CatalogError, Declared};
 use plugin_runtime::OpenError;
 use plugin_service::json::to_json;
 use plugin_service::telemetry::TraceContext;
@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::callback::{Cipher, Sealed};
-use crate::invocation::{Ask, InvalidRequest, Invocation, Invocations, Plugin, one_line};
+use crate::invocation::{Ask, InvalidRequest, Invocation, Invocations, Plugin, new_session, one_line};
+use crate::routing::{Location, Routing, RoutingError, Target};
 
 /// Requests above this many bytes are encoded on a thread of their own.
 const ENCODE_ASIDE: usize = 256 * 1024;
@@ -38,9 +39,9 @@ pub enum HookError {
     /// The endpoint could not be looked up.
     #[error(transparent)]
     Lookup(CatalogError),
-    /// The plugin could not be looked up.
+    /// Where the plugin runs could not be found out.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Routing(#[from] RoutingError),
     /// The settings are not what a plugin can be given.
     #[error(transparent)]
     Request(#[from] InvalidRequest),
@@ -56,25 +57,29 @@ pub enum HookError {
 #[derive(Debug)]
 pub struct Hooked {
     endpoint: Arc<Endpoint>,
-    installed: Arc<Installed>,
-    declared: Arc<Declared>,
+    plugin: Plugin,
 }
 
 impl Hooked {
     /// The endpoint of a hook id, if it takes requests.
-    pub async fn find(catalog: &Catalog, hook_id: &str) -> Result<Self, HookError> {
+    pub async fn find(catalog: &Catalog, routing: &Routing, hook_id: &str) -> Result<Self, HookError> {
         let found = catalog.endpoint(hook_id).await.map_err(HookError::Lookup)?;
         // a database may compare without regard to case
         let endpoint = found.filter(|endpoint| endpoint.hook_id == hook_id).ok_or(HookError::Unknown)?;
         if !endpoint.enabled || endpoint.expired_at <= Timestamp::now() {
             return Err(HookError::Disabled);
         }
-        let found = catalog.find(endpoint.tenant_id, &endpoint.plugin_id).await?;
-        let (installed, declared) = found.ok_or(HookError::NotInstalled)?;
-        if declared.manifest.endpoint.is_none() {
+        let target = Target::Installed { tenant: endpoint.tenant_id, plugin_id: &endpoint.plugin_id };
+        let plugin = match routing.locate(target).await? {
+            Location::Here(plugin) => plugin,
+            // another node has sent the request here although the plugin has left
+            Location::Elsewhere { .. } => return Err(HookError::Open(OpenError::NotFound)),
+            Location::Absent(_) => return Err(HookError::NotInstalled),
+        };
+        if plugin.declared.manifest.endpoint.is_none() {
             return Err(HookError::NoEndpoint);
         }
-        Ok(Self { endpoint, installed, declared })
+        Ok(Self { endpoint, plugin })
     }
 
     /// Calls the plugin with a request as HTTP/1.1 text. The time of the call has begun to run before: `deadline`.
@@ -85,8 +90,8 @@ impl Hooked {
         trace: TraceContext,
         deadline: Instant,
     ) -> Result<Invocation, HookError> {
-        let Self { endpoint, installed, declared } = self;
-        let settings = settings(invocations, &trace, &endpoint, &declared).await?;
+        let Self { endpoint, plugin } = self;
+        let settings = settings(invocations, &trace, &endpoint, &plugin.declared).await?;
         let ask = Ask {
             tenant_id: endpoint.tenant_id,
             user_id: String::new(),
@@ -95,9 +100,7 @@ impl Hooked {
             data: data(raw(), settings).await?,
             trace,
         };
-        let plugin =
-            Plugin { identifier: installed.identifier.clone(), runtime_type: installed.row.runtime_type, declared };
-        Ok(invocations.open_until(&plugin, &ask, deadline).await?)
+        Ok(invocations.open(new_session(), &plugin, &ask, deadline).await?)
     }
 }
 

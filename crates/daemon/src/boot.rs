@@ -19,18 +19,19 @@ use plugin_runtime::debug::{BindError, SecurityError};
 use plugin_store::RuntimeType;
 use tokio::net::TcpListener;
 
-use plugin_service::base::Base;
-use plugin_web::Table;
 use plugin_calls::callback::DifyConfigError;
+use plugin_calls::invocation::Runtimes;
+use plugin_calls::routing::Routing;
 use plugin_dify_api::state::{App, Calls, Services};
-use plugin_operator::{Fleet, FleetParts};
-use plugin_service::config::address::AddressError;
-use plugin_service::config::{Config, Platform as PlatformKind};
 use plugin_install::connector::ConnectorConfigError;
 use plugin_install::{InstallSettings, Installer, LocalPlatform, Platform, ServerlessPlatform};
-use plugin_calls::invocation::Runtimes;
-use plugin_service::lifecycle::OnEnd;
+use plugin_operator::{Fleet, FleetParts};
 use plugin_registry::stores::{Lookups, Stores};
+use plugin_service::base::Base;
+use plugin_service::config::address::AddressError;
+use plugin_service::config::{Config, Platform as PlatformKind};
+use plugin_service::lifecycle::OnEnd;
+use plugin_web::Table;
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -103,12 +104,19 @@ pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Res
     if let Some(debugged) = &debugged {
         runtimes = runtimes.with(RuntimeType::Remote, Arc::clone(debugged) as _);
     }
-    let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), runtimes, base.metrics.clone())?;
+    let platform_type = match &home {
+        Home::Local(_) => RuntimeType::Local,
+        Home::Serverless(_) => RuntimeType::Serverless,
+    };
+    let others = cluster::others(config, &cluster);
+    let routing = Routing::new(Arc::clone(&lookups.catalog), others, platform_type);
+    let metrics = base.metrics.clone();
+    let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), routing.clone(), runtimes, metrics)?;
     let (platform, local, serverless): (Arc<dyn Platform>, _, _) = match home {
         Home::Local(platform) => (Arc::clone(&platform) as _, Some(platform), None),
         Home::Serverless(platform) => (Arc::new(platform.clone()), None, Some(platform)),
     };
-    let forwarder = cluster::forwarder(base, &cluster, &lookups.catalog);
+    let forwarder = cluster::forwarder(base, &cluster, &lookups.catalog, routing);
     let installer = Arc::new(Installer::new(
         stores.database.clone(),
         Arc::clone(&lookups.catalog),

@@ -8,25 +8,24 @@ use futures_util::{TryStreamExt as _, stream};
 use http::HeaderMap;
 use plugin_protocol::{Action, Origin};
 use plugin_runtime::OpenError;
-use plugin_store::RuntimeType;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::state::App;
+use crate::state::Calls;
+use plugin_service::base::Base;
+use plugin_web::ApiError;
 use plugin_web::auth::Key;
 use plugin_web::bind::{Bound, Validate, Violations};
 use plugin_web::envelope::Success;
 use plugin_web::sse;
 use plugin_web::table::Table;
-use crate::state::App;
-use plugin_service::base::Base;
-use crate::state::Calls;
-use plugin_service::config::Platform;
-use plugin_web::ApiError;
 
 use crate::errors::Rejection;
 use crate::named::{named_plugin, named_version};
-use plugin_calls::invocation::{Ask, Chunks, Plugin, check_data, last_word, one_line};
+use plugin_calls::invocation::{Ask, Chunks, Plugin, check_data, last_word, new_session, one_line};
+use plugin_calls::routing::{Absence, Location, Target};
 use plugin_service::telemetry::RequestContext;
 
 /// Requests above this many bytes are checked on a thread of their own.
@@ -45,10 +44,10 @@ pub(crate) fn routes(table: Table<App>) -> Table<App> {
             }
             table
                 .post(of_tenant, move |calls, base, context, headers, asked| {
-                    dispatch(action, Target::Installed, calls, base, context, headers, asked)
+                    dispatch(action, Named::Installed, calls, base, context, headers, asked)
                 })
                 .post(pattern("/v2/invoke/dispatch/", action), move |calls, base, context, headers, asked| {
-                    dispatch(action, Target::Version, calls, base, context, headers, asked)
+                    dispatch(action, Named::Version, calls, base, context, headers, asked)
                 })
         })
     })
@@ -91,7 +90,7 @@ impl Validate for Asked {
 
 /// Which header names the plugin.
 #[derive(Clone, Copy, Debug)]
-enum Target {
+enum Named {
     /// `X-Plugin-ID`: the version that the tenant has installed.
     Installed,
     /// `X-Plugin-Unique-Identifier`: this very version.
@@ -100,24 +99,21 @@ enum Target {
 
 async fn dispatch(
     action: Action,
-    target: Target,
+    named: Named,
     State(calls): State<Calls>,
     State(base): State<Arc<Base>>,
     Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     Bound(asked): Bound<Asked>,
 ) -> Result<Response, Rejection> {
-    let plugin = match target {
-        Target::Installed => installed(&calls, &headers, asked.tenant_id).await?,
-        Target::Version => version(&calls, &headers, base.config.plugins.platform).await?,
-    };
+    let plugin = locate(&calls, named, &headers, asked.tenant_id).await?;
     let ask = read(action, context, asked).await?;
     let cutoff = base.lifecycle.hard().clone();
     if calls.invocations.needs_batches(&plugin, &ask) {
         let whole = async move { calls.invocations.in_batches(&plugin, &ask).await.map_err(Rejection::from) };
         return Ok(sse::respond(stream::once(whole), cutoff).await);
     }
-    match calls.invocations.open(&plugin, &ask).await {
+    match calls.invocations.open(new_session(), &plugin, &ask, calls.invocations.deadline()).await {
         Ok(call) => {
             drop(ask);
             Ok(sse::respond(Chunks::new(call, action).into_stream().map_err(Rejection::from), cutoff).await)
@@ -138,29 +134,28 @@ async fn poll(
     headers: HeaderMap,
     Bound(asked): Bound<Asked>,
 ) -> Result<Response, Rejection> {
-    let plugin = installed(&calls, &headers, asked.tenant_id).await?;
+    let plugin = locate(&calls, Named::Installed, &headers, asked.tenant_id).await?;
     let ask = read(action, context, asked).await?;
-    let call = calls.invocations.open(&plugin, &ask).await?;
+    let call = calls.invocations.open(new_session(), &plugin, &ask, calls.invocations.deadline()).await?;
     drop(ask);
     Ok(Success(last_word(call).await?).into_response())
 }
 
-async fn installed(calls: &Calls, headers: &HeaderMap, tenant_id: Uuid) -> Result<Plugin, Rejection> {
-    let plugin_id = named_plugin(headers).ok_or_else(ApiError::plugin_id_required)?;
-    let found = calls.catalog.find(tenant_id, plugin_id).await?;
-    let (installed, declared) = found.ok_or_else(ApiError::plugin_not_found)?;
-    Ok(Plugin { identifier: installed.identifier.clone(), runtime_type: installed.row.runtime_type, declared })
-}
-
-async fn version(calls: &Calls, headers: &HeaderMap, platform: Platform) -> Result<Plugin, Rejection> {
-    let identifier = named_version(headers)?;
-    let declared = calls.catalog.declaration(&identifier).await?.ok_or_else(ApiError::no_available_node)?;
-    let runtime_type = match platform {
-        _ if identifier.is_remote_like() || calls.catalog.is_debugged(&identifier) => RuntimeType::Remote,
-        Platform::Local => RuntimeType::Local,
-        Platform::Serverless => RuntimeType::Serverless,
+/// The plugin of a request, if its calls run on this node.
+async fn locate(calls: &Calls, named: Named, headers: &HeaderMap, tenant: Uuid) -> Result<Plugin, Rejection> {
+    let target = match named {
+        Named::Installed => {
+            let plugin_id = named_plugin(headers).ok_or_else(ApiError::plugin_id_required)?;
+            Target::Installed { tenant, plugin_id }
+        }
+        Named::Version => Target::Version(named_version(headers)?),
     };
-    Ok(Plugin { identifier, runtime_type, declared })
+    match calls.routing.locate(target).await? {
+        Location::Here(plugin) => Ok(plugin),
+        Location::Absent(Absence::NotInstalled) => Err(ApiError::plugin_not_found().into()),
+        // another node has sent the request here although the plugin has left
+        Location::Elsewhere { .. } | Location::Absent(Absence::Unknown) => Err(ApiError::no_available_node().into()),
+    }
 }
 
 /// Checks the request; nothing of it reaches a plugin unchecked.

@@ -7,15 +7,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use plugin_web::auth::Key;
-use plugin_web::bind::{Bound, Validate, Violations};
 use crate::errors::Managed;
-use plugin_web::Success;
-use plugin_web::table::Table;
 use crate::state::App;
 use crate::state::Calls;
 use plugin_calls::endpoints::{Actor, Shown};
 use plugin_service::telemetry::RequestContext;
+use plugin_web::Success;
+use plugin_web::auth::Key;
+use plugin_web::bind::{Bound, Validate, Violations};
+use plugin_web::table::Table;
 
 /// Characters of a name, as many as the column has.
 const MAX_NAME: usize = 127;

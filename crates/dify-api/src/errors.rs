@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use plugin_calls::endpoints::EndpointError;
 use plugin_calls::invocation::{BatchError, CallError, InvalidRequest};
+use plugin_calls::routing::RoutingError;
 use plugin_calls::webhook::HookError;
 use plugin_install::InstallError;
 use plugin_registry::assets::AssetError;
@@ -135,6 +136,15 @@ impl From<CallError> for Rejection {
     }
 }
 
+impl From<RoutingError> for Rejection {
+    fn from(error: RoutingError) -> Self {
+        match error {
+            RoutingError::Catalog(error) => error.into(),
+            RoutingError::Nodes(error) => ApiError::node_lookup_failed("plugin runtime not found", error).into(),
+        }
+    }
+}
+
 /// A call did not reach its plugin. Dify may try again whenever no worker can be reached: the text says so
 /// (http-api 3.4).
 impl From<OpenError> for Rejection {
@@ -190,7 +200,7 @@ impl From<HookError> for Rejection {
                 tracing::error!(%error, "an endpoint could not be looked up");
                 ApiError::internal("internal server error")
             }
-            HookError::Catalog(error) => return error.into(),
+            HookError::Routing(error) => return error.into(),
             HookError::Request(error) => return error.into(),
             HookError::Failed(text) => ApiError::internal(text),
             HookError::Open(error) => {

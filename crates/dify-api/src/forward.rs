@@ -13,27 +13,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use async_trait::async_trait;
 use http::HeaderMap;
+use plugin_calls::routing::{Location, Routing, RoutingError, Target};
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_store::RuntimeType;
 use plugin_store::shared::Node;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use plugin_web::table::Interceptor;
-use plugin_web::{SentUri, body};
+use crate::errors::Rejection;
 use crate::named::{named_plugin, named_version};
-use plugin_registry::catalog::Catalog;
-use plugin_registry::cluster::Cluster;
-use plugin_web::ApiError;
 use crate::webhook::{Hook, MAX_BODY};
 use exchange::{Exchange, ExchangeError};
 use marker::{Marked, Marker};
+use plugin_registry::catalog::Catalog;
+use plugin_web::ApiError;
+use plugin_web::table::Interceptor;
+use plugin_web::{SentUri, body};
 
 /// How long another node may take beyond the time that a call has, before it is given up.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -44,7 +44,8 @@ pub struct Forwarder(Arc<Inner>);
 
 struct Inner {
     catalog: Arc<Catalog>,
-    cluster: Arc<Cluster>,
+    routing: Routing,
+    node: Node,
     marker: Marker,
     limits: ForwardLimits,
     cutoff: CancellationToken,
@@ -78,16 +79,17 @@ impl Interceptor for Forwarder {
 }
 
 impl Forwarder {
-    /// `key` is `SERVER_KEY`, which all nodes have; `cutoff` ends streams when the daemon stops hard.
+    /// For this node. `key` is `SERVER_KEY`, which all nodes have; `cutoff` ends streams when the daemon stops hard.
     pub fn new(
         catalog: Arc<Catalog>,
-        cluster: Arc<Cluster>,
+        routing: Routing,
+        node: Node,
         key: &str,
         limits: ForwardLimits,
         cutoff: CancellationToken,
     ) -> Self {
-        let marker = Marker::new(key, cluster.node().id);
-        Self(Arc::new(Inner { catalog, cluster, marker, limits, cutoff }))
+        let marker = Marker::new(key, node.id);
+        Self(Arc::new(Inner { catalog, routing, node, marker, limits, cutoff }))
     }
 
     /// Answers a request here, or has another node answer it.
@@ -100,10 +102,9 @@ impl Forwarder {
         }
         let sent = request.extensions().get::<SentUri>().map_or_else(|| request.uri().clone(), |sent| sent.0.clone());
         let Some(named) = named(&request, &sent) else { return next.run(request).await };
-        let Some(plugin) = self.0.elsewhere(named, request.headers()).await else { return next.run(request).await };
-        let nodes = match self.0.nodes(&plugin).await {
-            Ok(nodes) if nodes.is_empty() => return next.run(request).await,
-            Ok(nodes) => nodes,
+        let (plugin, nodes) = match self.0.elsewhere(named, request.headers()).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return next.run(request).await,
             Err(error) => return error.into_response(),
         };
         let is_hook = matches!(named, Named::Hook(_));
@@ -113,7 +114,7 @@ impl Forwarder {
 
 impl fmt::Debug for Forwarder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Forwarder").field("node", self.0.cluster.node()).finish_non_exhaustive()
+        f.debug_struct("Forwarder").field("node", &self.0.node).finish_non_exhaustive()
     }
 }
 
@@ -130,39 +131,35 @@ fn named<'a>(request: &Request, sent: &'a http::Uri) -> Option<Named<'a>> {
 }
 
 impl Inner {
-    /// The plugin of a request, if it is under development and not connected here. What cannot be found is for the handler
-    /// to tell.
-    async fn elsewhere(&self, named: Named<'_>, headers: &HeaderMap) -> Option<UniqueIdentifier> {
-        let plugin = match named {
-            Named::Version => {
-                let plugin = named_version(headers).ok()?;
-                let is_remote = plugin.is_remote_like() || !self.cluster.places(&plugin).is_empty();
-                is_remote.then_some(plugin)
-            }
-            Named::Installed(tenant) => self.remote(tenant, named_plugin(headers)?).await,
-            Named::Hook(hook) => {
-                let endpoint = self.catalog.endpoint(hook.id).await.ok()??;
-                self.remote(endpoint.tenant_id, &endpoint.plugin_id).await
-            }
+    /// The plugin of a request and the nodes that it is connected to, if it is under development and not connected here.
+    /// What cannot be found is for the handler to say.
+    async fn elsewhere(
+        &self,
+        named: Named<'_>,
+        headers: &HeaderMap,
+    ) -> Result<Option<(UniqueIdentifier, Vec<Node>)>, Rejection> {
+        let located = match named {
+            Named::Version => match named_version(headers) {
+                Ok(version) => self.routing.locate(Target::Version(version)).await,
+                Err(_) => return Ok(None),
+            },
+            Named::Installed(tenant) => match named_plugin(headers) {
+                Some(plugin_id) => self.routing.locate(Target::Installed { tenant, plugin_id }).await,
+                None => return Ok(None),
+            },
+            Named::Hook(hook) => match self.catalog.endpoint(hook.id).await {
+                Ok(Some(endpoint)) => {
+                    let target = Target::Installed { tenant: endpoint.tenant_id, plugin_id: &endpoint.plugin_id };
+                    self.routing.locate(target).await
+                }
+                Ok(None) | Err(_) => return Ok(None),
+            },
         };
-        plugin.filter(|plugin| !self.catalog.is_debugged(plugin))
-    }
-
-    async fn remote(&self, tenant: Uuid, plugin_id: &str) -> Option<UniqueIdentifier> {
-        let installed = self.catalog.installation(tenant, plugin_id).await.ok()??;
-        (installed.row.runtime_type == RuntimeType::Remote).then(|| installed.identifier.clone())
-    }
-
-    /// The nodes that the plugin is connected to.
-    async fn nodes(&self, plugin: &UniqueIdentifier) -> Result<Vec<Node>, ApiError> {
-        let known = self.cluster.places(plugin);
-        if !known.is_empty() {
-            return Ok(known);
+        match located {
+            Ok(Location::Elsewhere { plugin, nodes }) => Ok(Some((plugin, nodes))),
+            Ok(Location::Here(_) | Location::Absent(_)) | Err(RoutingError::Catalog(_)) => Ok(None),
+            Err(error @ RoutingError::Nodes(_)) => Err(error.into()),
         }
-        // it may have come a moment ago
-        let looked = self.cluster.look().await;
-        looked.map_err(|error| ApiError::node_lookup_failed("plugin runtime not found", error))?;
-        Ok(self.cluster.places(plugin))
     }
 
     async fn forward(

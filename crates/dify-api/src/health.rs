@@ -7,9 +7,9 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use plugin_web::envelope;
 use plugin_service::base::{Base, VERSION};
 use plugin_service::config::Platform;
+use plugin_web::envelope;
 
 #[derive(Debug, Serialize)]
 struct Health {

@@ -19,10 +19,10 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
-use plugin_web::auth::Key;
-use plugin_web::table::Table;
 use crate::state::App;
 use plugin_web::ApiError;
+use plugin_web::auth::Key;
+use plugin_web::table::Table;
 
 /// Adds the routes.
 pub(super) fn routes(table: Table<App>) -> Table<App> {

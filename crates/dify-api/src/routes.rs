@@ -57,7 +57,10 @@ mod tests {
         let health = client.get("/health/check").await;
         assert_eq!((health.status, &health.json()["status"]), (200, &"ok".into()));
         let ready = client.get("/ready").await;
-        assert_eq!((ready.status, ready.body), (503, r#"{"ready":false,"components":{"database":"connecting"}}"#.into()));
+        assert_eq!(
+            (ready.status, ready.body),
+            (503, r#"{"ready":false,"components":{"database":"connecting"}}"#.into())
+        );
         assert_eq!(client.get("/health/check/").await.status, 301);
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use plugin_calls::callback::{Callbacks, Dify, DifyConfigError, DifyOptions, Storage, StorageOptions};
 use plugin_calls::endpoints::Endpoints;
 use plugin_calls::invocation::{Invocations, Limits, Runtimes};
+use plugin_calls::routing::Routing;
 use plugin_calls::transactions::{Binding, TransactionParts, Transactions};
 use plugin_install::Installer;
 use plugin_registry::assets::Assets;
@@ -57,6 +58,7 @@ impl FromRef<App> for Services {
 #[derive(Clone, Debug)]
 pub struct Calls {
     pub catalog: Arc<Catalog>,
+    pub routing: Routing,
     pub invocations: Arc<Invocations>,
     pub endpoints: Arc<Endpoints>,
     /// Calls back of functions, where plugins run as such.
@@ -69,6 +71,7 @@ impl Calls {
         config: &Config,
         stores: &Stores,
         catalog: Arc<Catalog>,
+        routing: Routing,
         runtimes: Runtimes,
         metrics: Metrics,
     ) -> Result<Self, DifyConfigError> {
@@ -109,7 +112,7 @@ impl Calls {
         if let Some(transactions) = &transactions {
             invocations = invocations.with_transactions(Arc::clone(transactions));
         }
-        Ok(Self { invocations: Arc::new(invocations), endpoints: Arc::new(endpoints), transactions, catalog })
+        Ok(Self { catalog, routing, invocations: Arc::new(invocations), endpoints: Arc::new(endpoints), transactions })
     }
 }
 

@@ -9,10 +9,12 @@ use http::Request;
 use plugin_calls::callback::testing::everything;
 use plugin_calls::invocation::Runtimes;
 use plugin_calls::invocation::testing::{Opened, Scripted};
+use plugin_calls::routing::Routing;
 use plugin_install::testing::{InstallBed, Installing};
 use plugin_manifest::declaration::{EndpointProvider, Permission};
 use plugin_manifest::{Declaration, ProviderConfig};
 use plugin_registry::catalog::{Catalog, Declared};
+use plugin_registry::cluster::Cluster;
 use plugin_registry::debugging::DebuggingKeys;
 use plugin_registry::stores::Lookups;
 use plugin_service::base::Base;
@@ -28,7 +30,12 @@ use crate::state::{App, Calls, Services};
 
 /// A client of a node's routes.
 pub fn client(bed: &InstallBed, node: &Installing) -> ApiClient {
-    client_with(bed, node, Runtimes::none(), None)
+    client_with(bed, node, Runtimes::none(), routing(node, None), None)
+}
+
+/// Where calls of a node run.
+pub fn routing(node: &Installing, cluster: Option<Arc<Cluster>>) -> Routing {
+    Routing::new(Arc::clone(&node.catalog), cluster, RuntimeType::Local)
 }
 
 /// The same where plugins can be called, and with other nodes.
@@ -36,11 +43,12 @@ pub fn client_with(
     bed: &InstallBed,
     node: &Installing,
     runtimes: Runtimes,
+    routing: Routing,
     forwarder: Option<Forwarder>,
 ) -> ApiClient {
     let base = Base::new(bed.config.clone());
     let catalog = Arc::clone(&node.catalog);
-    let calls = Calls::new(&bed.config, &bed.stores, catalog, runtimes, base.metrics.clone()).unwrap();
+    let calls = Calls::new(&bed.config, &bed.stores, catalog, routing, runtimes, base.metrics.clone()).unwrap();
     let keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&bed.stores.shared)));
     let lookups = Lookups { catalog: Arc::clone(&node.catalog), packages: Arc::clone(&node.packages) };
     let services = Services::new(&bed.config, &bed.stores, lookups, Arc::clone(&node.installer), keys);
@@ -71,7 +79,7 @@ impl CallBed {
         let node = bed.node();
         let (runtime, opened) = Scripted::new();
         let runtimes = Runtimes::none().with(RuntimeType::Local, Arc::new(runtime));
-        let client = Arc::new(client_with(&bed, &node, runtimes, None));
+        let client = Arc::new(client_with(&bed, &node, runtimes, routing(&node, None), None));
         let mut manifest = Declaration { name: "echo".to_owned(), ..Declaration::default() };
         manifest.resource.permission = Some(permission);
         let config = |name: &str, kind: &str| ProviderConfig {

@@ -17,9 +17,9 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
-use plugin_web::table::Table;
 use crate::state::App;
 use plugin_calls::transactions::{Refusal, Transactions};
+use plugin_web::table::Table;
 
 const SESSION: HeaderName = HeaderName::from_static("dify-plugin-session-id");
 

@@ -11,7 +11,6 @@ use http::Method;
 use plugin_calls::webhook::{HookError, Hooked};
 use plugin_service::telemetry::{RequestContext, TraceContext};
 use plugin_web::{SentUri, Table, body};
-use tokio::time::Instant;
 
 use crate::errors::Rejection;
 use crate::state::{App, Calls};
@@ -29,14 +28,14 @@ pub(crate) fn routes(table: Table<App>) -> Table<App> {
 }
 
 async fn serve(
-    State(Calls { catalog, invocations, .. }): State<Calls>,
+    State(Calls { catalog, routing, invocations, .. }): State<Calls>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let deadline = Instant::now() + invocations.limits().total;
+    let deadline = invocations.deadline();
     let (parts, body) = request.into_parts();
     let sent = parts.extensions.get::<SentUri>().map_or(&parts.uri, |sent| &sent.0);
     let hook = Hook::parse(sent).ok_or(HookError::Unknown)?;
-    let hooked = Hooked::find(&catalog, hook.id).await?;
+    let hooked = Hooked::find(&catalog, &routing, hook.id).await?;
     let body = body::read(&parts.headers, body, MAX_BODY, deadline).await?;
     let request = || {
         let raw = raw::raw_request(&parts, hook, &body);

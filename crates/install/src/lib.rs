@@ -45,13 +45,13 @@ pub use local::LocalPlatform;
 pub use platform::{Attempt, EnsureError, Platform};
 pub use request::{Started, Wanted};
 pub use running::RunningJob;
-pub use settings::InstallSettings;
 pub use serverless::{ReinstallError, ServerlessParts, ServerlessPlatform};
+pub use settings::InstallSettings;
 
+use locks::VersionLocks;
 use plugin_registry::catalog::Catalog;
 use plugin_registry::packages::Packages;
 use plugin_service::telemetry::Metrics;
-use locks::VersionLocks;
 use running::Running;
 
 /// Installs, upgrades and removes plugins; see the module.

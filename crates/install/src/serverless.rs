@@ -22,11 +22,11 @@ use tokio::time::{Instant, timeout_at};
 use self::error::LaunchError;
 use self::flights::{Flights, Landing};
 use super::platform::{Attempt, EnsureError, Platform};
-use plugin_registry::catalog::Catalog;
 use crate::connector::{Connector, ConnectorError, Launch};
+use plugin_registry::catalog::Catalog;
+use plugin_registry::packages::Packages;
 use plugin_runtime::serverless::Function;
 use plugin_service::lifecycle::{Lifecycle, OnEnd};
-use plugin_registry::packages::Packages;
 
 pub use self::error::ReinstallError;
 

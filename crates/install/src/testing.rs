@@ -85,8 +85,7 @@ impl InstallBed {
 
     /// A node on any platform.
     pub fn node_over(&self, stores: Stores, lookups: Lookups, platform: Arc<dyn Platform>) -> Installing {
-        let settings =
-            InstallSettings { lease: LEASE, retry_delay: LEASE / 8, ..InstallSettings::new(&self.config) };
+        let settings = InstallSettings { lease: LEASE, retry_delay: LEASE / 8, ..InstallSettings::new(&self.config) };
         let Lookups { catalog, packages } = lookups;
         let installer = Installer::new(
             stores.database,

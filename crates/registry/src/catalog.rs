@@ -24,11 +24,11 @@ pub use declared::Declared;
 pub use error::CatalogError;
 
 use crate::cluster::{TenantPlugin, declaration_key};
-use plugin_runtime::serverless::Function;
 use crate::packages::Packages;
 use change::Change;
 use debugged::Debugged;
 use memo::Memo;
+use plugin_runtime::serverless::Function;
 
 /// How long an entry is believed at most: nodes of another make write to the same database without telling.
 const LIFETIME: Duration = Duration::from_mins(10);

@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 
-use plugin_service::config::{Config, Secret};
 use crate::error::ApiError;
+use plugin_service::config::{Config, Secret};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ADMIN_API_KEY: HeaderName = HeaderName::from_static("x-admin-api-key");

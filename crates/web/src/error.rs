@@ -225,8 +225,11 @@ impl ApiError {
             error_type: &'a str,
             args: Option<()>,
         }
-        let document =
-            plugin_service::json::to_json(&Document { message: &self.message, error_type: self.kind.name(), args: None });
+        let document = plugin_service::json::to_json(&Document {
+            message: &self.message,
+            error_type: self.kind.name(),
+            args: None,
+        });
         let text = String::from_utf8_lossy(&document);
         envelope::encode(self.kind.code(), &text, &None::<()>)
     }

@@ -18,10 +18,10 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
 use super::table::{Patterns, Table};
-use plugin_service::base::Base;
 use crate::error::ApiError;
-use plugin_service::telemetry::RequestContext;
 use end::{RequestEnd, Tracked};
+use plugin_service::base::Base;
+use plugin_service::telemetry::RequestContext;
 
 /// How long a request waits for services that are starting.
 const START_WAIT: Duration = Duration::from_secs(30);
@@ -68,10 +68,8 @@ impl Front {
             async move { unrouted(&patterns, request.method(), request.uri()) }
         };
         let limit = usize::try_from(self.base.config.server.max_request_bytes).unwrap_or(usize::MAX);
-        let router = router
-            .fallback(fallback.clone())
-            .method_not_allowed_fallback(fallback)
-            .layer(DefaultBodyLimit::max(limit));
+        let router =
+            router.fallback(fallback.clone()).method_not_allowed_fallback(fallback).layer(DefaultBodyLimit::max(limit));
         if self.all.set(router).is_ok() {
             self.opened.notify_waiters();
         }

@@ -60,11 +60,7 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
 
     /// The routes that `rows` adds are first offered to an interceptor, if there is one.
     #[must_use]
-    pub fn intercepted(
-        mut self,
-        interceptor: Option<Arc<dyn Interceptor>>,
-        rows: impl FnOnce(Self) -> Self,
-    ) -> Self {
+    pub fn intercepted(mut self, interceptor: Option<Arc<dyn Interceptor>>, rows: impl FnOnce(Self) -> Self) -> Self {
         let outer = std::mem::replace(&mut self.interceptor, interceptor);
         let mut table = rows(self);
         table.interceptor = outer;

@@ -34,14 +34,14 @@ pub enum BatchError {
 impl Invocations {
     /// Whether the request has to be cut because its runtime takes no more at a time.
     pub fn needs_batches(&self, plugin: &Plugin, ask: &Ask) -> bool {
-        self.runtimes.kind(plugin.runtime_type) == RuntimeType::Serverless
+        plugin.runtime_type == RuntimeType::Serverless
             && matches!(ask.action, Action::InvokeTextEmbedding | Action::GetTextEmbeddingNumTokens)
             && envelope_size(ask, &ask.data) > self.limits().serverless_request
     }
 
     /// Makes the calls one after the other; the first failure fails all.
     pub async fn in_batches(&self, plugin: &Plugin, ask: &Ask) -> Result<Bytes, BatchError> {
-        let deadline = Instant::now() + self.limits().total;
+        let deadline = self.deadline();
         let split = Split::new(&ask.data).map_err(|error| BatchError::Malformed(error.to_string()))?;
         let room = self.limits().serverless_request;
         let head = envelope_size(ask, &split.data(&[]));
@@ -67,7 +67,7 @@ impl Invocations {
         ask: &Ask,
         deadline: Instant,
     ) -> Result<Vec<Bytes>, BatchError> {
-        let call = self.open_in(session, plugin, ask, deadline).await?;
+        let call = self.open(session, plugin, ask, deadline).await?;
         let mut chunks = Chunks::new(call, ask.action);
         let mut answers = Vec::new();
         while let Some(chunk) = chunks.next().await {

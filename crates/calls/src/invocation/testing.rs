@@ -93,8 +93,13 @@ impl Stage {
 
     /// A call of a plugin and the plugin's side of it.
     pub async fn open(&mut self, action: Action) -> (super::Invocation, Opened) {
-        let call = self.invocations.open(&plugin(RuntimeType::Local), &ask(action, "{}")).await.unwrap();
+        let call = self.call(&plugin(RuntimeType::Local), &ask(action, "{}")).await.unwrap();
         (call, self.opened.recv().await.unwrap())
+    }
+
+    /// Opens a call in a session of its own.
+    pub async fn call(&self, plugin: &Plugin, ask: &Ask) -> Result<super::Invocation, OpenError> {
+        self.invocations.open(super::new_session(), plugin, ask, self.invocations.deadline()).await
     }
 
     pub async fn next_opened(&mut self) -> Opened {

@@ -31,7 +31,7 @@ fn text(text: &str) -> String {
 async fn a_call_from_request_to_end() {
     let mut stage = Stage::alone();
     let asked = ask(Action::InvokeTool, r#"{"provider":"p","tool":"t"}"#);
-    let call = stage.invocations.open(&plugin(RuntimeType::Local), &asked).await.unwrap();
+    let call = stage.call(&plugin(RuntimeType::Local), &asked).await.unwrap();
     let opened = stage.next_opened().await;
     let request: Value = serde_json::from_slice(&opened.call.request).unwrap();
     assert_eq!(request["session_id"], opened.call.session_id.as_str());
@@ -338,7 +338,7 @@ async fn a_request_too_large_for_a_function_is_cut() {
 #[tokio::test]
 async fn a_plugin_that_is_nowhere() {
     let stage = Stage::alone();
-    let error = stage.invocations.open(&plugin(RuntimeType::Remote), &ask(Action::InvokeTool, "{}")).await.unwrap_err();
+    let error = stage.call(&plugin(RuntimeType::Remote), &ask(Action::InvokeTool, "{}")).await.unwrap_err();
     assert!(matches!(error, OpenError::NotFound), "{error}");
     assert!(stage.counted("error"));
 }

@@ -1,4 +1,3 @@
-
 use futures_util::StreamExt as _;
 use plugin_runtime::serverless::callback_token;
 use plugin_store::shared::MemoryState;
@@ -7,8 +6,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::callback::testing::{FakeDify, Script, callbacks, caller, frame};
-use plugin_service::config::Secret;
 use plugin_registry::testing::{TestBed, keep, package};
+use plugin_service::config::Secret;
 
 const TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -212,9 +211,7 @@ async fn silence_is_broken_every_25_seconds() {
     let _registered = node.register(calling(), &nodes.identifier).await;
     dify.script(Script::Hang);
     let mut answers = begin(&node, app()).await;
-    let piece = async |answers: &mut Answers| {
-        answers.next().await.unwrap()
-    };
+    let piece = async |answers: &mut Answers| answers.next().await.unwrap();
     let wait = tokio::time::timeout(Duration::from_millis(200), piece(&mut answers)).await;
     assert!(wait.is_err(), "the request is with Dify and nothing is to be said");
     tokio::time::pause();

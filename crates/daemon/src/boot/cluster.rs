@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{BootError, bytes};
-use plugin_service::base::Base;
+use plugin_calls::routing::Routing;
+use plugin_dify_api::{ForwardLimits, Forwarder};
 use plugin_registry::catalog::Catalog;
 use plugin_registry::cluster::{self, Cluster};
-use plugin_service::config::{CacheType, Secret};
-use plugin_dify_api::{ForwardLimits, Forwarder};
-use plugin_service::lifecycle::OnEnd;
 use plugin_registry::stores::Stores;
+use plugin_service::base::Base;
+use plugin_service::config::{CacheType, Config, Secret};
+use plugin_service::lifecycle::OnEnd;
 
 /// Tells the other nodes of this one from now on.
 pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) -> Result<Arc<Cluster>, BootError> {
@@ -24,16 +25,27 @@ pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) 
     Ok(cluster)
 }
 
-/// Passes calls on to other nodes, where there can be any.
-pub(super) fn forwarder(base: &Base, cluster: &Arc<Cluster>, catalog: &Arc<Catalog>) -> Option<Forwarder> {
-    let config = &base.config;
-    if config.redis.cache_type == CacheType::Memory {
-        return None;
+/// The cluster, where there can be other nodes.
+pub(super) fn others(config: &Config, cluster: &Arc<Cluster>) -> Option<Arc<Cluster>> {
+    match config.redis.cache_type {
+        CacheType::Memory => None,
+        CacheType::Redis => Some(Arc::clone(cluster)),
     }
+}
+
+/// Passes calls on to other nodes, where there can be any.
+pub(super) fn forwarder(
+    base: &Base,
+    cluster: &Arc<Cluster>,
+    catalog: &Arc<Catalog>,
+    routing: Routing,
+) -> Option<Forwarder> {
+    let config = &base.config;
+    let cluster = others(config, cluster)?;
     tracing::info!(node = %cluster.node().id, address = cluster.node().address, "other nodes reach this one here");
     let key = config.server.key.as_ref().map(Secret::expose).unwrap_or_default();
     let limits =
         ForwardLimits { total: config.plugins.max_execution_timeout, body: bytes(config.server.max_request_bytes) };
     let cutoff = base.lifecycle.hard().clone();
-    Some(Forwarder::new(Arc::clone(catalog), Arc::clone(cluster), key, limits, cutoff))
+    Some(Forwarder::new(Arc::clone(catalog), routing, cluster.node().clone(), key, limits, cutoff))
 }

@@ -9,12 +9,12 @@ use plugin_store::shared::DebugKeys;
 use tokio::net::TcpListener;
 
 use super::{BootError, bytes, count};
-use plugin_service::base::Base;
 use plugin_registry::cluster::Cluster;
-use plugin_service::config::{CacheType, Config};
 use plugin_registry::debugging::{Debugging, DebuggingKeys};
-use plugin_service::lifecycle::OnEnd;
 use plugin_registry::stores::{Lookups, Stores};
+use plugin_service::base::Base;
+use plugin_service::config::{CacheType, Config};
+use plugin_service::lifecycle::OnEnd;
 
 /// The name in `/ready`.
 const PART: &str = "debugging port";

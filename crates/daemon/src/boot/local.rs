@@ -14,12 +14,12 @@ use plugin_runtime::local::{
 use tokio::time::Instant;
 
 use super::{BootError, bytes, count};
-use plugin_service::base::Base;
 use crate::command::WORKER_STAGE;
-use plugin_service::config::Config;
 use plugin_install::LocalPlatform;
-use plugin_service::lifecycle::OnEnd;
 use plugin_registry::packages::Packages;
+use plugin_service::base::Base;
+use plugin_service::config::Config;
+use plugin_service::lifecycle::OnEnd;
 
 pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPlatform>, BootError> {
     let config = &base.config;

@@ -7,12 +7,12 @@ use plugin_runtime::serverless::{ServerlessRuntime, ServerlessSettings};
 use tokio_util::sync::CancellationToken;
 
 use super::{BootError, bytes};
-use plugin_service::base::Base;
-use plugin_service::config::Config;
 use plugin_install::connector::{Connector, ConnectorConfigError, ConnectorOptions};
 use plugin_install::{ServerlessParts, ServerlessPlatform};
-use plugin_service::lifecycle::OnEnd;
 use plugin_registry::stores::{Lookups, Stores};
+use plugin_service::base::Base;
+use plugin_service::config::Config;
+use plugin_service::lifecycle::OnEnd;
 
 /// The connector's name in `/ready`.
 const COMPONENT: &str = "connector";

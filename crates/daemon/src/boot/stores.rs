@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::BootError;
 use super::storage::Measured;
+use plugin_registry::stores::Stores;
 use plugin_service::base::Base;
 use plugin_service::config::{self, CacheType, Config, DatabaseType};
-use plugin_registry::stores::Stores;
 
 /// First and longest pause between attempts to open a back end.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -3,7 +3,7 @@ use plugin_protocol::ErrorObject;
 use plugin_runtime::Event;
 use serde_json::{Value, json};
 
-use crate::testing::{PLUGIN_ID, CallBed, request_of};
+use crate::testing::{CallBed, PLUGIN_ID, request_of};
 
 const NOWHERE: &str = "http://127.0.0.1:1";
 const OF_PLUGIN: [(&str, &str); 1] = [("x-plugin-id", PLUGIN_ID)];

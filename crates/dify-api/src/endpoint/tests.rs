@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::{PLUGIN_ID, CallBed, crypted};
+use crate::testing::{CallBed, PLUGIN_ID, crypted};
 use plugin_calls::callback::testing::{FakeDify, Script, everything};
 use plugin_web::testing::Sent;
 

@@ -6,20 +6,21 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use plugin_runtime::Event;
-use plugin_store::{DebugInstall, RawJson};
+use plugin_store::{DebugInstall, RawJson, RuntimeType};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
-use plugin_registry::catalog::Declared;
-use plugin_web::front::Front;
-use plugin_web::server;
+use crate::testing::{client_with, routing};
 use plugin_calls::invocation::Runtimes;
 use plugin_calls::invocation::testing::{Opened, Scripted};
-use plugin_service::lifecycle::Lifecycle;
-use crate::testing::client_with;
 use plugin_install::testing::{InstallBed, Installing};
+use plugin_registry::catalog::Declared;
+use plugin_registry::cluster::Cluster;
+use plugin_service::lifecycle::Lifecycle;
+use plugin_web::front::Front;
+use plugin_web::server;
 use plugin_web::testing::ApiClient;
 
 const PLUGIN_ID: &str = "acme/echo";
@@ -48,13 +49,14 @@ impl NodeUnderTest {
         let cluster = Arc::new(Cluster::new(Arc::clone(&world.stores.shared), address, true));
         let lifecycle = Lifecycle::default();
         let cutoff = lifecycle.hard().clone();
-        let forwarder = Forwarder::new(catalog, Arc::clone(&cluster), key, LIMITS, cutoff);
+        let routing = routing(&services, Some(Arc::clone(&cluster)));
+        let forwarder = Forwarder::new(catalog, routing.clone(), cluster.node().clone(), key, LIMITS, cutoff);
         let (runtime, opened) = Scripted::new();
         let mut runtimes = Runtimes::none();
         if has_plugin {
             runtimes = runtimes.with(RuntimeType::Remote, Arc::new(runtime));
         }
-        let client = client_with(world, &services, runtimes, Some(forwarder));
+        let client = client_with(world, &services, runtimes, routing, Some(forwarder));
         let serving = tokio::spawn(server::serve(listener, client.front(), 100, lifecycle.clone()));
         let (member, catalog) = (Arc::clone(&cluster), Arc::clone(&services.catalog));
         let stop = lifecycle.soft().clone();

@@ -8,10 +8,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use plugin_manifest::identifier::UniqueIdentifier;
 use serde::Deserialize;
 
-use plugin_registry::assets::content_type;
 use crate::errors::Rejection;
-use plugin_web::{Bound, Validate, Violations};
 use crate::state::Services;
+use plugin_registry::assets::content_type;
+use plugin_web::{Bound, Validate, Violations};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct IconParams {

@@ -5,9 +5,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::params::Tenant;
+use crate::errors::Managed;
 use crate::state::Services;
 use plugin_web::ApiError;
-use crate::errors::Managed;
 use plugin_web::{Bound, Success};
 
 #[derive(Debug, Serialize)]

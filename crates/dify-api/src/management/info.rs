@@ -8,12 +8,12 @@ use plugin_store::RawJson;
 use serde::{Deserialize, Serialize};
 
 use super::params::Version;
-use plugin_web::ApiError;
-use crate::named::named_version;
 use crate::errors::Managed;
-use plugin_web::{Bound, Success, Validate, Violations};
-use plugin_install::Uploaded;
+use crate::named::named_version;
 use crate::state::Services;
+use plugin_install::Uploaded;
+use plugin_web::ApiError;
+use plugin_web::{Bound, Success, Validate, Violations};
 
 /// What the package itself says: icons are names of its files.
 pub(super) async fn decode(State(services): State<Services>, Bound(params): Bound<Version>) -> Managed<Uploaded> {

@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::params::check_list;
 use super::to_the_end;
-use plugin_web::ApiError;
 use crate::errors::Managed;
-use plugin_web::{Bound, Success, Validate, Violations};
-use plugin_install::{Started, Wanted};
 use crate::state::Services;
+use plugin_install::{Started, Wanted};
+use plugin_web::ApiError;
+use plugin_web::{Bound, Success, Validate, Violations};
 
 /// Characters of the column that keeps the source.
 const SOURCE_CHARS: usize = 63;

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::params::{Paged, check_list, check_page};
-use plugin_web::ApiError;
 use crate::errors::Managed;
-use plugin_web::{Bound, Success, Validate, Violations};
-use plugin_registry::management::{CategoryList, Filter, InstallationItem, Missing, PluginList};
 use crate::state::Services;
+use plugin_registry::management::{CategoryList, Filter, InstallationItem, Missing, PluginList};
+use plugin_web::ApiError;
+use plugin_web::{Bound, Success, Validate, Violations};
 
 const LANGUAGES: [&str; 4] = ["en_US", "zh_Hans", "ja_JP", "pt_BR"];
 const LONGEST_QUERY: usize = 256;

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::params::{Paged, Tenant, check_list};
-use plugin_web::ApiError;
 use crate::errors::Managed;
-use plugin_web::{Bound, Success, Validate, Violations};
-use plugin_registry::management::{Binding, ProviderItem};
 use crate::state::Services;
+use plugin_registry::management::{Binding, ProviderItem};
+use plugin_web::ApiError;
+use plugin_web::{Bound, Success, Validate, Violations};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct One {

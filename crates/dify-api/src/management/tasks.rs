@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::params::{Paged, Tenant};
 use crate::errors::Managed;
-use plugin_web::{Bound, Success, Validate, Violations};
-use plugin_install::InstallError;
 use crate::state::Services;
+use plugin_install::InstallError;
+use plugin_web::{Bound, Success, Validate, Violations};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Task {

@@ -3,11 +3,11 @@
 use axum::extract::{Request, State};
 
 use super::to_the_end;
-use plugin_web::upload::Upload;
 use crate::errors::Managed;
-use plugin_web::Success;
-use plugin_install::{BundleItem, Uploaded};
 use crate::state::Services;
+use plugin_install::{BundleItem, Uploaded};
+use plugin_web::Success;
+use plugin_web::upload::Upload;
 
 /// The form's field that asks for a good signature.
 fn is_verification_asked(upload: &Upload) -> bool {

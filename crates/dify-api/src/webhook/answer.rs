@@ -12,8 +12,8 @@ use http::{HeaderMap, StatusCode};
 use plugin_protocol::endpoint::Piece;
 use plugin_protocol::{Args, ErrorObject};
 
-use plugin_web::ApiError;
 use plugin_calls::invocation::{CallError, Invocation};
+use plugin_web::ApiError;
 
 /// Pieces that are ready are written together up to about this many bytes.
 const COALESCE: usize = 64 * 1024;

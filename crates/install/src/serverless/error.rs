@@ -1,8 +1,8 @@
 //! Why there is no function.
 
-use plugin_registry::catalog::CatalogError;
-use crate::connector::ConnectorError;
 use crate::EnsureError;
+use crate::connector::ConnectorError;
+use plugin_registry::catalog::CatalogError;
 use plugin_registry::packages::PackagesError;
 
 /// A launch that gave no function. Cloned for everyone who waited for it.

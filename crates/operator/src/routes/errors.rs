@@ -9,10 +9,9 @@ impl From<FleetError> for ApiError {
     fn from(error: FleetError) -> Self {
         let text = error.to_string();
         match error {
-            FleetError::NotLocal
-            | FleetError::NotRequested
-            | FleetError::NoBuildLog
-            | FleetError::NoSuchInstall => Self::not_found(text),
+            FleetError::NotLocal | FleetError::NotRequested | FleetError::NoBuildLog | FleetError::NoSuchInstall => {
+                Self::not_found(text)
+            }
             FleetError::NotInstalled => Self::plugin_not_found(),
             FleetError::Invalid(_) => Self::bad_request(text),
             FleetError::Catalog(CatalogError::Identifier(_)) => Self::unique_identifier(text),

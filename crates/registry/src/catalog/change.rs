@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::reference::stale_keys;
 use super::Catalog;
+use super::reference::stale_keys;
 use crate::cluster::TenantPlugin;
 
 const TOPIC: &str = "catalog";

@@ -8,8 +8,8 @@ use super::*;
 use crate::assets::Assets;
 use crate::management::Management;
 use crate::stores::Lookups;
-use plugin_service::telemetry::metrics::Format;
 use crate::testing::TestBed;
+use plugin_service::telemetry::metrics::Format;
 
 const PLUGIN: &str = "a/b";
 const TENANT: Uuid = Uuid::from_u128(7);

@@ -14,8 +14,8 @@ use http::{HeaderMap, Method};
 use hyper::body::{Frame, SizeHint};
 use tracing::{Level, Span};
 
-use plugin_service::base::{Active, Base};
 use crate::table::Pattern;
+use plugin_service::base::{Active, Base};
 
 /// Status in log and metrics of a request whose client went away before there was an answer.
 const CLIENT_GONE: u16 = 499;

@@ -6,9 +6,9 @@ use axum::routing::MethodFilter;
 use http_body_util::BodyExt as _;
 
 use super::*;
-use plugin_service::config::Config;
 use crate::auth::Key;
 use crate::{Bound, Success, Violations};
+use plugin_service::config::Config;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

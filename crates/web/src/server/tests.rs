@@ -6,11 +6,11 @@ use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::error::ApiError;
+use crate::sse;
 use crate::{Success, Table};
 use plugin_service::base::Base;
 use plugin_service::config::Config;
-use crate::error::ApiError;
-use crate::sse;
 use plugin_service::lifecycle::OnEnd;
 
 struct Running {

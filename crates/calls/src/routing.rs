@@ -51,6 +51,15 @@ pub enum RoutingError {
     Nodes(plugin_store::Error),
 }
 
+/// The version behind a target.
+struct Version {
+    identifier: UniqueIdentifier,
+    /// It is under development.
+    is_remote: bool,
+    /// What it means that it has no declaration.
+    undeclared: Absence,
+}
+
 /// Knows what is installed, what is under development where, and what runs on this node.
 #[derive(Debug, Clone)]
 pub struct Routing {
@@ -69,30 +78,54 @@ impl Routing {
 
     /// Where a call of this plugin runs. Answers from memory once the plugin is known.
     pub async fn locate(&self, target: Target<'_>) -> Result<Location, RoutingError> {
-        let (identifier, is_remote, absence) = match target {
-            Target::Installed { tenant, plugin_id } => {
-                let Some(installed) = self.catalog.installation(tenant, plugin_id).await? else {
-                    return Ok(Location::Absent(Absence::NotInstalled));
-                };
-                let is_remote = installed.row.runtime_type == RuntimeType::Remote;
-                (installed.identifier.clone(), is_remote, Absence::NotInstalled)
-            }
-            Target::Version(identifier) => {
-                let is_remote = self.is_under_development(&identifier);
-                (identifier, is_remote, Absence::Unknown)
-            }
+        let version = match self.resolve(target).await? {
+            Ok(version) => version,
+            Err(absence) => return Ok(Location::Absent(absence)),
         };
-        if is_remote && !self.catalog.is_debugged(&identifier) {
-            let nodes = self.nodes(&identifier).await?;
+        if version.is_remote && !self.catalog.is_debugged(&version.identifier) {
+            let nodes = self.nodes(&version.identifier).await?;
             if !nodes.is_empty() {
-                return Ok(Location::Elsewhere { plugin: identifier, nodes });
+                return Ok(Location::Elsewhere { plugin: version.identifier, nodes });
             }
         }
-        let Some(declared) = self.catalog.declaration(&identifier).await? else {
-            return Ok(Location::Absent(absence));
+        Ok(match self.on_this_node(version).await? {
+            Ok(plugin) => Location::Here(plugin),
+            Err(absence) => Location::Absent(absence),
+        })
+    }
+
+    /// The plugin of a call that runs on this node or nowhere: one that another node has passed on, or that there was no
+    /// other node for.
+    pub async fn here(&self, target: Target<'_>) -> Result<Result<Plugin, Absence>, RoutingError> {
+        match self.resolve(target).await? {
+            Ok(version) => self.on_this_node(version).await,
+            Err(absence) => Ok(Err(absence)),
+        }
+    }
+
+    async fn resolve(&self, target: Target<'_>) -> Result<Result<Version, Absence>, RoutingError> {
+        Ok(match target {
+            Target::Installed { tenant, plugin_id } => match self.catalog.installation(tenant, plugin_id).await? {
+                Some(installed) => Ok(Version {
+                    identifier: installed.identifier.clone(),
+                    is_remote: installed.row.runtime_type == RuntimeType::Remote,
+                    undeclared: Absence::NotInstalled,
+                }),
+                None => Err(Absence::NotInstalled),
+            },
+            Target::Version(identifier) => {
+                let is_remote = self.is_under_development(&identifier);
+                Ok(Version { identifier, is_remote, undeclared: Absence::Unknown })
+            }
+        })
+    }
+
+    async fn on_this_node(&self, version: Version) -> Result<Result<Plugin, Absence>, RoutingError> {
+        let Some(declared) = self.catalog.declaration(&version.identifier).await? else {
+            return Ok(Err(version.undeclared));
         };
-        let runtime_type = if is_remote { RuntimeType::Remote } else { self.platform };
-        Ok(Location::Here(Plugin { identifier, runtime_type, declared }))
+        let runtime_type = if version.is_remote { RuntimeType::Remote } else { self.platform };
+        Ok(Ok(Plugin { identifier: version.identifier, runtime_type, declared }))
     }
 
     fn is_under_development(&self, identifier: &UniqueIdentifier) -> bool {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::callback::{Cipher, Sealed};
 use crate::invocation::{Ask, InvalidRequest, Invocation, Invocations, Plugin, new_session, one_line};
-use crate::routing::{Location, Routing, RoutingError, Target};
+use crate::routing::{Routing, RoutingError, Target};
 
 /// Requests above this many bytes are encoded on a thread of their own.
 const ENCODE_ASIDE: usize = 256 * 1024;
@@ -70,12 +70,7 @@ impl Hooked {
             return Err(HookError::Disabled);
         }
         let target = Target::Installed { tenant: endpoint.tenant_id, plugin_id: &endpoint.plugin_id };
-        let plugin = match routing.locate(target).await? {
-            Location::Here(plugin) => plugin,
-            // another node has sent the request here although the plugin has left
-            Location::Elsewhere { .. } => return Err(HookError::Open(OpenError::NotFound)),
-            Location::Absent(_) => return Err(HookError::NotInstalled),
-        };
+        let plugin = routing.here(target).await?.map_err(|_| HookError::NotInstalled)?;
         if plugin.declared.manifest.endpoint.is_none() {
             return Err(HookError::NoEndpoint);
         }

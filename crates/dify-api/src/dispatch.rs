@@ -25,7 +25,7 @@ use plugin_web::table::Table;
 use crate::errors::Rejection;
 use crate::named::{named_plugin, named_version};
 use plugin_calls::invocation::{Ask, Chunks, Plugin, check_data, last_word, new_session, one_line};
-use plugin_calls::routing::{Absence, Location, Target};
+use plugin_calls::routing::{Absence, Target};
 use plugin_service::telemetry::RequestContext;
 
 /// Requests above this many bytes are checked on a thread of their own.
@@ -141,7 +141,7 @@ async fn poll(
     Ok(Success(last_word(call).await?).into_response())
 }
 
-/// The plugin of a request, if its calls run on this node.
+/// The plugin of a request that was not passed on to another node.
 async fn locate(calls: &Calls, named: Named, headers: &HeaderMap, tenant: Uuid) -> Result<Plugin, Rejection> {
     let target = match named {
         Named::Installed => {
@@ -150,12 +150,11 @@ async fn locate(calls: &Calls, named: Named, headers: &HeaderMap, tenant: Uuid) 
         }
         Named::Version => Target::Version(named_version(headers)?),
     };
-    match calls.routing.locate(target).await? {
-        Location::Here(plugin) => Ok(plugin),
-        Location::Absent(Absence::NotInstalled) => Err(ApiError::plugin_not_found().into()),
-        // another node has sent the request here although the plugin has left
-        Location::Elsewhere { .. } | Location::Absent(Absence::Unknown) => Err(ApiError::no_available_node().into()),
-    }
+    let plugin = calls.routing.here(target).await?;
+    plugin.map_err(|absence| match absence {
+        Absence::NotInstalled => ApiError::plugin_not_found().into(),
+        Absence::Unknown => ApiError::no_available_node().into(),
+    })
 }
 
 /// Checks the request; nothing of it reaches a plugin unchecked.

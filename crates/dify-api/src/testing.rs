@@ -1,6 +1,6 @@
 //! A daemon in the process, for tests of routes: real services in a temporary folder, behind the routes.
 
-#![expect(clippy::unwrap_used, reason = "tests end at the first failure")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests end at the first failure")]
 
 use std::sync::Arc;
 

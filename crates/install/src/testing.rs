@@ -1,6 +1,11 @@
 //! An installer in a temporary folder, on a platform that does what the test tells it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests end at the first failure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    reason = "tests end at the first failure"
+)]
 
 mod crash;
 mod platform;

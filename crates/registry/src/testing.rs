@@ -1,6 +1,6 @@
 //! Stores in a temporary folder, and packages to put into them, for tests.
 
-#![expect(clippy::unwrap_used, reason = "tests end at the first failure")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests end at the first failure")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

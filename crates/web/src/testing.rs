@@ -1,6 +1,12 @@
 //! Requests to a table of routes without a network, as Dify sends them.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests end at the first failure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "tests end at the first failure"
+)]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -69,6 +75,7 @@ impl ApiClient {
     }
 
     /// The same for another tenant.
+    #[must_use]
     pub fn for_another(&self) -> Self {
         Self { front: Arc::clone(&self.front), tenant: Uuid::new_v4() }
     }

@@ -1,6 +1,11 @@
 //! A Dify that answers as a test tells it, and a plugin that notes what it is told.
 
-#![expect(clippy::unwrap_used, reason = "tests end at the first failure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "tests end at the first failure"
+)]
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};

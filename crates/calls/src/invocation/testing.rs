@@ -1,6 +1,6 @@
 //! A runtime whose plugins say what a test lets them say.
 
-#![expect(clippy::unwrap_used, reason = "tests end at the first failure")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests end at the first failure")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -53,12 +53,46 @@ pub struct UniqueIdentifier {
     at: u16,
 }
 
-/// A text that is no unique identifier.
+/// A text that is no unique identifier. Displays as the reference's text, followed by the part that is missing or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("plugin_unique_identifier is not valid: {text}")]
+#[error("plugin_unique_identifier is not valid: {text} ({})", self.fault())]
 pub struct InvalidIdentifier {
     /// What was given.
     pub text: String,
+}
+
+impl InvalidIdentifier {
+    /// The first part that is missing or breaks its rule, as a clause.
+    fn fault(&self) -> String {
+        let text = &*self.text;
+        let (rest, checksum) = match text.split_once('@') {
+            Some((rest, checksum)) => (rest, Some(checksum)),
+            None => (text, None),
+        };
+        let (plugin, version) = match rest.split_once(':') {
+            Some((plugin, version)) => (plugin, Some(version)),
+            None => (rest, None),
+        };
+        let (author, name) = match plugin.split_once('/') {
+            Some((author, name)) => (Some(author), name),
+            None => (None, plugin),
+        };
+        if let Some(author) = author.filter(|author| !is_word(author, 64)) {
+            return format!("the author {author:?} has to be 1 to 64 of a-z, 0-9, - and _");
+        }
+        if !is_word(name, 255) {
+            return format!("the name {name:?} has to be 1 to 255 of a-z, 0-9, - and _");
+        }
+        match (version.filter(|version| !version.is_empty()), checksum.filter(|checksum| !checksum.is_empty())) {
+            (None, None) => "it has no version and no checksum; the form is author/name:version@checksum".to_owned(),
+            (None, Some(_)) => "it has no version; the form is author/name:version@checksum".to_owned(),
+            (Some(version), _) if !is_version(version, 2..=4) => {
+                format!("the version {version:?} has to be two to four numbers, such as 1.0.0, and may end in -suffix")
+            }
+            (Some(_), None) => "it has no checksum; the form is author/name:version@checksum".to_owned(),
+            (Some(_), Some(_)) => "the checksum has to be 32 to 64 of 0-9 and a-f".to_owned(),
+        }
+    }
 }
 
 impl UniqueIdentifier {

@@ -69,7 +69,10 @@ fn agrees_with_the_regular_expression() {
 #[test]
 fn refusal_names_the_text() {
     let error = "a/b".parse::<UniqueIdentifier>().unwrap_err();
-    assert_eq!(error.to_string(), "plugin_unique_identifier is not valid: a/b");
+    assert_eq!(
+        error.to_string(),
+        "plugin_unique_identifier is not valid: a/b (it has no version and no checksum; the form is author/name:version@checksum)"
+    );
     let error = serde_json::from_str::<UniqueIdentifier>("\"a/b\"").unwrap_err();
     assert!(error.to_string().starts_with("plugin_unique_identifier is not valid: a/b"), "{error}");
 }
@@ -99,5 +102,24 @@ proptest::proptest! {
     #[test]
     fn any_text_is_judged_without_panic(text in ".{0,80}") {
         let _ = text.parse::<UniqueIdentifier>();
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let sum = "a".repeat(64);
+    for (text, expected) in [
+        ("", "the name \"\" has to be 1 to 255 of a-z, 0-9, - and _"),
+        ("DarkNess/tool:1.0.0@", "the author \"DarkNess\" has to be 1 to 64 of a-z, 0-9, - and _"),
+        ("a/My Tool:1.0.0@", "the name \"My Tool\" has to be"),
+        ("a/b", "it has no version and no checksum"),
+        ("a/b:", "it has no version and no checksum"),
+        (&format!("a/b@{sum}"), "it has no version;"),
+        ("a/b:1.0.0", "it has no checksum;"),
+        (&format!("a/b:v1.0.0@{sum}"), "the version \"v1.0.0\" has to be two to four numbers"),
+        ("a/b:1.0.0@abc", "the checksum has to be 32 to 64 of 0-9 and a-f"),
+    ] {
+        let error = text.parse::<UniqueIdentifier>().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("plugin_unique_identifier is not valid: {text} ({expected}")), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use plugin_manifest::{FileError, Files, I18n, yaml};
+use plugin_manifest::{FileError, Files, I18n, UniqueIdentifier, yaml};
 
 pub use self::manifest::{BundleManifest, Dependency};
 pub use self::pattern::{GithubPattern, MarketplacePattern, PatternError};
@@ -58,7 +58,15 @@ pub enum BundleError {
     /// The file to append is no package.
     #[error("please provide a valid difypkg file: {0}")]
     Package(#[from] PackageError),
-    /// There are not so many dependencies.
+    /// The asset that a dependency names is no package.
+    #[error("{ASSETS}{path} is not a package: {cause}")]
+    AssetNotPackage {
+        /// Path below `_assets`.
+        path: String,
+        /// What is wrong.
+        cause: PackageError,
+    },
+    /// No dependency has this index.
     #[error("index out of bounds: there is no dependency {index} (counted from 0), the bundle has {count}")]
     Index {
         /// The index given.
@@ -147,7 +155,7 @@ impl Bundle {
     }
 
     /// Checks that it is a bundle and that each of its dependencies names something. Stricter than the reference, which
-    /// finds out when it installs.
+    /// finds out when it installs. [`Bundle::check_assets`] looks at the packages in it.
     pub fn validate(&self) -> Result<(), BundleError> {
         if !matches!(self.manifest.kind.as_str(), "" | "bundle") {
             return Err(BundleError::Kind(self.manifest.kind.clone()));
@@ -163,6 +171,40 @@ impl Bundle {
             read.map_err(|cause| BundleError::Pattern { index, cause })?;
         }
         Ok(())
+    }
+
+    /// Checks that the icon and each embedded package are there, and that the packages can be read.
+    ///
+    /// # Errors
+    ///
+    /// The first asset that is missing or no package.
+    pub fn check_assets(&self, limits: &Limits) -> Result<(), BundleError> {
+        if !self.manifest.icon.is_empty() {
+            self.asset_size(&self.manifest.icon)?;
+        }
+        for dependency in &self.manifest.dependencies {
+            if let Dependency::Package { path } = dependency {
+                self.package_identifier(path, limits)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The unique identifier of an embedded package, by the path of its dependency.
+    ///
+    /// # Errors
+    ///
+    /// When the asset is missing or no package.
+    pub fn package_identifier(&self, path: &str, limits: &Limits) -> Result<UniqueIdentifier, BundleError> {
+        let opened = Package::open(self.asset(path)?, limits).and_then(|package| package.identifier());
+        opened.map_err(|cause| BundleError::AssetNotPackage { path: path.to_owned(), cause })
+    }
+
+    /// Positions of dependencies that an earlier one repeats, counted from 0.
+    pub fn repeated(&self) -> Vec<usize> {
+        let all = &self.manifest.dependencies;
+        let is_repeated = |at: &usize| all.iter().take(*at).any(|earlier| Some(earlier) == all.get(*at));
+        (0..all.len()).filter(is_repeated).collect()
     }
 
     /// The content of a file below `_assets`: the icon, or a package by the path of its dependency.
@@ -207,33 +249,35 @@ impl Bundle {
         Ok(paths)
     }
 
-    /// Appends a file of a release on GitHub, `owner/repo:VERSION/asset`.
-    pub fn append_github(&mut self, pattern: &str) -> Result<(), BundleError> {
+    /// Appends a file of a release on GitHub, `owner/repo:VERSION/asset`; false when the bundle has it already.
+    pub fn append_github(&mut self, pattern: &str) -> Result<bool, BundleError> {
         GithubPattern::parse(pattern)?;
-        self.append(Dependency::Github { repo_pattern: pattern.to_owned() });
-        Ok(())
+        Ok(self.append(Dependency::Github { repo_pattern: pattern.to_owned() }))
     }
 
-    /// Appends a plugin of the marketplace, `organization/plugin:VERSION`.
-    pub fn append_marketplace(&mut self, pattern: &str) -> Result<(), BundleError> {
+    /// Appends a plugin of the marketplace, `organization/plugin:VERSION`; false when the bundle has it already.
+    pub fn append_marketplace(&mut self, pattern: &str) -> Result<bool, BundleError> {
         MarketplacePattern::parse(pattern)?;
-        self.append(Dependency::Marketplace { marketplace_pattern: pattern.to_owned() });
-        Ok(())
+        Ok(self.append(Dependency::Marketplace { marketplace_pattern: pattern.to_owned() }))
     }
 
-    /// Appends a package and puts it into the bundle, under its checksum.
-    pub fn append_package(&mut self, package: Bytes, limits: &Limits) -> Result<(), BundleError> {
+    /// Appends a package and puts it into the bundle, under its checksum; false when the bundle has it already, whose
+    /// asset is then written again, in case it was missing.
+    pub fn append_package(&mut self, package: Bytes, limits: &Limits) -> Result<bool, BundleError> {
         let opened = Package::open(package.clone(), limits)?;
         opened.declaration(&TrustedKeys::official())?;
         let path = opened.checksum()?;
         self.changed.insert(path.clone(), Some(package));
-        self.append(Dependency::Package { path });
-        Ok(())
+        Ok(self.append(Dependency::Package { path }))
     }
 
-    fn append(&mut self, dependency: Dependency) {
+    fn append(&mut self, dependency: Dependency) -> bool {
+        if self.manifest.dependencies.contains(&dependency) {
+            return false;
+        }
         self.manifest.dependencies.push(dependency);
         self.rewrite(&["dependencies"]);
+        true
     }
 
     /// Removes a dependency, counted from 0, and its package unless another dependency has the same.

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use plugin_manifest::{FileError, Files};
 
+use self::byproduct::Byproduct;
 use crate::ignore::IgnoreRules;
 use crate::zip::EntryName;
+
+pub(crate) mod byproduct;
 
 /// Why a folder is no plugin's source.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,8 @@ pub enum FolderError {
 }
 
 /// A folder with a plugin's files, and the rules of its ignore file.
+///
+/// [`Files::walk`] yields what belongs to the package: everything but what the ignore file names and [`Byproduct`]s.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
@@ -34,7 +39,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder. Its ignore file is `.difyignore`, or else `.gitignore`; without either, nothing is left out.
+    /// Opens a folder. Its ignore file is `.difyignore`, or else `.gitignore`; without either, only byproducts are
+    /// excluded.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, FolderError> {
         let root = root.into();
         match fs::metadata(&root) {
@@ -60,6 +66,19 @@ impl Folder {
     /// The size of a file in bytes, without reading it.
     pub fn size(&self, path: &str) -> Result<u64, FileError> {
         Ok(self.metadata(path)?.len())
+    }
+
+    /// Whether the ignore file excludes a path, given relative and with slashes, or a folder that it is in.
+    pub fn ignores(&self, path: &str) -> bool {
+        let folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        self.ignore.excludes(path, false) || folders.into_iter().any(|folder| self.ignore.excludes(folder, true))
+    }
+
+    /// What is excluded from the package although the ignore file does not name it: paths, in the order of the walk.
+    pub fn byproducts(&self) -> Result<Vec<(String, Byproduct)>, FileError> {
+        let mut walk = Walk::new(&self.root, Some(&self.ignore));
+        walk.enter("")?;
+        Ok(walk.byproducts)
     }
 
     /// Links among the packed files whose targets lie outside the folder, with those targets: their content would be
@@ -99,9 +118,23 @@ impl Folder {
         }
         Ok(metadata)
     }
+}
 
-    /// Adds the files below a directory, in the order of their names, directory by directory.
-    fn collect(&self, dir: &str, ignore: &IgnoreRules, found: &mut Vec<String>) -> Result<(), FileError> {
+/// A walk through the folder, directory by directory, in the order of the names.
+struct Walk<'a> {
+    root: &'a Path,
+    /// `None`: nothing is excluded, not even byproducts.
+    ignore: Option<&'a IgnoreRules>,
+    files: Vec<String>,
+    byproducts: Vec<(String, Byproduct)>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(root: &'a Path, ignore: Option<&'a IgnoreRules>) -> Self {
+        Self { root, ignore, files: Vec::new(), byproducts: Vec::new() }
+    }
+
+    fn enter(&mut self, dir: &str) -> Result<(), FileError> {
         let fail = |source| io_error(if dir.is_empty() { "." } else { dir }, source);
         let mut entries = Vec::new();
         for entry in fs::read_dir(self.root.join(dir)).map_err(fail)? {
@@ -115,13 +148,19 @@ impl Folder {
         entries.sort_unstable();
         for (name, is_directory) in entries {
             let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
-            if ignore.excludes(&path, is_directory) {
-                continue;
+            if let Some(ignore) = self.ignore {
+                if ignore.excludes(&path, is_directory) {
+                    continue;
+                }
+                if let Some(byproduct) = Byproduct::of(&self.root.join(&path), is_directory) {
+                    self.byproducts.push((path, byproduct));
+                    continue;
+                }
             }
             if is_directory {
-                self.collect(&path, ignore, found)?;
+                self.enter(&path)?;
             } else {
-                found.push(path);
+                self.files.push(path);
             }
         }
         Ok(())
@@ -130,9 +169,9 @@ impl Folder {
 
 impl Files for Folder {
     fn walk(&self) -> Result<Vec<String>, FileError> {
-        let mut found = Vec::new();
-        self.collect("", &self.ignore, &mut found)?;
-        Ok(found)
+        let mut walk = Walk::new(&self.root, Some(&self.ignore));
+        walk.enter("")?;
+        Ok(walk.files)
     }
 
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FileError> {
@@ -147,9 +186,9 @@ impl Files for Folder {
         else {
             return Err(FileError::InvalidPath { path: dir.to_owned() });
         };
-        let mut found = Vec::new();
-        self.collect(&clean, &IgnoreRules::default(), &mut found)?;
-        Ok(found)
+        let mut walk = Walk::new(&self.root, None);
+        walk.enter(&clean)?;
+        Ok(walk.files)
     }
 }
 

@@ -20,6 +20,7 @@ mod zip;
 
 pub use self::checksum::checksum;
 pub use self::extract::ExtractError;
+pub use self::folder::byproduct::Byproduct;
 pub use self::folder::{Folder, FolderError};
 pub use self::ignore::IgnoreRules;
 pub use self::media::{ASSETS, IconError, asset_id, asset_names, read_asset, remap_icons};

@@ -54,6 +54,9 @@ pub enum PackError {
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A link to a folder: packages hold files only.
+    #[error("{0} is a link to a folder, which a package cannot hold")]
+    LinkToFolder(String),
     /// The files together are larger than allowed.
     #[error("{0}")]
     TooLarge(TooLarge),
@@ -66,11 +69,17 @@ pub enum PackError {
     Write(#[from] std::io::Error),
 }
 
-/// Which files make a package too large.
+/// How many of the largest files are named.
+const NAMED: usize = 5;
+
+/// Files that together are larger than a package may be; displays with the largest of them (package-format 18).
 #[derive(Debug)]
 pub struct TooLarge {
     limit: u64,
-    /// Path and size in bytes, of the largest files so far, in falling order.
+    /// Size of all files in bytes.
+    total: u64,
+    count: usize,
+    /// Path and size in bytes of the largest files, in falling order.
     largest: Vec<(String, u64)>,
 }
 
@@ -84,14 +93,18 @@ impl fmt::Display for TooLarge {
         for (index, (path, size)) in self.largest.iter().enumerate() {
             writeln!(f, "{}. name: {path}, size: {size} bytes", index + 1)?;
         }
-        Ok(())
+        write!(f, "in all: {} files, {} bytes", self.count, self.total)
     }
 }
 
-/// Packs a folder, without what its ignore file hides: entries ordered by the bytes of their paths, without times and
-/// modes, so that equal files give equal bytes.
+/// Packs the files that [`Folder`] walks: entries ordered by the bytes of their paths, without times and modes, so that
+/// equal files give equal bytes.
 ///
-/// What is packed is read back as a daemon would read it.
+/// The package is read back as a daemon would read it.
+///
+/// # Errors
+///
+/// When the folder is no plugin, is larger than allowed, or makes a package that a daemon would refuse.
 pub fn pack(folder: &Folder, options: &PackOptions) -> Result<Bytes, PackError> {
     let declaration = plugin_manifest::decode(folder)?;
     let violations = violations(&declaration, Scope::Manifest);
@@ -107,12 +120,15 @@ pub fn pack(folder: &Folder, options: &PackOptions) -> Result<Bytes, PackError> 
         options.generated.iter().map(|(path, content)| (path.clone(), Some(content.as_slice()))).collect();
     sources.extend(folder.walk()?.into_iter().filter(|path| !is_output(path)).map(|path| (path, None)));
 
-    let mut writer = ArchiveWriter::new();
-    let mut sizes = Sizes::new(options.max_size);
+    let mut sizes = Vec::with_capacity(sources.len());
     for (path, generated) in &sources {
-        // Before it is read: a model's weights that were forgotten in the folder need not be.
-        let size = generated.map_or_else(|| folder.size(path), |content| Ok(content.len() as u64))?;
-        sizes.add(path, size)?;
+        let size = generated.map_or_else(|| size(folder, path), |content| Ok(content.len() as u64))?;
+        sizes.push((path.as_str(), size));
+    }
+    // before anything is read: what was left in the folder by mistake may be of any size
+    check_size(&sizes, options.max_size)?;
+    let mut writer = ArchiveWriter::new();
+    for (path, generated) in &sources {
         let content = generated.map_or_else(|| folder.read(path), |content| Ok(Cow::Borrowed(content)))?;
         writer.add(path, &content)?;
     }
@@ -144,28 +160,22 @@ fn missing_icon(declaration: &Declaration, files: &dyn Files) -> Result<Option<(
     Ok(None)
 }
 
-/// The sizes of the files packed so far.
-struct Sizes<'a> {
-    limit: u64,
-    sum: u64,
-    files: Vec<(&'a str, u64)>,
+fn size(folder: &Folder, path: &str) -> Result<u64, PackError> {
+    folder.size(path).map_err(|error| match error {
+        FileError::IsDirectory { path } => PackError::LinkToFolder(path),
+        error => error.into(),
+    })
 }
 
-impl<'a> Sizes<'a> {
-    fn new(limit: u64) -> Self {
-        Self { limit, sum: 0, files: Vec::new() }
+fn check_size(sizes: &[(&str, u64)], limit: u64) -> Result<(), PackError> {
+    let total = sizes.iter().fold(0_u64, |total, (_, size)| total.saturating_add(*size));
+    if total <= limit {
+        return Ok(());
     }
-
-    fn add(&mut self, path: &'a str, size: u64) -> Result<(), PackError> {
-        self.sum = self.sum.saturating_add(size);
-        self.files.push((path, size));
-        if self.sum <= self.limit {
-            return Ok(());
-        }
-        self.files.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-        let largest = self.files.iter().take(5).map(|(path, size)| ((*path).to_owned(), *size)).collect();
-        Err(PackError::TooLarge(TooLarge { limit: self.limit, largest }))
-    }
+    let mut largest = sizes.to_vec();
+    largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    let largest = largest.iter().take(NAMED).map(|(path, size)| ((*path).to_owned(), *size)).collect();
+    Err(PackError::TooLarge(TooLarge { limit, total, count: sizes.len(), largest }))
 }
 
 #[cfg(test)]

@@ -116,9 +116,15 @@ fn dependencies_are_appended_and_removed() {
     "##);
 
     let mut bundle = written;
-    bundle.append_package(package, &Limits::default()).unwrap();
-    bundle.remove(3).unwrap();
-    assert!(bundle.asset(&checksum).is_ok(), "another dependency has it");
+    for _ in 0..2 {
+        assert!(!bundle.append_github("owner/repo:1.0.0/plugin.difypkg").unwrap());
+        assert!(!bundle.append_marketplace("owner/plugin:^1.0.0").unwrap());
+        assert!(!bundle.append_package(package.clone(), &Limits::default()).unwrap());
+    }
+    assert_eq!(bundle.manifest(), reopen(&bundle).manifest());
+    assert_eq!(bundle.manifest().dependencies.len(), 3, "the same dependency is listed once");
+    let identifier = bundle.package_identifier(&checksum, &Limits::default()).unwrap();
+    assert_eq!(identifier.as_str(), format!("acme/small:0.0.1@{checksum}"));
     bundle.remove(2).unwrap();
     assert!(bundle.asset(&checksum).is_err());
     assert_eq!(reopen(&bundle).asset_paths().unwrap(), ["icon.svg"]);
@@ -126,6 +132,43 @@ fn dependencies_are_appended_and_removed() {
         bundle.remove(2).unwrap_err().to_string(),
         "index out of bounds: there is no dependency 2 (counted from 0), the bundle has 2"
     );
+}
+
+const REPEATED: &str = "\
+name: some-bundle
+icon: icon.svg
+type: bundle
+dependencies:
+  - {type: package, value: {path: aa}}
+  - {type: marketplace, value: {marketplace_pattern: 'o/p:1.0.0'}}
+  - {type: package, value: {path: aa}}
+  - {type: package, value: {path: aa}}
+";
+
+#[test]
+fn repeated_dependencies() {
+    let mut bundle = open(REPEATED);
+    assert_eq!(bundle.repeated(), [2, 3]);
+    bundle.changed.insert("aa".to_owned(), Some(testing::archive(&PLUGIN)));
+    bundle.remove(3).unwrap();
+    assert!(bundle.asset("aa").is_ok(), "another dependency names it");
+    bundle.remove(2).unwrap();
+    bundle.remove(0).unwrap();
+    assert!(bundle.asset("aa").is_err());
+}
+
+#[test]
+fn assets_that_are_missing_or_no_packages() {
+    let mut bundle = open(REPEATED);
+    let limits = Limits::default();
+    assert_eq!(bundle.check_assets(&limits).unwrap_err().to_string(), "asset not found: _assets/aa");
+    bundle.changed.insert("aa".to_owned(), Some(Bytes::from_static(b"<html>")));
+    let error = bundle.check_assets(&limits).unwrap_err().to_string();
+    assert!(error.starts_with("_assets/aa is not a package: "), "{error}");
+    bundle.changed.insert("aa".to_owned(), Some(testing::archive(&PLUGIN)));
+    bundle.check_assets(&limits).unwrap();
+    bundle.changed.insert("icon.svg".to_owned(), None);
+    assert_eq!(bundle.check_assets(&limits).unwrap_err().to_string(), "asset not found: _assets/icon.svg");
 }
 
 #[test]

@@ -96,3 +96,47 @@ fn what_is_no_folder() {
     assert!(error.ends_with("file: not a directory"), "{error}");
     assert!(matches!(Folder::open(root.path().join("none")), Err(FolderError::Io { .. })));
 }
+
+#[test]
+fn byproducts_are_not_walked() {
+    let files = [
+        ("main.py", ""),
+        // by what they are, under any name
+        (".venv/pyvenv.cfg", ""),
+        (".venv/lib/x.py", ""),
+        ("env/pyvenv.cfg", ""),
+        (".git/HEAD", ""),
+        (".git/objects/aa", ""),
+        ("tools/__pycache__/a.pyc", ""),
+        (".ruff_cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# cache\n"),
+        ("demo-0.0.1.difypkg", ""),
+        ("dist/all.difybndl", ""),
+        // by their names they could be, and they are not
+        ("venv/x", ""),
+        ("other/CACHEDIR.TAG", ""),
+        ("sub/.git/HEAD", ""),
+        ("sub/module/.git", "gitdir: ../../.git/modules/module\n"),
+        ("text/.git", "x"),
+    ];
+    let (root, folder) = folder(&files);
+    symlink("lib", root.path().join(".venv/lib64")).unwrap();
+    assert_eq!(folder.walk().unwrap(), ["main.py", "other/CACHEDIR.TAG", "sub/.git/HEAD", "text/.git", "venv/x"]);
+    let found: Vec<_> = folder.byproducts().unwrap().iter().map(|(path, what)| format!("{path}: {what}")).collect();
+    assert_eq!(
+        found,
+        [
+            ".git: a Git repository",
+            ".ruff_cache: a cache",
+            ".venv: a Python environment",
+            "demo-0.0.1.difypkg: a package",
+            "dist/all.difybndl: a package",
+            "env: a Python environment",
+            "sub/module/.git: a Git repository",
+            "tools/__pycache__: compiled modules",
+        ]
+    );
+    std::fs::write(root.path().join(".difyignore"), ".venv/\n*.difypkg\n").unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    assert!(!folder.byproducts().unwrap().iter().any(|(path, _)| path == ".venv" || path.ends_with(".difypkg")));
+    assert!(folder.ignores(".venv/lib/x.py") && folder.ignores("demo-0.0.1.difypkg") && !folder.ignores("main.py"));
+}

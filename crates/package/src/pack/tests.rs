@@ -51,12 +51,18 @@ fn generated_files_are_added() {
 }
 
 #[test]
-fn the_package_of_before_is_left_out() {
+fn earlier_output_is_not_packed() {
     let (root, folder) = folder(&PLUGIN);
-    let output = root.path().join("small.difypkg");
-    fs::write(&output, "of before").unwrap();
-    let package = pack(&folder, &PackOptions { output: Some(output), ..PackOptions::default() }).unwrap();
-    assert!(!names(package).contains(&"small.difypkg".to_owned()));
+    let clean = pack(&folder, &PackOptions::default()).unwrap();
+    for name in ["small.difypkg", "dist.zip"] {
+        let output = root.path().join(name);
+        fs::write(&output, "an earlier package").unwrap();
+        let package = pack(&folder, &PackOptions { output: Some(output), ..PackOptions::default() }).unwrap();
+        assert_eq!(package, clean, "{name}");
+        fs::remove_file(root.path().join(name)).unwrap();
+    }
+    fs::write(root.path().join("other-1.0.0.difypkg"), "a package of another plugin").unwrap();
+    assert_eq!(pack(&folder, &PackOptions::default()).unwrap(), clean);
 }
 
 #[test]
@@ -71,9 +77,19 @@ fn too_large() {
     Packaged file info:
     1. name: bigger, size: 2000 bytes
     2. name: big, size: 1000 bytes
-    3. name: README.md, size: 8 bytes
-    4. name: _assets/icon.svg, size: 6 bytes
+    3. name: manifest.yaml, size: 336 bytes
+    4. name: tools/one.yaml, size: 102 bytes
+    5. name: provider/small.yaml, size: 101 bytes
+    in all: 8 files, 3561 bytes
     ");
+}
+
+#[test]
+fn links_to_folders() {
+    let (root, folder) = folder(&PLUGIN);
+    std::os::unix::fs::symlink("tools", root.path().join("more")).unwrap();
+    let error = pack(&folder, &PackOptions::default()).unwrap_err();
+    assert_eq!(error.to_string(), "more is a link to a folder, which a package cannot hold");
 }
 
 #[test]

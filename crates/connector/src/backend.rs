@@ -1,4 +1,4 @@
-//! Where functions are made and run.
+//! Back ends: where functions are made and run.
 
 #[cfg(feature = "lambda")]
 pub mod lambda;
@@ -51,7 +51,7 @@ impl Stage {
     }
 }
 
-/// A launch that failed in a stage; the text reaches whoever installs the plugin.
+/// A launch that failed in a stage; the text is shown to the user who installs the plugin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct LaunchError {
@@ -65,20 +65,20 @@ impl LaunchError {
     }
 }
 
-/// A call of the back end that failed for reasons of its own.
+/// A failure of the back end itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BackendError(pub String);
 
-/// Hears what a launch is doing; must not block.
+/// Receives the progress of a launch; must not block.
 pub type Progress = Arc<dyn Fn(Stage, &str) + Send + Sync>;
 
-/// Makes functions, finds them again, takes them down. Calls for different packages run side by side; for one package
-/// the caller makes one at a time.
+/// Makes, finds and deletes functions. Calls for different packages run concurrently; for one package the caller makes
+/// one at a time.
 #[async_trait]
 pub trait Backend: Send + Sync + fmt::Debug {
-    /// Makes the function of a plugin, or makes it anew; one that is there goes on until the new one is ready. Cancelling
-    /// ends everything that was begun.
+    /// Makes or replaces the function of a plugin; an earlier one serves until the new one is ready. Cancelling reverts
+    /// what was begun.
     async fn launch(
         &self,
         plugin: &Plugin,
@@ -92,7 +92,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// All functions.
     async fn list(&self) -> Result<Vec<Function>, BackendError>;
 
-    /// Takes a function down: no new calls, running ones may end in their time. True if there was one.
+    /// Deletes a function: it gets no new calls, running ones may end. True if there was one.
     async fn delete(&self, filename: &str) -> Result<bool, BackendError>;
 
     /// Routes by which the connector itself takes calls of functions.

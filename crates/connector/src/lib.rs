@@ -9,4 +9,5 @@
 pub mod backend;
 pub mod options;
 pub mod plugin;
+pub mod secret;
 pub mod server;

@@ -12,28 +12,23 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Parser as _;
 use plugin_connector::backend::Backend;
-use plugin_connector::backend::process::{ProcessBackend, ProcessOptions, WORKER_STAGE, stage};
+use plugin_connector::backend::process::{ProcessBackend, ProcessOptions};
 use plugin_connector::options::{BackendKind, Options};
 use plugin_connector::server::{self, ServiceOptions};
 use plugin_package::Limits;
 use plugin_runtime::local::environment::EnvironmentSettings;
-use plugin_runtime::local::{ProcessSettings, kill_orphans};
+use plugin_runtime::local::{ProcessSettings, kill_orphans, stage};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Exit status of a plugin's process that did not get as far as its interpreter, as shells have it for no command.
-const WORKER_STAGE_FAILED: u8 = 127;
 /// How long calls may go on after the first signal.
 const DRAIN: Duration = Duration::from_secs(8);
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == WORKER_STAGE) {
-        let error = plugin_runtime::local::stage::run(arguments);
-        fail(&error.into());
-        return ExitCode::from(WORKER_STAGE_FAILED);
+    if let Some(status) = stage::enter(std::env::args_os().skip(1)) {
+        return status;
     }
     match serve(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,8 +40,8 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) {
-    // there is nobody left to tell when this fails too
-    let _told = writeln!(io::stderr(), "{error:#}");
+    // without a standard error there is nowhere to report to
+    let _ignored = writeln!(io::stderr(), "{error:#}");
 }
 
 fn serve(options: Options) -> anyhow::Result<()> {
@@ -101,7 +96,7 @@ async fn backend(options: &Options, stop: &CancellationToken) -> anyhow::Result<
             let open = move || {
                 match kill_orphans() {
                     0 => {}
-                    count => tracing::warn!(count, "killed processes that a connector before this one had left"),
+                    count => tracing::warn!(count, "killed processes that an earlier connector left behind"),
                 }
                 ProcessBackend::open(settings)
             };
@@ -123,7 +118,7 @@ fn process_options(options: &Options) -> anyhow::Result<ProcessOptions> {
     let process = ProcessSettings {
         inherited: inherited.clone(),
         extra_variables: options.process.pass_variables.clone(),
-        stage: stage().context("the connector does not find its own program")?,
+        stage: stage::command().context("the connector cannot locate its own executable")?,
         ..ProcessSettings::default()
     };
     Ok(ProcessOptions {
@@ -146,7 +141,7 @@ fn environments(options: &Options, inherited: BTreeMap<OsString, OsString>) -> E
         package_limits: Limits { uncompressed: options.max_package_bytes, ..Limits::default() },
         python_interpreter: python.interpreter.clone(),
         uv: python.uv.clone(),
-        mirror_url: python.pip_mirror_url.clone().filter(|url| !url.is_empty()),
+        mirror_url: python.pip_mirror_url.as_ref().map(|url| url.expose().to_owned()).filter(|url| !url.is_empty()),
         verbose: false,
         inherited,
         concurrent_builds: python.concurrent_builds,
@@ -165,7 +160,7 @@ fn watch_signals(stop: &CancellationToken) -> io::Result<CancellationToken> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("told to stop");
+            tracing::info!("received a signal to stop");
             token.cancel();
         }
     });

@@ -1,27 +1,29 @@
-//! Settings: every one is a flag and a variable of the environment, with one declaration for both.
+//! Settings: each is a flag and an environment variable, declared once.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use crate::secret::Secret;
+
 /// Turns plugin packages into functions, for a Dify plugin daemon with `PLATFORM=serverless`.
 ///
 /// The daemon calls this service at `DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL` with
-/// `DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY`. It takes a package, makes a function of it, and tells the daemon its URL;
-/// from then on the daemon calls the function itself.
+/// `DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY`. It takes a package, makes a function of it, and returns its URL,
+/// which the daemon then calls.
 ///
-/// Two back ends: `process` runs plugins on this machine, started when they are called and stopped when they idle;
+/// Two back ends: `process` runs plugins on this machine, started by the first call and stopped when idle;
 /// `lambda` makes functions on AWS Lambda (builds with the feature `lambda` only).
 #[derive(Clone, Debug, Parser)]
 #[command(name = "dify-plugin-connector", version, after_help = EXAMPLE, max_term_width = 110)]
 pub struct Options {
-    /// Address to listen on. What is not local should be behind TLS: the key travels in a header.
+    /// Address to listen on. Put anything but a local address behind TLS: the key is sent in a header.
     #[arg(long, env = "CONNECTOR_LISTEN", default_value = "127.0.0.1:5004")]
     pub listen: SocketAddr,
     /// Key that the daemon sends; the same variable as the daemon's, at least 10 bytes.
     #[arg(long, env = "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY", hide_env_values = true)]
-    pub api_key: String,
+    pub api_key: Secret,
     /// Where functions reach the daemon, to call back into Dify.
     #[arg(long, env = "CONNECTOR_DAEMON_URL", default_value = "http://127.0.0.1:5002")]
     pub daemon_url: String,
@@ -68,16 +70,16 @@ pub enum BackendKind {
 /// How dependencies are installed; the variables are the daemon's.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Python {
-    /// The uv program; looked for when it is not given.
+    /// The uv program [default: found on PATH].
     #[arg(long, env = "UV_PATH")]
     pub uv: Option<PathBuf>,
     /// Interpreter of last resort before a download.
     #[arg(long = "python-interpreter", env = "PYTHON_INTERPRETER_PATH", default_value = "/usr/bin/python3")]
     pub interpreter: PathBuf,
     /// Index to install from instead of the official one.
-    #[arg(long, env = "PIP_MIRROR_URL")]
-    pub pip_mirror_url: Option<String>,
-    /// Environments that are built at a time.
+    #[arg(long, env = "PIP_MIRROR_URL", hide_env_values = true)]
+    pub pip_mirror_url: Option<Secret>,
+    /// Environments built at a time.
     #[arg(long, env = "PLUGIN_LOCAL_LAUNCHING_CONCURRENT", default_value_t = 2)]
     pub concurrent_builds: usize,
 }
@@ -89,19 +91,19 @@ pub struct Process {
     /// not given. Changing it makes the functions that daemons know unreachable until they are reinstalled.
     #[arg(long, env = "CONNECTOR_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// A process that nobody has called for so many seconds is stopped; the next call starts it again.
+    /// Seconds without a call after which a process is stopped; the next call starts it again.
     #[arg(long, env = "CONNECTOR_IDLE_SECONDS", default_value_t = 300)]
     pub idle_seconds: u64,
-    /// Seconds that a process may take until it answers.
+    /// Seconds that a process may take to start and answer.
     #[arg(long, env = "CONNECTOR_START_TIMEOUT_SECONDS", default_value_t = 120)]
     pub start_timeout_seconds: u64,
     /// Seconds that a process may take to end after SIGTERM.
     #[arg(long, env = "CONNECTOR_STOP_GRACE_SECONDS", default_value_t = 5)]
     pub stop_grace_seconds: u64,
-    /// Processes at a time. When there are so many, the one that has idled longest makes room; calls wait if none idles.
+    /// Processes at a time. At the limit, the process that has been idle longest is stopped; calls wait if none is idle.
     #[arg(long, env = "CONNECTOR_MAX_PROCESSES", default_value_t = 64)]
     pub max_processes: usize,
-    /// Names of variables that plugins see besides those they need; a * at the end stands for any ending.
+    /// Names of further variables that are passed to plugins; a trailing * matches any ending.
     #[arg(long, env = "CONNECTOR_PASS_VARIABLES", value_delimiter = ',')]
     pub pass_variables: Vec<String>,
 }
@@ -116,7 +118,7 @@ pub struct Lambda {
     /// Beginning of the functions' names; several connectors in one account need different ones.
     #[arg(long = "lambda-prefix", env = "CONNECTOR_LAMBDA_PREFIX", default_value = "dify-")]
     pub prefix: String,
-    /// S3 bucket for code of more than 50 MB, which cannot be sent directly.
+    /// S3 bucket for code of more than 50 MB, which cannot be sent in a request.
     #[arg(long = "lambda-bucket", env = "CONNECTOR_LAMBDA_BUCKET")]
     pub bucket: Option<String>,
     /// ARN of the layer with the Lambda Web Adapter; {region} and {arch} (X86 or Arm64) are replaced.
@@ -139,10 +141,10 @@ pub struct Lambda {
     /// Security groups there, separated by commas.
     #[arg(long = "lambda-security-groups", env = "CONNECTOR_LAMBDA_SECURITY_GROUPS", value_delimiter = ',')]
     pub security_groups: Vec<String>,
-    /// Builds dependencies that have no wheel, on this machine; only for those that are pure Python.
+    /// Build dependencies without a wheel on this machine; works only for pure Python.
     #[arg(long = "lambda-allow-builds", env = "CONNECTOR_LAMBDA_ALLOW_BUILDS")]
     pub allow_builds: bool,
-    /// Does not call a new function to see whether it answers.
+    /// Do not call a new function to check that it answers.
     #[arg(long = "lambda-skip-probe", env = "CONNECTOR_LAMBDA_SKIP_PROBE")]
     pub skip_probe: bool,
 }
@@ -164,10 +166,10 @@ pub enum Processor {
 const KEY_BYTES: usize = 10;
 
 impl Options {
-    /// What parses and yet cannot be used, all at once.
+    /// Every setting that parses but cannot be used, as messages.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.api_key.len() < KEY_BYTES {
+        if self.api_key.expose().len() < KEY_BYTES {
             problems.push(format!("DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY: must have at least {KEY_BYTES} bytes"));
         }
         #[cfg(feature = "lambda")]
@@ -211,7 +213,15 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_at_once() {
+    fn keys_are_not_printed() {
+        let mirror = "https://user:the-password@mirror/simple";
+        let all = ["connector", "--api-key", "the-shared-key", "--pip-mirror-url", mirror];
+        let printed = format!("{:?}", Options::try_parse_from(all).unwrap());
+        assert!(!printed.contains("the-shared-key") && !printed.contains("the-password"), "{printed}");
+    }
+
+    #[test]
+    fn all_problems_are_reported_together() {
         let parse = |arguments: &[&str]| {
             let all = ["connector", "--api-key"].iter().chain(arguments);
             Options::try_parse_from(all).unwrap().problems()

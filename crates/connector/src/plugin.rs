@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 /// Hexadecimal digits of a function's name.
 const DIGITS: usize = 40;
 
-/// A package that was read through.
+/// A package that was read and checked.
 #[derive(Clone, Debug)]
 pub struct Plugin {
     pub identifier: UniqueIdentifier,
@@ -21,7 +21,7 @@ pub struct Plugin {
     pub verified: bool,
 }
 
-/// A package that cannot be launched; the text reaches whoever installs the plugin.
+/// A package that cannot be launched; the text is shown to the user who installs the plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
     #[error("the package cannot be read: {0}")]
@@ -35,7 +35,7 @@ pub enum PluginError {
 }
 
 impl Plugin {
-    /// Reads a package through that was sent under a filename. Blocking.
+    /// Reads a package and checks that it is the one its filename names. Blocking.
     pub fn read(package: Bytes, filename: &str, verified: bool, limits: &Limits) -> Result<Self, PluginError> {
         let opened = Package::open(package, limits)?;
         let identifier = opened.identifier()?;

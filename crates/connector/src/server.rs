@@ -1,11 +1,11 @@
-//! The protocol between daemon and connector, this side of it (cluster-serverless-observability 4.1).
+//! The connector's side of the protocol with the daemon (cluster-serverless-observability 4.1).
 //!
 //! | Call | Does |
 //! |---|---|
 //! | POST or GET `/ping` | answers `"pong"`, and names the extensions below in a header |
 //! | GET `/v1/runner/instances?filename=` | the function of a package; without a filename, all (`list`) |
-//! | POST `/v1/launch` | makes the function, telling of its stages as they come |
-//! | DELETE `/v1/runner/instances?filename=` | takes it down (`delete`) |
+//! | POST `/v1/launch` | makes the function, and streams its stages |
+//! | DELETE `/v1/runner/instances?filename=` | deletes it (`delete`) |
 //!
 //! Every call has the key in `Authorization`, as it is or after `Bearer`. Functions of a back end that runs them on this
 //! machine are called below `/functions/`, where the URL itself is the secret.
@@ -31,20 +31,21 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
+use crate::secret::Secret;
 use locks::Locks;
 
 /// Extensions of the protocol, for clients that look for them.
 const EXTENSIONS: (HeaderName, &str) = (HeaderName::from_static("sri-extensions"), "list, delete");
 
-/// What the service stands on.
+/// The service's settings and back end.
 #[derive(Debug)]
 pub struct ServiceOptions {
     /// The key that every call must have.
-    pub key: String,
+    pub key: Secret,
     pub backend: Arc<dyn Backend>,
     /// Largest package, as it is and unpacked.
     pub max_package_bytes: u64,
-    /// Cancelled when the connector stops: launches end then.
+    /// Cancelled when the connector stops, which ends launches.
     pub stop: CancellationToken,
 }
 

@@ -21,9 +21,6 @@ Commands:
   help, version   print this, or the version
 ";
 
-/// The hidden command that a plugin's process begins with; see `plugin_runtime::local::stage`.
-pub const WORKER_STAGE: &str = "worker-stage";
-
 /// How long `health` waits for an answer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -16,9 +16,6 @@ use plugin_service::lifecycle::{init, limits};
 use plugin_service::telemetry::{LogHandle, logs};
 use plugin_web::{Front, server};
 
-/// Exit status of a plugin's process that did not get as far as its interpreter, as shells have it for no command.
-const WORKER_STAGE_FAILED: u8 = 127;
-
 fn main() -> ExitCode {
     if init::is_needed() {
         return init::run().unwrap_or_else(|error| fail(&error.into()));
@@ -26,11 +23,8 @@ fn main() -> ExitCode {
     if let Err(error) = init::unblock_signals() {
         return fail(&error.into());
     }
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == command::WORKER_STAGE) {
-        let error = stage::run(arguments);
-        fail(&error.into());
-        return ExitCode::from(WORKER_STAGE_FAILED);
+    if let Some(status) = stage::enter(std::env::args_os().skip(1)) {
+        return status;
     }
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();

@@ -1,10 +1,14 @@
-//! Words for failures of HTTP.
+//! Descriptions of failed HTTP requests.
 
-use std::error::Error as _;
+use std::error::Error;
 
 /// What went wrong, with every cause, and without the URL, which may hold secrets.
 pub fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
+    with_causes(&error.without_url())
+}
+
+/// An error and its causes, separated by colons: the text of a client's error alone only says that it failed.
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -59,7 +59,7 @@ impl Client {
         Ok(Some(data["task_id"].as_str().context("no task_id in the answer")?.to_owned()))
     }
 
-    /// Waits until an install task has ended, telling what it says meanwhile.
+    /// Waits until an install task has ended; `progress` gets its messages.
     pub async fn wait_for(&self, task: &str, mut progress: impl FnMut(&str)) -> Result<()> {
         let mut last = String::new();
         loop {
@@ -160,7 +160,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Value> {
     data_of(&request.send().await?.text().await?)
 }
 
-/// What is inside the envelope, or the error it tells of.
+/// The content of the envelope, or its error.
 fn data_of(envelope: &str) -> Result<Value> {
     let mut envelope: Value = serde_json::from_str(envelope).with_context(|| format!("not an envelope: {envelope}"))?;
     if envelope["code"] != 0 {

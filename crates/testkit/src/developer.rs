@@ -108,7 +108,7 @@ async fn reply(request: Request, answer: String, say: mpsc::Sender<Value>) {
             return;
         }
     }
-    // nobody hears it where the connection has gone
+    // the connection may have ended
     let _ = say.send(event(json!({"type": "end", "data": {}}))).await;
 }
 

@@ -31,7 +31,7 @@ pub fn light(answer: &str, files: &[(&str, &str)]) -> Result<Bytes> {
     pack_folder(scratch.path())
 }
 
-/// A plugin on the SDK, of a version that `requirements` says, whose tool `work` is busy in the way it is told to.
+/// A plugin on the SDK in the version of `requirements`, whose tool `work` is busy as its parameters say.
 pub fn busy(requirements: &str) -> Result<Bytes> {
     let scratch = tempfile::tempdir()?;
     copy(&here().join("plugins/busy"), scratch.path())?;

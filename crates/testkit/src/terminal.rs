@@ -3,17 +3,18 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use nix::pty::{Winsize, openpty};
+use parking_lot::{Condvar, Mutex};
 
 /// How long the program may take to show something, or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 const SIZE: Winsize = Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
-/// A program asks so where the cursor is.
+/// The request for the position of the cursor.
 const WHERE: &str = "\x1b[6n";
 
 /// The key that goes one line down.
@@ -73,10 +74,9 @@ impl Terminal {
 
     /// Waits until a text is shown that was not when the last keys were pressed.
     pub fn until(&self, text: &str) -> Result<()> {
-        let state = self.shown.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.shown.state.lock();
         let waits = |state: &mut (String, bool)| !state.0.contains(text) && !state.1;
-        let waited = self.shown.changed.wait_timeout_while(state, PATIENCE, waits);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        self.shown.changed.wait_while_for(&mut state, waits, PATIENCE);
         if state.0.contains(text) {
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl Terminal {
 
     /// Presses keys, one after the other.
     pub fn press(&mut self, keys: &[&str]) -> Result<()> {
-        self.shown.state.lock().unwrap_or_else(PoisonError::into_inner).0.clear();
+        self.shown.state.lock().0.clear();
         for key in keys {
             self.keys.write_all(key.as_bytes())?;
         }
@@ -101,19 +101,19 @@ impl Terminal {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        let state = self.shown.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.shown.state.lock();
         bail!("it does not end, and shows {:?}", state.0)
     }
 }
 
 impl Shown {
     fn add(&self, text: &str) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.push_str(text);
+        self.state.lock().0.push_str(text);
         self.changed.notify_all();
     }
 
     fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.state.lock().1 = true;
         self.changed.notify_all();
     }
 }

@@ -28,6 +28,7 @@ use self::spec::Specs;
 use super::{Backend, BackendError, Function, LaunchError, Progress, Stage};
 use crate::options::{Lambda, Options};
 use crate::plugin::{Plugin, function_name};
+use crate::secret::Secret;
 
 /// How long a new function may take until it answers.
 const PROBE: Duration = Duration::from_mins(1);
@@ -44,20 +45,20 @@ pub struct LambdaBackend {
     probe: Option<Probe>,
 }
 
-/// Asks a new function whether it answers.
+/// Checks that a new function answers.
 struct Probe {
     client: reqwest::Client,
     patience: Duration,
 }
 
-/// What of the connector's settings concerns functions on Lambda.
+/// The settings of functions on Lambda.
 #[derive(Debug)]
 pub struct LambdaOptions {
     pub lambda: Lambda,
     /// Where functions reach the daemon.
     pub daemon_url: String,
     /// The key that daemon and connector share.
-    pub key: String,
+    pub key: Secret,
     pub environments: EnvironmentSettings,
 }
 
@@ -123,8 +124,8 @@ impl LambdaBackend {
         })
     }
 
-    /// A function that is whole; neither one that somebody else has made, nor one that a launch has left behind when the
-    /// connector was killed.
+    /// A function that a connector has launched completely: neither one from another tool, nor one left by a launch that
+    /// was interrupted by a kill.
     async fn function(&self, name: String) -> Result<Option<Function>, BackendError> {
         let Some(mut tags) = self.api.tags(&name).await? else { return Ok(None) };
         let (Some(filename), true) = (tags.remove(spec::FILENAME_TAG), tags.contains_key(spec::WHOLE_TAG)) else {
@@ -141,7 +142,7 @@ impl LambdaBackend {
         if tags.contains_key(spec::WHOLE_TAG) { self.api.live(name).await } else { Ok(None) }
     }
 
-    /// Takes back what a launch that failed has done: the version before goes on, and without one there is no function.
+    /// Reverts a failed launch: the earlier version serves again; without one the function is deleted.
     async fn undo(&self, name: &str, live: Option<&String>) {
         let undone = match live {
             Some(version) => self.api.point_live(name, version).await,

@@ -1,8 +1,7 @@
 //! Functions as processes of this machine.
 //!
-//! A function is a package on disk. Its process starts when it is called, listens on a port of its own, and stops when
-//! nobody has called it for a while; [`front`] is where the daemon calls it. What is on disk is all there is to know, so
-//! a connector that was killed goes on where it was.
+//! A function is a package on disk. Its process starts with the first call, listens on a port of its own, and stops after
+//! idle time; [`front`] takes the daemon's calls. All state is on disk, so that a connector that was killed resumes.
 
 mod front;
 mod instance;
@@ -12,15 +11,15 @@ mod slot;
 mod tests;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use axum::Router;
+use parking_lot::RwLock;
 use plugin_manifest::UniqueIdentifier;
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments};
 use plugin_runtime::local::{EnvironmentPreparer, Preparer, ProcessSettings, SpawnLauncher};
@@ -32,10 +31,11 @@ use self::packages::Packages;
 use self::slot::{Slot, SlotParts};
 use super::{Backend, BackendError, Function, LaunchError, Progress, Stage};
 use crate::plugin::{Plugin, function_name, identifier};
+use crate::secret::Secret;
 
-/// How often idle processes are looked for, at most.
+/// Longest time between two looks for idle processes.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How often files that no function needs are deleted, and how long they stay after their last use.
+/// How often unused files are deleted, and how long they stay after their last use.
 const COLLECT_EVERY: Duration = Duration::from_hours(1);
 const COLLECT_GRACE: Duration = Duration::from_hours(24);
 /// Bytes of the secret in a function's URL.
@@ -51,10 +51,10 @@ pub struct ProcessOptions {
     /// Where plugins reach the daemon.
     pub daemon_url: String,
     /// The key that daemon and connector share.
-    pub key: String,
+    pub key: Secret,
     pub environments: EnvironmentSettings,
     pub process: ProcessSettings,
-    /// Without calls for so long, a process is stopped.
+    /// A process without calls for this long is stopped.
     pub idle: Duration,
     /// How long a process may take until it answers.
     pub start_timeout: Duration,
@@ -82,7 +82,7 @@ struct Inner {
 }
 
 impl ProcessBackend {
-    /// Takes up the functions that are on disk. Blocking.
+    /// Resumes the functions that are on disk. Blocking.
     pub fn open(options: ProcessOptions) -> io::Result<Self> {
         Self::open_with(options, |environments, packages| {
             Arc::new(EnvironmentPreparer { environments, packages: Arc::new(packages) })
@@ -109,7 +109,7 @@ impl ProcessBackend {
         });
         let backend = Self(Arc::new(Inner {
             public_url: options.public_url.trim_end_matches('/').to_owned(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, options.key.as_bytes()),
+            key: hmac::Key::new(hmac::HMAC_SHA256, options.key.expose().as_bytes()),
             packages,
             environments,
             parts,
@@ -125,7 +125,7 @@ impl ProcessBackend {
         Ok(backend)
     }
 
-    /// Stops processes that idle and deletes files that nobody needs, until `stop`.
+    /// Stops idle processes and deletes unused files, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let work = async {
             self.0.environments.warm_up().await;
@@ -145,20 +145,12 @@ impl ProcessBackend {
 
     /// How many processes are up.
     pub fn running(&self) -> usize {
-        self.0.read().values().filter(|slot| slot.is_up()).count()
+        self.0.slots.read().values().filter(|slot| slot.is_up()).count()
     }
 }
 
 impl Inner {
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Slot>>> {
-        self.slots.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<Slot>>> {
-        self.slots.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What makes a function's URL known to those alone who were told it.
+    /// The secret part of a function's URL.
     fn token(&self, filename: &str) -> String {
         let tag = hmac::sign(&self.key, format!("function {filename}").as_bytes());
         hex::encode(tag.as_ref().get(..TOKEN).unwrap_or_default())
@@ -166,11 +158,11 @@ impl Inner {
 
     fn add(&self, filename: &str, identifier: &UniqueIdentifier) -> Arc<Slot> {
         let new = || Arc::new(Slot::new(filename.to_owned(), identifier.clone(), Arc::clone(&self.parts)));
-        Arc::clone(self.write().entry(self.token(filename)).or_insert_with(new))
+        Arc::clone(self.slots.write().entry(self.token(filename)).or_insert_with(new))
     }
 
     fn slot(&self, filename: &str) -> Option<Arc<Slot>> {
-        self.read().get(&self.token(filename)).cloned()
+        self.slots.read().get(&self.token(filename)).cloned()
     }
 
     fn function(&self, filename: &str) -> Function {
@@ -185,9 +177,9 @@ impl Inner {
         }
     }
 
-    /// Stops processes that nobody has called for so long.
+    /// Stops processes that have had no call for `idle`.
     async fn stop_idle(&self, idle: Duration) {
-        let slots: Vec<_> = self.read().values().cloned().collect();
+        let slots: Vec<_> = self.slots.read().values().cloned().collect();
         for slot in slots {
             slot.stop_if_idle(idle).await;
         }
@@ -195,7 +187,7 @@ impl Inner {
 
     /// Makes room for one more process, by stopping the one that has idled longest; false if all are at work.
     async fn make_room(&self, for_slot: &Arc<Slot>) -> bool {
-        let mut others: Vec<_> = self.read().values().filter(|slot| slot.is_up()).cloned().collect();
+        let mut others: Vec<_> = self.slots.read().values().filter(|slot| slot.is_up()).cloned().collect();
         others.retain(|slot| !Arc::ptr_eq(slot, for_slot));
         let mut up = others.len();
         others.sort_by_key(|slot| std::cmp::Reverse(slot.idle_for()));
@@ -211,7 +203,7 @@ impl Inner {
     }
 
     async fn collect(&self) {
-        let in_use = self.read().values().map(|slot| slot.identifier().clone()).collect();
+        let in_use = self.slots.read().values().map(|slot| slot.identifier().clone()).collect();
         if let Err(error) = self.environments.collect(&in_use, COLLECT_GRACE).await {
             tracing::warn!(%error, "failed to delete files of plugins that are gone");
         }
@@ -258,7 +250,7 @@ impl Backend for ProcessBackend {
     }
 
     async fn list(&self) -> Result<Vec<Function>, BackendError> {
-        let mut functions: Vec<_> = self.0.read().values().map(|slot| self.0.function(slot.filename())).collect();
+        let mut functions: Vec<_> = self.0.slots.read().values().map(|slot| self.0.function(slot.filename())).collect();
         functions.sort_unstable_by(|a, b| a.filename.cmp(&b.filename));
         Ok(functions)
     }
@@ -266,8 +258,8 @@ impl Backend for ProcessBackend {
     async fn delete(&self, filename: &str) -> Result<bool, BackendError> {
         let deleted = self.0.packages.delete(filename).await;
         deleted.map_err(|error| BackendError(format!("failed to delete the package: {error}")))?;
-        let Some(slot) = self.0.write().remove(&self.0.token(filename)) else { return Ok(false) };
-        // calls that run may end; nothing new comes, since the slot cannot be found any more
+        let Some(slot) = self.0.slots.write().remove(&self.0.token(filename)) else { return Ok(false) };
+        // running calls may end; new ones do not find the slot
         tokio::spawn(async move { slot.retire().await });
         Ok(true)
     }
@@ -277,15 +269,7 @@ impl Backend for ProcessBackend {
     }
 
     async fn stop(&self) {
-        let slots: Vec<_> = self.0.read().values().cloned().collect();
+        let slots: Vec<_> = self.0.slots.read().values().cloned().collect();
         futures_util::future::join_all(slots.iter().map(|slot| slot.stop())).await;
     }
-}
-
-/// The hidden argument with which the connector's own program becomes a plugin's process.
-pub const WORKER_STAGE: &str = "worker-stage";
-
-/// The command through which plugins are started: this very program.
-pub fn stage() -> io::Result<Vec<OsString>> {
-    Ok(vec![plugin_runtime::local::stage::own_program()?.into_os_string(), WORKER_STAGE.into()])
 }

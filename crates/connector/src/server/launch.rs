@@ -1,4 +1,4 @@
-//! A launch: its stages go out as they come, and whoever leaves ends it.
+//! A launch: streams its stages; closing the stream cancels it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use super::{Shared, refuse, upload};
 use crate::backend::{Function, LaunchError, Progress, Stage};
 use crate::plugin::Plugin;
 
-/// Events that may wait for a daemon that reads slowly. Progress beyond that is left out; results wait.
+/// Events queued for a daemon that reads slowly. Further progress is dropped; results wait.
 const WAITING: usize = 64;
-/// A launch that says nothing for so long sends an empty line, so that nobody takes the connection for dead.
+/// After this long without an event an empty line is sent, so that no proxy takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// One event, as the protocol has it.
@@ -71,11 +71,11 @@ async fn run(service: Shared, plugin: Plugin, events: mpsc::Sender<Bytes>, cance
     let begun = Instant::now();
     let identifier = plugin.identifier.clone();
     tracing::info!(plugin = %identifier, verified = plugin.verified, bytes = plugin.package.len(), "a launch begins");
-    let told = events.clone();
+    let stages = events.clone();
     let progress: Progress = Arc::new(move |stage, message| {
         tracing::debug!(stage = stage.as_str(), message, "launch");
-        // whoever reads slowly misses words, not results
-        let _told = told.try_send(event(stage, "running", message));
+        // a slow reader misses progress, not results
+        let _missed = stages.try_send(event(stage, "running", message));
     });
     let work = async {
         progress(Stage::Start, "");
@@ -89,7 +89,7 @@ async fn run(service: Shared, plugin: Plugin, events: mpsc::Sender<Bytes>, cance
         tokio::select! {
             launched = &mut work => break launched,
             _ = keep_alive.tick() => {
-                let _told = events.try_send(Bytes::from_static(b"\n"));
+                let _missed = events.try_send(Bytes::from_static(b"\n"));
             }
         }
     };
@@ -103,7 +103,7 @@ async fn run(service: Shared, plugin: Plugin, events: mpsc::Sender<Bytes>, cance
     }
     for event in result(launched) {
         if events.send(event).await.is_err() {
-            tracing::debug!(plugin = %identifier, "nobody waits for the result of a launch");
+            tracing::debug!(plugin = %identifier, "the client of a launch has disconnected");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! One launch or deletion at a time for each package.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 /// Locks by filename.
@@ -16,7 +17,7 @@ impl Locks {
     }
 
     fn get(&self, filename: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locks = self.0.lock();
         locks.retain(|_, lock| lock.strong_count() > 0);
         if let Some(lock) = locks.get(filename).and_then(Weak::upgrade) {
             return lock;

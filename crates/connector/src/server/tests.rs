@@ -1,3 +1,5 @@
+//! The protocol, on a back end that records its calls.
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -98,7 +100,7 @@ impl Connector {
     fn with(fake: Fake) -> Self {
         let (backend, stop) = (Arc::new(fake), CancellationToken::new());
         let options = ServiceOptions {
-            key: "the-key".to_owned(),
+            key: "the-key".into(),
             backend: Arc::clone(&backend) as _,
             max_package_bytes: MAX,
             stop: stop.clone(),

@@ -14,7 +14,6 @@ use plugin_runtime::local::{
 use tokio::time::Instant;
 
 use super::{BootError, bytes, count};
-use crate::command::WORKER_STAGE;
 use plugin_install::LocalPlatform;
 use plugin_registry::packages::Packages;
 use plugin_service::base::Base;
@@ -76,8 +75,8 @@ fn environment_settings(config: &Config, inherited: BTreeMap<OsString, OsString>
 
 fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> Result<LocalSettings, BootError> {
     let workers = &config.workers;
-    let own = stage::own_program()
-        .map_err(|source| BootError::System { what: "the daemon does not find its own program", source })?;
+    let stage = stage::command()
+        .map_err(|source| BootError::System { what: "the daemon cannot locate its executable", source })?;
     let pool = PoolSettings {
         min_workers: count(workers.min),
         max_workers: count(workers.max),
@@ -104,7 +103,7 @@ fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> R
         max_open_files: limit(workers.max_open_files.into()),
         proxies: proxies(config),
         bootstrap: workers.cancel_calls.then(|| config.plugins.working_path.join(".bootstrap")),
-        stage: vec![own.into_os_string(), WORKER_STAGE.into()],
+        stage,
         ..ProcessSettings::default()
     };
     let launching_concurrent = count(config.plugins.launching_concurrency);

@@ -42,7 +42,7 @@ impl Connector {
             data_path: folder.to_owned(),
             public_url: format!("http://{address}"),
             daemon_url: "http://127.0.0.1:1".to_owned(),
-            key: KEY.to_owned(),
+            key: KEY.into(),
             environments,
             process: ProcessSettings { inherited, ..ProcessSettings::default() },
             idle: Duration::from_mins(5),
@@ -52,7 +52,7 @@ impl Connector {
         };
         let backend = ProcessBackend::open(options)?;
         let routes = routes(ServiceOptions {
-            key: KEY.to_owned(),
+            key: KEY.into(),
             backend: Arc::new(backend.clone()),
             max_package_bytes: MOST,
             stop: CancellationToken::new(),

@@ -82,7 +82,7 @@ pub struct ProcessSettings {
     pub extra_variables: Vec<String>,
     /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of the configuration; what is set here wins over `inherited`.
     pub proxies: Proxies,
-    /// The command that the worker is started through, which ends in a call of [`super::stage::run`]: the daemon's own
+    /// The command that the worker is started through, which ends in a call of [`super::stage::enter`]: the daemon's own
     /// binary and a hidden argument. Empty: the interpreter is started directly, and survives a daemon that is killed.
     pub stage: Vec<OsString>,
     /// A folder for the program through which plugins are started so that single calls can be cancelled. `None`: plugins

@@ -9,13 +9,14 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// What a flood writes at once, about.
@@ -67,7 +68,7 @@ fn main() -> Result<()> {
                 }
             }
             _ => {
-                let waiting = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                let waiting = answers.lock();
                 if let Some(waiting) = waiting.get(text(&data["backwards_request_id"])) {
                     waiting.send(data)?;
                 }
@@ -197,7 +198,7 @@ fn invoke(session: &Session, data: &Value, answers: &Answers) -> Result<()> {
     std::thread::sleep(Duration::from_millis(data["after_ms"].as_u64().unwrap_or_default()));
     let id = format!("{}-invoke", session.id);
     let (sender, receiver): (_, Receiver<Value>) = channel();
-    answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), sender);
+    answers.lock().insert(id.clone(), sender);
     session.message("invoke", &json!({"type": "storage", "backwards_request_id": id, "request": {}}))?;
     loop {
         let answer = receiver.recv()?;

@@ -8,6 +8,7 @@ use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::types::{
     Environment, FunctionCode, FunctionUrlAuthType, InvokeMode, LastUpdateStatus, Runtime, State, VpcConfig,
 };
+use plugin_runtime::transport::with_causes;
 use tokio::time::{Instant, sleep};
 
 use super::code::Code;
@@ -35,14 +36,7 @@ where
     if !said.is_empty() {
         return BackendError(format!("AWS Lambda: {what} failed: {said}"));
     }
-    let mut text = format!("AWS Lambda: {what} failed: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    BackendError(text)
+    BackendError(format!("AWS Lambda: {what} failed: {}", with_causes(error)))
 }
 
 /// Nothing where the service says that there is nothing.

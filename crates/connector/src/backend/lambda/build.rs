@@ -18,8 +18,8 @@ use crate::plugin::{Plugin, PluginError};
 
 /// How long one run of uv may take.
 const TOOL_TIME: Duration = Duration::from_mins(10);
-/// So much of what a tool says is told, in bytes.
-const TOLD: usize = 4096;
+/// How much of a tool's output is quoted, in bytes.
+const QUOTED: usize = 4096;
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub(super) enum BuildError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Told where a dependency has no wheel.
+/// The hint where a dependency has no wheel.
 const NO_WHEEL: &str =
     "\ndependencies that have no wheel for Lambda are not built, unless CONNECTOR_LAMBDA_ALLOW_BUILDS is set";
 
@@ -117,7 +117,7 @@ fn write_handler(code: &Path, entrypoint: &str) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
 }
 
-/// Runs a tool to its end; whoever drops this ends it, with everything that it has started.
+/// Runs a tool to its end. Dropping the future kills it and its children.
 async fn run(what: &'static str, hint: &'static str, mut command: Command) -> Result<(), BuildError> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     let child = command.spawn()?;
@@ -127,8 +127,8 @@ async fn run(what: &'static str, hint: &'static str, mut command: Command) -> Re
     if output.status.success() {
         return Ok(());
     }
-    let told = output.stderr.get(output.stderr.len().saturating_sub(TOLD)..).unwrap_or_default();
-    Err(BuildError::Tool { what, output: String::from_utf8_lossy(told).trim().to_owned(), hint })
+    let end = output.stderr.get(output.stderr.len().saturating_sub(QUOTED)..).unwrap_or_default();
+    Err(BuildError::Tool { what, output: String::from_utf8_lossy(end).trim().to_owned(), hint })
 }
 
 /// Kills a process group, unless its leader has ended by itself.
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn tools_that_fail_say_why_and_those_that_nobody_waits_for_end() {
+    async fn failed_tools_are_quoted_and_dropped_ones_are_killed() {
         let shell = |script: &str| {
             let mut command = Command::new("sh");
             command.args(["-c", script]);

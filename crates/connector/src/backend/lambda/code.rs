@@ -1,4 +1,4 @@
-//! How code gets to Lambda: with the call where it is small, through a bucket where it is not.
+//! Delivers code to Lambda: in the request where it is small, through a bucket where it is not.
 
 use anyhow::Context as _;
 use aws_sdk_lambda::primitives::Blob;
@@ -6,24 +6,24 @@ use opendal::{Operator, services};
 
 use crate::backend::BackendError;
 
-/// What a call may carry, in bytes.
+/// Largest code in a request, in bytes.
 const MAX_DIRECT: usize = 50 * 1024 * 1024;
 
-/// Code that Lambda can take.
+/// Code, ready for Lambda.
 #[derive(Clone, Debug)]
 pub(super) enum Code {
     Zip(Blob),
     Stored { bucket: String, key: String },
 }
 
-/// Takes code to a bucket.
+/// Uploads code to a bucket.
 #[derive(Debug)]
 pub(super) struct Uploads {
     bucket: Option<(String, Operator)>,
 }
 
 impl Uploads {
-    /// With a bucket, if there is one.
+    /// With a bucket, if one is configured.
     pub(super) fn new(bucket: Option<&str>, region: &str) -> anyhow::Result<Self> {
         let Some(bucket) = bucket else { return Ok(Self { bucket: None }) };
         let mut service = services::S3::default().bucket(bucket).region(region);
@@ -49,16 +49,16 @@ impl Uploads {
         operator
             .write(&key, zip)
             .await
-            .map_err(|error| BackendError(format!("failed to take the function to the bucket {bucket}: {error}")))?;
+            .map_err(|error| BackendError(format!("failed to upload the function to the bucket {bucket}: {error}")))?;
         Ok(Code::Stored { bucket: bucket.clone(), key })
     }
 
-    /// Lambda has its own copy: what is in the bucket is not needed any more.
+    /// Deletes uploaded code, of which Lambda has its own copy.
     pub(super) async fn clear(&self, function: &str) {
         if let Some((bucket, operator)) = &self.bucket
             && let Err(error) = operator.delete(&key(function)).await
         {
-            tracing::warn!(bucket, function, %error, "code that nobody needs is left in the bucket");
+            tracing::warn!(bucket, function, %error, "uploaded code is left in the bucket");
         }
     }
 }

@@ -8,6 +8,7 @@ use plugin_runtime::serverless::callback_url;
 
 use crate::options::{Lambda, Processor};
 use crate::plugin::Plugin;
+use crate::secret::Secret;
 
 /// The tag that names the package of a function.
 pub(super) const FILENAME_TAG: &str = "dify-filename";
@@ -58,7 +59,7 @@ pub(super) struct Specs {
     pub(super) lambda: Lambda,
     pub(super) region: String,
     pub(super) daemon_url: String,
-    pub(super) key: String,
+    pub(super) key: Secret,
 }
 
 impl Specs {
@@ -77,7 +78,7 @@ impl Specs {
         let memory = mib.clamp(lambda.min_memory_mib, MAX_MEMORY);
         let variables = [
             ("INSTALL_METHOD", "serverless".to_owned()),
-            ("DIFY_PLUGIN_DAEMON_URL", callback_url(&self.daemon_url, &self.key, plugin.identifier.as_str())),
+            ("DIFY_PLUGIN_DAEMON_URL", callback_url(&self.daemon_url, self.key.expose(), plugin.identifier.as_str())),
             ("SERVERLESS_HOST", "127.0.0.1".to_owned()),
             ("SERVERLESS_PORT", PORT.to_owned()),
             ("AWS_LAMBDA_EXEC_WRAPPER", "/opt/bootstrap".to_owned()),

@@ -52,12 +52,12 @@ pub(super) fn routes(backend: ProcessBackend) -> Router {
         .with_state(Front { backend, client })
 }
 
-/// Told when no further process may be started.
+/// The error when no further process may be started.
 pub(super) fn full(limit: usize) -> String {
     format!("{limit} plugins are at work, which is the limit (CONNECTOR_MAX_PROCESSES)")
 }
 
-/// An error as a platform of functions tells it; the daemon passes it on.
+/// An error in the form of a function platform; the daemon passes it on.
 #[derive(Serialize)]
 struct FunctionError<'a> {
     #[serde(rename = "errorType")]
@@ -81,7 +81,7 @@ fn refuse(status: StatusCode, kind: &str, message: &str) -> Response {
 
 async fn invoke(State(front): State<Front>, Path(token): Path<String>, request: Request) -> Response {
     let inner = &front.backend.0;
-    let Some(slot) = inner.read().get(&token).cloned() else {
+    let Some(slot) = inner.slots.read().get(&token).cloned() else {
         return refuse(StatusCode::NOT_FOUND, FUNCTION_NOT_FOUND, "there is no such function");
     };
     if !slot.is_up() && !inner.make_room(&slot).await {

@@ -21,17 +21,19 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How often a process that comes up is asked whether it is there.
+use crate::secret::Secret;
+
+/// How often a starting process is asked whether it answers.
 const ASK_EVERY: Duration = Duration::from_millis(50);
-/// How long it may take to answer one time.
+/// How long one answer may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// More than that is no answer to such a question, in bytes.
+/// Longest answer to that, in bytes.
 const LONGEST_ANSWER: u64 = 64 * 1024;
 /// How much of a plugin's own output is kept.
 const LOG_BYTES: usize = 64 * 1024;
-/// Longer lines of its output are told in pieces.
+/// Longer lines of its output are logged in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
-/// Attempts to start on a port that somebody else may take in the same moment.
+/// Attempts to start: another process may take the chosen port first.
 const PORTS: usize = 3;
 
 /// What all processes have in common.
@@ -39,7 +41,7 @@ const PORTS: usize = 3;
 pub(super) struct InstanceSettings {
     pub(super) process: ProcessSettings,
     pub(super) daemon_url: String,
-    pub(super) key: String,
+    pub(super) key: Secret,
     pub(super) start_timeout: Duration,
     pub(super) stop_grace: Duration,
 }
@@ -49,15 +51,15 @@ pub(super) struct InstanceSettings {
 pub(super) enum StartError {
     #[error("failed to start the plugin's process: {0}")]
     System(#[from] io::Error),
-    #[error("the plugin ended before it could be called: {exit}{}", told(stderr))]
+    #[error("the plugin ended before it could be called: {exit}{}", appended(stderr))]
     Exited { exit: Exit, stderr: String },
-    #[error("the plugin does not answer {} s after its start{}", waited.as_secs(), told(stderr))]
+    #[error("the plugin does not answer {} s after its start{}", waited.as_secs(), appended(stderr))]
     Silent { waited: Duration, stderr: String },
     #[error("cancelled")]
     Cancelled,
 }
 
-fn told(stderr: &str) -> String {
+fn appended(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!("\n{stderr}") }
 }
 
@@ -208,7 +210,7 @@ impl fmt::Debug for Instance {
     }
 }
 
-/// Waits for the end of a process, bringing it about when told to.
+/// Waits for the end of a process, and stops it when asked to.
 async fn keep(
     mut process: Box<dyn Process>,
     stop: &CancellationToken,
@@ -227,7 +229,7 @@ async fn keep(
         () = sleep(grace) => signal_group(pid, Signal::SIGKILL),
     }
     process.exited().await;
-    // whoever it has started in its group goes too
+    // processes of its group end too
     signal_group(pid, Signal::SIGKILL);
     process.reap()
 }
@@ -240,7 +242,7 @@ fn environment(
     mark: &Mark,
 ) -> Vec<(OsString, OsString)> {
     let mut all: Vec<_> = variables::of_plugin(&settings.process).into_iter().collect();
-    let daemon = callback_url(&settings.daemon_url, &settings.key, plugin.as_str());
+    let daemon = callback_url(&settings.daemon_url, settings.key.expose(), plugin.as_str());
     let own = [
         ("INSTALL_METHOD", "serverless".to_owned()),
         ("SERVERLESS_HOST", address.ip().to_string()),
@@ -252,7 +254,7 @@ fn environment(
     all
 }
 
-/// An address that nobody listens on right now.
+/// A local address with a free port.
 async fn free_address() -> io::Result<SocketAddrV4> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, listener.local_addr()?.port()))

@@ -1,8 +1,8 @@
-//! The place of one function: its process, if it has one, and who uses it.
+//! One function: its process, if it has one, and the calls in it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
 use plugin_manifest::UniqueIdentifier;
@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::instance::{Instance, InstanceSettings, StartError};
 use crate::backend::{LaunchError, Progress, Stage};
 
-/// How long calls may go on in a process that is to be replaced or taken down.
+/// How long calls may go on in a process that is being replaced or deleted.
 const DRAIN: Duration = Duration::from_mins(10);
 
-/// What slots stand on.
+/// What all slots share.
 pub(super) struct SlotParts {
     pub(super) preparer: Arc<dyn Preparer>,
     pub(super) launcher: SpawnLauncher,
@@ -34,8 +34,8 @@ pub(super) struct Slot {
     /// Held while a process is started or stopped, so that there is never more than one.
     process: Mutex<Option<Arc<Served>>>,
     up: AtomicBool,
-    last_use: SyncMutex<Instant>,
-    /// Cancelled when it is not to have a process any more.
+    last_use: parking_lot::Mutex<Instant>,
+    /// Cancelled when it must not get another process.
     stopping: CancellationToken,
 }
 
@@ -64,7 +64,7 @@ impl Slot {
             parts,
             process: Mutex::default(),
             up: AtomicBool::new(false),
-            last_use: SyncMutex::new(Instant::now()),
+            last_use: parking_lot::Mutex::new(Instant::now()),
             stopping: CancellationToken::new(),
         }
     }
@@ -84,11 +84,11 @@ impl Slot {
 
     /// How long ago its last call ended or began.
     pub(super) fn idle_for(&self) -> Duration {
-        self.last_use.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.last_use.lock().elapsed()
     }
 
     fn used(&self) {
-        *self.last_use.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.last_use.lock() = Instant::now();
     }
 
     /// A process to call, started if there is none. The call has to be dropped at its end.
@@ -119,7 +119,7 @@ impl Slot {
         Ok(self.start(&prepared, &self.stopping).await?)
     }
 
-    /// Unpacks the package and makes its environment, telling of every step.
+    /// Unpacks the package and builds its environment, reporting each step.
     pub(super) async fn prepare(
         &self,
         progress: &Progress,
@@ -153,9 +153,9 @@ impl Slot {
         Ok(Arc::new(Served { instance, calls: AtomicUsize::new(0), idle: Notify::new() }))
     }
 
-    /// Stops the process if nobody has called it for so long; true if it did.
+    /// Stops the process if it has had no call for `idle`; true if it did.
     pub(super) async fn stop_if_idle(&self, idle: Duration) -> bool {
-        // one that is being started does not idle
+        // one that is being started is not idle
         let Ok(mut process) = self.process.try_lock() else { return false };
         let idles = process.as_ref().is_some_and(|served| {
             !served.instance.is_up() || (served.calls.load(Ordering::Relaxed) == 0 && self.idle_for() >= idle)
@@ -231,7 +231,7 @@ impl fmt::Debug for SlotParts {
     }
 }
 
-/// Turns steps into words of a stage.
+/// Reports steps as progress of a stage.
 struct Steps<'a>(&'a Progress);
 
 impl plugin_runtime::local::environment::Progress for Steps<'_> {

@@ -1,3 +1,5 @@
+//! Plugins as processes, without the SDK.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -10,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// A plugin that needs no SDK: it serves HTTP as the SDK does, and does what it is told.
+/// A plugin without the SDK that serves HTTP as the SDK does and obeys the test.
 const PLUGIN: &str = include_str!("tests/plugin.py");
 
 /// Prepares every plugin in the same folder, with the interpreter of this machine.
@@ -93,7 +95,7 @@ fn open(folder: &Path, url: &str, max_processes: usize) -> ProcessBackend {
         data_path: folder.join("data"),
         public_url: format!("{url}/"),
         daemon_url: "http://daemon:5002".to_owned(),
-        key: "the-shared-key".to_owned(),
+        key: "the-shared-key".into(),
         environments: EnvironmentSettings::new(folder),
         process: ProcessSettings { inherited, ..ProcessSettings::default() },
         idle: Duration::from_mins(5),
@@ -129,9 +131,9 @@ async fn a_function_from_launch_to_deletion() {
     let machine = Machine::new().await;
     let plugin = plugin("a");
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let told = Arc::clone(&seen);
+    let reported = Arc::clone(&seen);
     let progress: Progress =
-        Arc::new(move |stage, message| told.lock().unwrap().push(format!("{}: {message}", stage.as_str())));
+        Arc::new(move |stage, message| reported.lock().unwrap().push(format!("{}: {message}", stage.as_str())));
     assert_eq!(machine.backend.find(&plugin.filename).await.unwrap(), None);
     let function = machine.backend.launch(&plugin, progress, &CancellationToken::new()).await.unwrap();
     assert_eq!(

@@ -5,10 +5,10 @@
 //! no code that runs in a forked copy of a multi-threaded daemon.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
@@ -19,11 +19,16 @@ use crate::local::settings::ProcessSettings;
 /// Plugins go first when the system runs out of memory, before the daemon that serves all of them.
 const OOM_SCORE: &str = "500";
 
+/// The hidden first argument with which a program becomes a worker.
+const ARGUMENT: &str = "worker-stage";
+/// Exit status of a worker that did not become an interpreter, as shells have it for a command that is not found.
+const FAILED: u8 = 127;
+
 const PARENT: &str = "--parent";
 const OPEN_FILES: &str = "--open-files";
 const ADDRESS_SPACE: &str = "--address-space";
 
-/// Why the process did not become an interpreter. The caller prints it on standard error and exits with code 127.
+/// Why the process did not become an interpreter.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
     /// Only the daemon calls this, with options of its own.
@@ -61,7 +66,29 @@ pub fn own_program() -> io::Result<PathBuf> {
     if own.exists() { Ok(own.to_owned()) } else { std::env::current_exe() }
 }
 
+/// The command through which this program starts workers: itself, with the argument that [`enter`] looks for.
+///
+/// # Errors
+///
+/// When the system does not tell where the program is.
+pub fn command() -> io::Result<Vec<OsString>> {
+    Ok(vec![own_program()?.into_os_string(), ARGUMENT.into()])
+}
+
+/// Becomes a worker if this process was started as one; `args` are its arguments without the program's name.
+///
+/// Every program that starts workers calls this first in `main`. `None`: this is no worker, and the program goes on.
+pub fn enter(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut args = args.into_iter();
+    args.next().filter(|first| first == ARGUMENT)?;
+    let error = run(args);
+    // without a standard error there is nowhere to report to
+    let _ignored = writeln!(io::stderr(), "{error}");
+    Some(ExitCode::from(FAILED))
+}
+
 /// Becomes the worker: `args` are the process' arguments after the hidden one that led here. Returns only on failure.
+/// Programs call [`enter`].
 pub fn run(args: impl IntoIterator<Item = OsString>) -> StageError {
     match prepare(args) {
         Ok(mut command) => {

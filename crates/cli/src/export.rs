@@ -11,13 +11,13 @@ use crate::failure::Failure;
 
 /// The file that a package has to have for daemons that know no locks.
 pub(crate) const REQUIREMENTS: &str = "requirements.txt";
-const ARGUMENTS: [&str; 10] = [
+/// `--no-dev` rather than the reference's `--no-group dev`, which fails in a project without that group.
+const ARGUMENTS: [&str; 9] = [
     "export",
     "--frozen",
     "--format",
     "requirements.txt",
-    "--no-group",
-    "dev",
+    "--no-dev",
     "--no-emit-project",
     "--no-hashes",
     "--no-header",

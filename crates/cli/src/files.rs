@@ -1,4 +1,4 @@
-//! Writes files so that they are there as a whole or not at all.
+//! Writes files atomically.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -9,25 +9,24 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use crate::failure::Failure;
 
-/// Lets signals that end the program wait until this is done: what belongs together is written as a whole, and nothing
-/// is left beside it.
+/// Defers signals that end the program until `write` is done, so that it leaves nothing incomplete or temporary.
 pub(crate) fn undisturbed<T>(write: impl FnOnce() -> T) -> T {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     let before = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK);
     let outcome = write();
-    // where signals could not be held back, none is to be let through
+    // without the earlier mask there is nothing to restore
     if let Ok(before) = before {
         let _never_fails = before.thread_set_mask();
     }
     outcome
 }
 
-/// Who may read a new file.
+/// The permissions of a new file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Access {
-    /// As the user has it for new files.
+    /// 0666 less the umask.
     Usual,
-    /// Nobody but the user.
+    /// 0600.
     Private,
 }
 
@@ -78,7 +77,7 @@ pub(crate) fn write_all_new<'a>(
         let outcome = attempt(&mut made);
         if outcome.is_err() {
             for path in made.iter().rev() {
-                // the first error is the one to tell; a folder that somebody else uses meanwhile stays
+                // the first error is reported; a folder that has become used meanwhile stays
                 let _stays = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
             }
         }
@@ -120,7 +119,7 @@ pub(crate) fn write_folder<'a>(
         }
         fs::set_permissions(staging.path(), Permissions::from_mode(0o755))?;
         fs::rename(staging.path(), target)?;
-        // the folder has another name now, under which nobody deletes it
+        // the folder has its final name, and is not temporary any more
         drop(staging.keep());
         Ok(())
     };
@@ -135,7 +134,7 @@ fn failed(path: &Path, error: io::Error) -> Failure {
     Failure::new(format!("failed to write {}", path.display())).because(error)
 }
 
-/// The folder for what can be made again: `$XDG_CACHE_HOME/dify-plugin`, or `~/.cache/dify-plugin`.
+/// The cache folder: `$XDG_CACHE_HOME/dify-plugin`, or `~/.cache/dify-plugin`.
 pub(crate) fn cache() -> Option<PathBuf> {
     let given = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;

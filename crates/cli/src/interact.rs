@@ -1,4 +1,4 @@
-//! Questions to the person in front of the terminal. Every command that asks can also be told by flags.
+//! Prompts. Every command that prompts also takes the answers as flags.
 
 mod permissions;
 
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 pub(crate) use self::permissions::edit_permissions;
 
-/// What came of a question.
+/// The answer to a prompt.
 #[derive(Debug)]
 pub(crate) enum Answer<T> {
     Given(T),
@@ -20,7 +20,7 @@ pub(crate) enum Answer<T> {
     Back,
 }
 
-/// Refuses to ask where nobody can answer; `instead` says how to do without questions.
+/// Refuses to prompt without a terminal; `instead` says which flags to give.
 pub(crate) fn need_terminal(instead: &str) -> Result<(), Failure> {
     if stdin().is_terminal() && stdout().is_terminal() {
         return Ok(());
@@ -77,7 +77,7 @@ fn answer<T>(result: Result<T, InquireError>) -> Result<Answer<T>, Failure> {
     }
 }
 
-/// The user has had enough.
+/// The user has pressed ctrl+c.
 pub(crate) fn cancelled() -> Failure {
     Failure::new("cancelled: nothing was changed")
 }

@@ -34,15 +34,11 @@ use crate::printer::Printer;
 
 /// The version of this program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The hidden command that a plugin's process begins with; see [`stage`].
-pub(crate) const WORKER_STAGE: &str = "worker-stage";
-/// Exit status of a plugin's process that did not get as far as its interpreter, as shells have it for no command.
-const WORKER_STAGE_FAILED: u8 = 127;
 
 /// Runs `dify` with the arguments of the process, its own name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some(status) = worker_stage(&arguments) {
+    if let Some(status) = stage::enter(arguments.iter().skip(1).cloned()) {
         return status;
     }
     let printer = Printer::new();
@@ -61,14 +57,6 @@ pub(crate) fn finish(printer: Printer, outcome: anyhow::Result<()>) -> ExitCode 
         printer.failure(&error);
     }
     status
-}
-
-/// Becomes a plugin's process, if that is what this one was started for.
-pub(crate) fn worker_stage(arguments: &[OsString]) -> Option<ExitCode> {
-    let rest = arguments.get(1).filter(|word| *word == WORKER_STAGE).and_then(|_| arguments.get(2..))?;
-    let error = stage::run(rest.to_vec());
-    Printer::new().failure(&error.into());
-    Some(ExitCode::from(WORKER_STAGE_FAILED))
 }
 
 /// Help goes to standard output, what is wrong with the command line to standard error.

@@ -1,4 +1,4 @@
-//! Plugins run on the spot, on the runtime that the daemon has, with Dify's part played (cli 6).
+//! Runs plugins in this process with the daemon's local runtime, and answers their calls back in place of Dify (cli 6).
 
 mod canned;
 mod conversation;
@@ -17,7 +17,7 @@ use plugin_protocol::shape::{Checker, Problems};
 use plugin_protocol::{AccessType, Action, Origin, SessionId, envelope};
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments, Progress, Silent, Step};
 use plugin_runtime::local::{
-    LocalRuntime, LocalSettings, PluginLog, Preparer, ProcessSettings, SpawnLauncher, StartError, WorkerSettings,
+    LocalRuntime, LocalSettings, PluginLog, Preparer, ProcessSettings, SpawnLauncher, StartError, WorkerSettings, stage,
 };
 use plugin_runtime::{Call, OpenError, Runtime};
 use tokio::time::Instant;
@@ -29,17 +29,16 @@ pub(crate) use self::conversation::{Conversation, Counterpart, Refusing};
 pub(crate) use self::explain::explained;
 pub(crate) use self::prepare::{CodeCopy, InPlace, InWorkingPath, copy_of};
 
-use crate::WORKER_STAGE;
 use crate::printer::Printer;
 
-/// How long a call waits for a plugin that comes up, and how long it may last: as long as the user has patience.
+/// How long a call waits for a plugin to start, and how long it may last: the user decides when to give up.
 const PATIENCE: Duration = Duration::from_hours(24);
-/// By then the runtime knows that a process has ended of which its sessions know.
+/// A session learns of the end of its process earlier than the runtime does, by at most this.
 const SEEN_AS_ENDED: Duration = Duration::from_millis(50);
-/// How long processes may take to end.
+/// How long processes may take to end after SIGTERM.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What a developer's own environment says about Python.
+/// The environment variables of this process, which choose the Python tools.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Surroundings {
     /// All variables of this process.
@@ -78,11 +77,15 @@ impl Surroundings {
 pub(crate) enum Life {
     /// It is started again.
     Kept,
-    /// That was it, unless it is called once more.
+    /// It stays down until it is called again.
     OneCall,
 }
 
-/// A request's data as a daemon sends it: defaults filled in. What does not fit is left to the plugin to refuse.
+/// A request's data as a daemon sends it: defaults filled in.
+///
+/// # Errors
+///
+/// Where the data does not fit the action.
 pub(crate) fn mended(action: Action, data: &str) -> Result<String, Problems> {
     let mut checker = Checker::default();
     let mended = checker.check("", plugin_protocol::request::shape(action), data.as_bytes())?;
@@ -91,7 +94,7 @@ pub(crate) fn mended(action: Action, data: &str) -> Result<String, Problems> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// A plugin that runs, or is brought up by the next call.
+/// A plugin that runs, or is started by the next call.
 pub(crate) struct Host {
     runtime: Arc<LocalRuntime>,
     plugin: UniqueIdentifier,
@@ -108,12 +111,11 @@ impl Host {
         worker: WorkerSettings,
         life: Life,
     ) -> anyhow::Result<Self> {
-        let own = plugin_runtime::local::stage::own_program()?;
         let process = ProcessSettings {
             inherited: surroundings.variables.clone(),
             // the plugin is the developer's own
             extra_variables: vec!["*".to_owned()],
-            stage: vec![own.into_os_string(), WORKER_STAGE.into()],
+            stage: stage::command()?,
             ..ProcessSettings::default()
         };
         let launcher = SpawnLauncher::new(process.clone())?;
@@ -124,18 +126,18 @@ impl Host {
         Ok(Self { runtime, plugin, declaration: Arc::new(declaration) })
     }
 
-    /// Brings the plugin up.
+    /// Starts the plugin.
     pub(crate) async fn start(&self, progress: Arc<dyn Progress>) -> Result<(), StartError> {
         self.runtime.ensure(&self.plugin, progress, &CancellationToken::new()).await
     }
 
-    /// Brings a plugin up again whose process has just ended, without the pause that a daemon makes.
+    /// Restarts a plugin whose process has just ended, without the daemon's backoff.
     pub(crate) fn revive(&self) {
         let (runtime, plugin) = (Arc::clone(&self.runtime), self.plugin.clone());
         tokio::spawn(async move {
             tokio::time::sleep(SEEN_AS_ENDED).await;
             if let Err(error) = runtime.ensure(&plugin, Arc::new(Silent), &CancellationToken::new()).await {
-                tracing::warn!(%error, "the plugin did not come up again");
+                tracing::warn!(%error, "the plugin did not start again");
             }
         });
     }
@@ -144,7 +146,7 @@ impl Host {
         &self.declaration
     }
 
-    /// What the plugin says beside its answers.
+    /// The plugin's log: what it writes beside its answers.
     pub(crate) fn log(&self) -> Option<Arc<PluginLog>> {
         self.runtime.log(&self.plugin)
     }
@@ -186,7 +188,7 @@ pub(crate) fn worker_settings() -> WorkerSettings {
     WorkerSettings { stop_grace: FAREWELL, ..WorkerSettings::default() }
 }
 
-/// Tells of the steps of making an environment that take a while.
+/// Reports the steps of building an environment that take a while.
 pub(crate) struct Steps(pub(crate) Printer);
 
 impl Progress for Steps {

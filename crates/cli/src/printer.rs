@@ -1,7 +1,6 @@
-//! All that the program prints goes through here: results to standard output, everything else to standard error.
+//! Output: results go to standard output, everything else to standard error.
 //!
-//! A command prints on standard output only what somebody asked for and may want to parse. Notes, warnings and errors
-//! are lines on standard error: `2026/01/31 12:00:00 INFO message key=value` (cli 1.5).
+//! Standard output holds only the result, which may be parsed. Notes, warnings and errors are lines on standard error: `2026/01/31 12:00:00 INFO message key=value` (cli 1.5).
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -16,12 +15,12 @@ pub(crate) struct Printer {
     color: bool,
 }
 
-/// Standard output has been closed, as by `head`: nobody wants more.
+/// Standard output has been closed, as by `head`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("standard output is closed")]
 pub(crate) struct OutputClosed;
 
-/// How a line of the log begins.
+/// The level of a log line.
 #[derive(Clone, Copy)]
 enum Level {
     Info,
@@ -41,7 +40,7 @@ impl Printer {
     }
 
     /// A part of the result as it is.
-    #[expect(clippy::unused_self, reason = "whoever prints has been given the printer")]
+    #[expect(clippy::unused_self, reason = "printing takes a printer, so that it is not done everywhere")]
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), OutputClosed> {
         let mut output = io::stdout().lock();
         output.write_all(bytes).and_then(|()| output.flush()).map_err(|_| OutputClosed)
@@ -52,17 +51,17 @@ impl Printer {
         Ok(self.line(serde_json::to_string(value)?)?)
     }
 
-    /// What has been done.
+    /// Reports something done.
     pub(crate) fn info(self, message: &str, fields: &[(&str, &dyn fmt::Display)]) {
         self.log(Level::Info, message, fields);
     }
 
-    /// What the user should look at.
+    /// Warns.
     pub(crate) fn warn(self, message: &str, fields: &[(&str, &dyn fmt::Display)]) {
         self.log(Level::Warn, message, fields);
     }
 
-    /// A line for the person in front of the terminal, without time and level.
+    /// A line on standard error without time and level.
     pub(crate) fn note(self, text: impl fmt::Display) {
         self.diagnostic(&format!("{text}\n"));
     }
@@ -107,8 +106,8 @@ impl Printer {
         self.diagnostic(&text);
     }
 
-    /// Nothing can be done about a standard error that does not take it.
-    #[expect(clippy::unused_self, reason = "whoever prints has been given the printer")]
+    /// Writes to standard error; a failure cannot be reported anywhere.
+    #[expect(clippy::unused_self, reason = "printing takes a printer, so that it is not done everywhere")]
     fn diagnostic(self, text: &str) {
         let _ignored = io::stderr().lock().write_all(text.as_bytes());
     }

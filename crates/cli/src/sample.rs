@@ -11,10 +11,10 @@ pub(crate) const NIL_TENANT: &str = "00000000-0000-0000-0000-000000000000";
 /// Why there is no sample.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoSample {
-    /// The plugin has nothing that could be called so.
+    /// The plugin declares nothing that the action is for.
     #[error("{0}")]
     Missing(String),
-    /// Nobody knows what a request for this action would be.
+    /// A request for this action depends on more than the declarations.
     #[error("there is no sample for action {0}")]
     Unknown(Action),
 }
@@ -23,42 +23,48 @@ fn missing(text: &str) -> NoSample {
     NoSample::Missing(text.to_owned())
 }
 
-/// What stands for a value that nothing is declared of.
+/// What a value without a default becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fill {
     /// The empty value of its type, to be filled in.
     Empty,
-    /// Something to see the plugin at work with.
-    Telling,
+    /// A plausible value, so that the request can be sent.
+    Plausible,
 }
 
-/// The sample that `slim extract` gives: calls of tools, models and agent strategies, values left empty.
+/// The sample that `slim extract` prints: calls of tools, models and agent strategies, values left empty.
 pub(crate) fn basic(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
     of_common(declaration, action, Fill::Empty)
 }
 
-/// A sample for every action that one can be thought of for, which can be sent as it is.
+/// A sample that can be sent as it is, for every action whose request follows from the declarations.
 pub(crate) fn full(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
     match action.access_type() {
         AccessType::Endpoint => endpoint(declaration),
         AccessType::Datasource => datasource(declaration, action),
         AccessType::Trigger => trigger(declaration, action),
-        _ => of_common(declaration, action, Fill::Telling),
+        AccessType::Tool
+        | AccessType::AgentStrategy
+        | AccessType::Model
+        | AccessType::OAuth
+        | AccessType::DynamicParameter => of_common(declaration, action, Fill::Plausible),
     }
 }
 
 fn of_common(declaration: &Declaration, action: Action, fill: Fill) -> Result<Value, NoSample> {
     match action.access_type() {
         AccessType::Tool => tool(declaration, action, fill),
-        AccessType::Model if !matches!(action, Action::StartPolling | Action::CheckPolling) => {
-            model(declaration, action, fill)
-        }
+        AccessType::Model => model(declaration, action, fill),
         AccessType::AgentStrategy => agent_strategy(declaration, fill),
-        _ => Err(NoSample::Unknown(action)),
+        AccessType::Endpoint
+        | AccessType::OAuth
+        | AccessType::Datasource
+        | AccessType::DynamicParameter
+        | AccessType::Trigger => Err(NoSample::Unknown(action)),
     }
 }
 
-/// What one would call first.
+/// The action to call when none is given.
 pub(crate) fn first_action(declaration: &Declaration) -> Option<Action> {
     if declaration.tool.is_some() {
         return Some(Action::InvokeTool);
@@ -127,10 +133,12 @@ fn agent_strategy(declaration: &Declaration, fill: Fill) -> Result<Value, NoSamp
 
 fn model(declaration: &Declaration, action: Action, fill: Fill) -> Result<Value, NoSample> {
     let provider = declaration.model.as_ref().ok_or_else(|| missing("plugin has no model provider"))?;
-    if action == Action::ValidateProviderCredentials {
-        return Ok(json!({"provider": provider.provider, "credentials": {}}));
-    }
-    let (kind, more) = model_request(action);
+    let (kind, more) = match model_request(action) {
+        ModelRequest::OfModel(kind, more) => (Some(kind), more),
+        ModelRequest::OfAnyModel => (None, json!({})),
+        ModelRequest::OfProvider => return Ok(json!({"provider": provider.provider, "credentials": {}})),
+        ModelRequest::Unknown => return Err(NoSample::Unknown(action)),
+    };
     let model = first_model(provider, kind)?;
     let (name, kind) = (&model.model, &model.model_type);
     let request = json!({"provider": provider.provider, "model": name, "model_type": kind, "credentials": {}});
@@ -141,7 +149,7 @@ fn model(declaration: &Declaration, action: Action, fill: Fill) -> Result<Value,
     let voice = model.model_properties.as_ref().and_then(|properties| properties.0.get("default_voice"));
     Ok(match (action, voice) {
         (Action::InvokeTts, Some(voice)) => merged(request, json!({"voice": voice})),
-        (Action::InvokeSpeech2Text, _) => merged(request, json!({"file": hex(&silence())})),
+        (Action::InvokeSpeech2Text, _) => merged(request, json!({"file": hex::encode(silence())})),
         _ => request,
     })
 }
@@ -157,30 +165,69 @@ fn first_model<'d>(provider: &'d ModelProvider, kind: Option<&str>) -> Result<&'
     found.ok_or_else(text)
 }
 
-/// The type of model that an action is for, and what it asks beside the model.
-fn model_request(action: Action) -> (Option<&'static str>, Value) {
+/// What a request for a model's action consists of.
+enum ModelRequest {
+    /// A model of this type, and further keys.
+    OfModel(&'static str, Value),
+    /// A model of whatever type.
+    OfAnyModel,
+    /// The provider alone.
+    OfProvider,
+    /// Unknown: it depends on an earlier answer, or the action is no model's.
+    Unknown,
+}
+
+/// Every action is named, so that a new one does not compile until it has a sample or is known to have none.
+fn model_request(action: Action) -> ModelRequest {
+    use ModelRequest::{OfAnyModel, OfModel, OfProvider, Unknown};
     let message = json!([{"role": "user", "content": "hello"}]);
     let text = json!([{"content_type": "text", "content": "hello"}]);
     match action {
-        Action::InvokeLlm => (
-            Some("llm"),
+        Action::InvokeLlm => OfModel(
+            "llm",
             json!({"model_parameters": {}, "prompt_messages": message, "tools": [], "stop": [], "stream": false}),
         ),
-        Action::GetLlmNumTokens => (Some("llm"), json!({"prompt_messages": message, "tools": []})),
-        Action::InvokeTextEmbedding => (Some("text-embedding"), json!({"texts": ["hello"], "input_type": "query"})),
-        Action::GetTextEmbeddingNumTokens => (Some("text-embedding"), json!({"texts": ["hello"]})),
+        Action::GetLlmNumTokens => OfModel("llm", json!({"prompt_messages": message, "tools": []})),
+        Action::InvokeTextEmbedding => OfModel("text-embedding", json!({"texts": ["hello"], "input_type": "query"})),
+        Action::GetTextEmbeddingNumTokens => OfModel("text-embedding", json!({"texts": ["hello"]})),
         Action::InvokeMultimodalEmbedding => {
-            (Some("text-embedding"), json!({"documents": text, "input_type": "query"}))
+            OfModel("text-embedding", json!({"documents": text, "input_type": "query"}))
         }
-        Action::InvokeRerank => (Some("rerank"), json!({"query": "hello", "docs": ["hello"]})),
+        Action::InvokeRerank => OfModel("rerank", json!({"query": "hello", "docs": ["hello"]})),
         Action::InvokeMultimodalRerank => {
-            (Some("rerank"), json!({"query": {"content_type": "text", "content": "hello"}, "docs": text}))
+            OfModel("rerank", json!({"query": {"content_type": "text", "content": "hello"}, "docs": text}))
         }
-        Action::InvokeTts => (Some("tts"), json!({"content_text": "hello", "voice": "alloy", "tenant_id": NIL_TENANT})),
-        Action::GetTtsModelVoices => (Some("tts"), json!({})),
-        Action::InvokeSpeech2Text => (Some("speech2text"), json!({"file": ""})),
-        Action::InvokeModeration => (Some("moderation"), json!({"text": "hello"})),
-        _ => (None, json!({})),
+        Action::InvokeTts => {
+            OfModel("tts", json!({"content_text": "hello", "voice": "alloy", "tenant_id": NIL_TENANT}))
+        }
+        Action::GetTtsModelVoices => OfModel("tts", json!({})),
+        Action::InvokeSpeech2Text => OfModel("speech2text", json!({"file": ""})),
+        Action::InvokeModeration => OfModel("moderation", json!({"text": "hello"})),
+        Action::ValidateModelCredentials | Action::GetAiModelSchemas => OfAnyModel,
+        Action::ValidateProviderCredentials => OfProvider,
+        Action::StartPolling
+        | Action::CheckPolling
+        | Action::InvokeTool
+        | Action::ValidateToolCredentials
+        | Action::GetToolRuntimeParameters
+        | Action::InvokeAgentStrategy
+        | Action::InvokeEndpoint
+        | Action::GetAuthorizationUrl
+        | Action::GetCredentials
+        | Action::RefreshCredentials
+        | Action::ValidateDatasourceCredentials
+        | Action::GetWebsiteCrawl
+        | Action::GetOnlineDocumentPages
+        | Action::GetOnlineDocumentPageContent
+        | Action::OnlineDriveBrowseFiles
+        | Action::OnlineDriveDownloadFile
+        | Action::FetchParameterOptions
+        | Action::InvokeTriggerEvent
+        | Action::ValidateTriggerCredentials
+        | Action::DispatchTriggerEvent
+        | Action::SubscribeTrigger
+        | Action::UnsubscribeTrigger
+        | Action::RefreshTrigger => Unknown,
     }
 }
 
@@ -193,10 +240,10 @@ fn endpoint(declaration: &Declaration) -> Result<Value, NoSample> {
         .iter()
         .map(|setting| {
             let option = setting.options.as_ref().and_then(|options| options.first()).map(|option| &*option.value);
-            (setting.name.clone(), value(setting.default.as_ref(), option, &setting.kind, Fill::Telling))
+            (setting.name.clone(), value(setting.default.as_ref(), option, &setting.kind, Fill::Plausible))
         })
         .collect();
-    // a rule's placeholders stand for any word
+    // a placeholder of a rule matches any word
     let path: String = endpoint
         .path
         .split('/')
@@ -204,7 +251,7 @@ fn endpoint(declaration: &Declaration) -> Result<Value, NoSample> {
         .collect::<Vec<_>>()
         .join("/");
     let request = format!("{} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", endpoint.method);
-    Ok(json!({"raw_http_request": hex(request.as_bytes()), "settings": settings}))
+    Ok(json!({"raw_http_request": hex::encode(&request), "settings": settings}))
 }
 
 /// A tenth of a second of silence, as a WAV file.
@@ -230,12 +277,6 @@ fn silence() -> Vec<u8> {
     file
 }
 
-/// Bytes as plugins are sent them.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 fn datasource(declaration: &Declaration, action: Action) -> Result<Value, NoSample> {
     let no_datasource = || missing("plugin has no datasource");
     let provider = declaration.datasource.as_ref().ok_or_else(no_datasource)?;
@@ -245,8 +286,12 @@ fn datasource(declaration: &Declaration, action: Action) -> Result<Value, NoSamp
     }
     let datasource = provider.datasources.first().ok_or_else(no_datasource)?;
     let parameters = datasource.parameters.as_deref().unwrap_or_default().iter().map(|parameter| {
-        let value =
-            value(parameter.default.as_ref(), first_option(parameter.options.as_ref()), &parameter.kind, Fill::Telling);
+        let value = value(
+            parameter.default.as_ref(),
+            first_option(parameter.options.as_ref()),
+            &parameter.kind,
+            Fill::Plausible,
+        );
         (parameter.name.clone(), value)
     });
     let parameters: Map<_, _> = parameters.collect();
@@ -258,7 +303,10 @@ fn datasource(declaration: &Declaration, action: Action) -> Result<Value, NoSamp
             ("request", json!({"bucket": null, "prefix": "", "max_keys": 20, "next_page_parameters": null}))
         }
         Action::OnlineDriveDownloadFile => ("request", json!({"bucket": null, "id": "file"})),
-        _ => ("datasource_parameters", Value::Object(parameters)),
+        Action::GetWebsiteCrawl | Action::GetOnlineDocumentPages => {
+            ("datasource_parameters", Value::Object(parameters))
+        }
+        _ => return Err(NoSample::Unknown(action)),
     };
     Ok(json!({"provider": name, "datasource": datasource.identity.name, "credentials": {}, key: asked}))
 }
@@ -274,13 +322,13 @@ fn trigger(declaration: &Declaration, action: Action) -> Result<Value, NoSample>
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let webhook = hex(webhook.as_bytes());
+    let webhook = hex::encode(webhook);
     let subscription =
         json!({"expires_at": -1, "endpoint": "https://example.com/webhook", "parameters": {}, "properties": {}});
     let values = |parameters: &[EventParameter]| -> Map<String, Value> {
         let optional = |parameter: &&EventParameter| parameter.required || parameter.default.is_some();
         let value =
-            |parameter: &EventParameter| value(parameter.default.as_ref(), None, &parameter.kind, Fill::Telling);
+            |parameter: &EventParameter| value(parameter.default.as_ref(), None, &parameter.kind, Fill::Plausible);
         parameters.iter().filter(optional).map(|parameter| (parameter.name.clone(), value(parameter))).collect()
     };
     Ok(match action {
@@ -298,7 +346,8 @@ fn trigger(declaration: &Declaration, action: Action) -> Result<Value, NoSample>
             with(json!({"endpoint": "https://example.com/webhook", "parameters": parameters}))
         }
         Action::UnsubscribeTrigger | Action::RefreshTrigger => with(json!({"subscription": subscription})),
-        _ => credentials,
+        Action::ValidateTriggerCredentials => credentials,
+        _ => return Err(NoSample::Unknown(action)),
     })
 }
 
@@ -323,11 +372,11 @@ fn value(default: Option<&Value>, option: Option<&str>, kind: &str, fill: Fill) 
         return json!(option);
     }
     match (kind, fill) {
-        ("model-selector", Fill::Telling) => {
+        ("model-selector", Fill::Plausible) => {
             let model = json!({"provider": "langgenius/openai/openai", "model": "gpt-4o", "model_type": "llm"});
             return merged(model, json!({"mode": "chat", "completion_params": {}}));
         }
-        ("string" | "text-input" | "secret-input", Fill::Telling) => return json!("hello"),
+        ("string" | "text-input" | "secret-input", Fill::Plausible) => return json!("hello"),
         _ => {}
     }
     match kind {

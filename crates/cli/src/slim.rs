@@ -17,6 +17,8 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::process::ExitCode;
 
+use plugin_runtime::local::stage;
+
 use self::config::{Config, Mode};
 use self::error::Code;
 use self::flags::Flags;
@@ -53,14 +55,14 @@ Example:
 /// Runs `dify-plugin-slim` with the arguments of the process, its own name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some(status) = crate::worker_stage(&arguments) {
+    if let Some(status) = stage::enter(arguments.iter().skip(1).cloned()) {
         return status;
     }
     let printer = Printer::new();
     let words = arguments.into_iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = match Flags::parse(words) {
         Ok(Flags::Help) => {
-            // whoever closes the output does not want to be helped
+            // a closed output is not an error of a request for help
             let _closed = printer.bytes(USAGE.as_bytes());
             return ExitCode::SUCCESS;
         }

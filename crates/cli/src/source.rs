@@ -15,7 +15,7 @@ pub(crate) enum Source {
     Package(Box<Package>),
 }
 
-/// Packages on a developer's own machine may be as large as a daemon could be told to take.
+/// Limits for packages on a developer's machine: as large as a daemon can be configured to accept.
 pub(crate) const LIMITS: Limits = Limits { uncompressed: 1 << 30, entries: 65_535 };
 
 impl Source {
@@ -32,7 +32,7 @@ impl Source {
         open_package(path).map(Box::new).map(Self::Package)
     }
 
-    /// What the plugin says of itself.
+    /// The plugin's declarations.
     pub(crate) fn declaration(&self) -> Result<Declaration, Failure> {
         plugin_manifest::decode(self.files()).map_err(not_a_plugin)
     }

@@ -1,14 +1,15 @@
 //! `dify bundle` (cli 7)
 
+mod analyze;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use jiff::ZonedDateTime;
-use plugin_package::bundle::{self, Dependency, GithubPattern, MarketplacePattern};
-use serde_json::{Value, json};
+use plugin_package::bundle::{self, BundleError};
 
-use super::Format;
+use self::analyze::Analyze;
 use super::package::output_named;
 use crate::failure::Failure;
 use crate::files;
@@ -72,15 +73,6 @@ Example:
 struct Init {
     #[command(flatten)]
     identity: Identity,
-}
-
-#[derive(Debug, Args)]
-struct Analyze {
-    /// The bundle
-    path: PathBuf,
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -220,12 +212,17 @@ impl Bundle {
                 Ok(())
             }
             BundleCommand::Package(Package { path, output }) => {
-                let output = match output {
-                    Some(output) => output,
-                    None => output_named(&path, "difybndl", "bundle")?,
-                };
                 let bundle = open(&path)?;
-                bundle.validate().map_err(|error| Failure::new("failed to package bundle").because(error))?;
+                let checked = bundle.validate().and_then(|()| bundle.check_assets(&LIMITS));
+                checked.map_err(|error| not_packed(&path, error))?;
+                for index in bundle.repeated() {
+                    let hint = format!("dify bundle remove {} -i {index}", path.display());
+                    printer.warn("a dependency is listed twice", &[("index", &index), ("remove", &hint)]);
+                }
+                let output = match output.or_else(|| output_named(&path, "difybndl")) {
+                    Some(output) => output,
+                    None => named_after(&bundle)?,
+                };
                 files::write(&output, &bundle.to_archive()?)?;
                 printer.info("successfully packaged bundle", &[("output_path", &output.display())]);
                 Ok(())
@@ -240,6 +237,29 @@ fn open(path: &Path) -> Result<bundle::Bundle, Failure> {
             "name a folder with manifest.yaml and _assets, or a .difybndl file; `dify bundle init` makes a new one",
         )
     })
+}
+
+/// Why a bundle is not packed, with what to do about it.
+fn not_packed(path: &Path, error: BundleError) -> Failure {
+    let path = path.display();
+    let hint = match &error {
+        BundleError::AssetNotFound(asset) | BundleError::AssetNotPackage { path: asset, .. } => format!(
+            "put the file back to _assets/{asset}; or take the dependency out with `dify bundle remove {path} -i INDEX` \
+             and add the package again with `dify bundle append package {path} -p FILE`"
+        ),
+        _ => format!("correct manifest.yaml; `dify bundle analyze {path}` lists the dependencies"),
+    };
+    Failure::new("failed to package bundle").because(error).hint(hint)
+}
+
+/// `<name of the bundle>.difybndl` in the working folder, for paths such as `.` that name no file.
+fn named_after(bundle: &bundle::Bundle) -> Result<PathBuf, Failure> {
+    let name = &bundle.manifest().name;
+    if is_name(name) {
+        return Ok(PathBuf::from(format!("{name}.difybndl")));
+    }
+    Err(Failure::usage("invalid input path, you should specify the path outside of bundle directory")
+        .hint("name the file to write: -o NAME.difybndl"))
 }
 
 fn save(bundle: &bundle::Bundle) -> Result<(), Failure> {
@@ -297,75 +317,23 @@ fn append(what: &What, printer: Printer) -> Result<()> {
         What::Package(AppendPackage { path, .. }) => (path, "package"),
     };
     let mut bundle = open(path)?;
-    match what {
+    let is_new = match what {
         What::Github(AppendGithub { repo_pattern, .. }) => bundle.append_github(repo_pattern)?,
         What::Marketplace(AppendMarketplace { marketplace_pattern, .. }) => {
-            bundle.append_marketplace(marketplace_pattern)?;
+            bundle.append_marketplace(marketplace_pattern)?
         }
         What::Package(AppendPackage { package_path, .. }) => {
             let package = std::fs::read(package_path).map_err(|error| {
                 Failure::new(format!("please provide a valid difypkg file: {}", package_path.display())).because(error)
             })?;
-            bundle.append_package(package.into(), &LIMITS)?;
+            bundle.append_package(package.into(), &LIMITS)?
         }
-    }
+    };
     save(&bundle)?;
-    printer.info(&format!("successfully added {kind} dependency"), &[]);
+    if is_new {
+        printer.info(&format!("successfully added {kind} dependency"), &[]);
+    } else {
+        printer.warn(&format!("the bundle has this {kind} dependency already; nothing was added"), &[]);
+    }
     Ok(())
-}
-
-impl Analyze {
-    fn run(self, printer: Printer) -> Result<()> {
-        let bundle = open(&self.path)?;
-        let dependencies = &bundle.manifest().dependencies;
-        if self.format == Format::Json {
-            let rows: Vec<Value> = dependencies.iter().map(|dependency| described(&bundle, dependency)).collect();
-            return printer.json(&rows);
-        }
-        if dependencies.is_empty() {
-            printer.info("no dependencies found", &[]);
-        }
-        for (index, dependency) in dependencies.iter().enumerate() {
-            printer.info("dependency", &[("index", &index)]);
-            let Value::Object(mut row) = described(&bundle, dependency) else { continue };
-            let kind = row.remove("type").unwrap_or_default();
-            let kind = kind.as_str().unwrap_or_default();
-            let texts =
-                row.iter().map(|(key, value)| (key, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
-            let texts: Vec<(&String, String)> = texts.collect();
-            let fields: Vec<(&str, &dyn std::fmt::Display)> =
-                texts.iter().map(|(key, value)| (key.as_str(), value as &dyn std::fmt::Display)).collect();
-            if row.contains_key("error") {
-                printer.warn("package not found", &fields);
-            } else {
-                printer.info(&format!("{kind} dependency"), &fields);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A dependency with what can be said of it.
-fn described(bundle: &bundle::Bundle, dependency: &Dependency) -> Value {
-    match dependency {
-        Dependency::Github { repo_pattern } => match GithubPattern::read(repo_pattern) {
-            Ok(pattern) => json!({
-                "type": "github", "pattern": repo_pattern, "repo": pattern.repo(), "release": pattern.release(),
-                "asset": pattern.asset(),
-            }),
-            Err(error) => json!({"type": "github", "pattern": repo_pattern, "fault": error.to_string()}),
-        },
-        Dependency::Marketplace { marketplace_pattern } => match MarketplacePattern::read(marketplace_pattern) {
-            Ok(pattern) => json!({
-                "type": "marketplace", "pattern": marketplace_pattern, "organization": pattern.organization(),
-                "plugin": pattern.plugin(), "version": pattern.version(),
-            }),
-            Err(error) => json!({"type": "marketplace", "pattern": marketplace_pattern, "fault": error.to_string()}),
-        },
-        Dependency::Package { path } => match bundle.asset_size(path) {
-            Ok(size) => json!({"type": "package", "path": path, "size": size}),
-            Err(error) => json!({"type": "package", "path": path, "error": error.to_string()}),
-        },
-        Dependency::Unknown => json!({"type": "unknown"}),
-    }
 }

@@ -9,7 +9,7 @@ use plugin_package::{PackOptions, Package, checksum, pack};
 use serde_json::json;
 
 use super::Format;
-use super::package::generated;
+use super::package::{generated, not_packed};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::source::{LIMITS, Source};
@@ -40,7 +40,8 @@ impl Arguments {
         let checksum = match source.folder().filter(|_| self.as_package) {
             Some(folder) => {
                 let options = PackOptions { generated: generated(folder, &declaration)?, ..PackOptions::default() };
-                Package::open(pack(folder, &options)?, &LIMITS)?.checksum()?
+                let package = pack(folder, &options).map_err(|error| not_packed(&self.path, error))?;
+                Package::open(package, &LIMITS)?.checksum()?
             }
             None => checksum_of(&source)?,
         };

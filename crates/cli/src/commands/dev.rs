@@ -1,6 +1,7 @@
-//! `dify plugin dev`: a plugin run from the folder in which it is written, and started anew whenever a file changes.
+//! `dify plugin dev`: runs a plugin from its source folder and restarts it when a file changes.
 
 mod local;
+mod probe;
 mod remote;
 mod watch;
 
@@ -13,6 +14,7 @@ use plugin_runtime::local::environment::Progress;
 
 use self::local::Local;
 pub(super) use self::local::follow;
+use self::probe::probe;
 use self::remote::{Debugging, Remote};
 use self::watch::Watch;
 use super::block_on;
@@ -26,10 +28,9 @@ use crate::source::{Source, open_folder};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With a debugging key - from --key, or from REMOTE_INSTALL_KEY in the environment or in .env - the plugin connects to your
-Dify. Without one it runs on this machine, where `dify plugin invoke --connect` calls it; what it calls back is then
-answered with samples. Either way the plugin's output is shown here, and a file that changes starts it anew. What is
-wrong with the declarations is said before each start. Ctrl+c ends it.
+With a debugging key (--key, or REMOTE_INSTALL_KEY in the environment or in .env) the plugin connects to your Dify.
+Without one it runs on this machine, where `dify plugin invoke --connect` calls it and its calls back get sample answers.
+The plugin is checked before each start, its output is shown, and a changed file restarts it. Ctrl+c ends it.
 
 Examples:
   dify plugin dev ./demo
@@ -45,13 +46,13 @@ pub(crate) struct Arguments {
     /// Debugging key, as Dify shows it under Plugins, Debug [default: `REMOTE_INSTALL_KEY`]
     #[arg(long, conflicts_with = "local")]
     key: Option<String>,
-    /// Run on this machine, whatever .env says
+    /// Run on this machine, even if .env has a debugging key
     #[arg(long)]
     local: bool,
     /// Port for calls on this machine; 0 for any that is free
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Do not start anew when a file changes
+    /// Do not restart when a file changes
     #[arg(long)]
     no_reload: bool,
 }
@@ -69,9 +70,9 @@ impl Arguments {
 
     async fn develop(&self, source: &Path, printer: Printer) -> Result<()> {
         let mut watch = Watch::start(source)?;
-        let mut local = Local::new(self.port);
+        let mut state = State { local: Local::new(self.port), accepted: None };
         loop {
-            let running = match self.start(source, &mut local, printer).await {
+            let running = match self.start(source, &mut state, printer).await {
                 Ok(running) => Some(running),
                 Err(error) => {
                     if verdict(&error).1 {
@@ -87,6 +88,7 @@ impl Arguments {
             let changed = tokio::select! {
                 changed = watch.changed(), if !self.no_reload => changed,
                 exit = ended_by_itself(running.as_ref()) => {
+                    state.accepted = None;
                     printer.warn("the plugin has ended", &[("exit", &exit)]);
                     if self.no_reload {
                         return Err(Failure::reported().into());
@@ -103,7 +105,7 @@ impl Arguments {
     }
 
     /// Checks, prepares and starts the plugin as it is now.
-    async fn start(&self, source: &Path, local: &mut Local, printer: Printer) -> Result<Running> {
+    async fn start(&self, source: &Path, state: &mut State, printer: Printer) -> Result<Running> {
         let folder = source.to_owned();
         let loaded = tokio::task::spawn_blocking(move || {
             let report = check::check(&Source::Folder(open_folder(&folder)?), Options::default());
@@ -111,23 +113,27 @@ impl Arguments {
                 printer.note(diagnostic.show(printer, diagnostic.severity));
             }
             load(&folder).map_err(|error| {
-                // what is wrong with the declarations has just been said
+                // the errors in the declarations have just been printed
                 if report.count(Severity::Error) > 0 { Failure::reported().into() } else { error }
             })
         });
         let loaded: Loaded = loaded.await??;
         let mut surroundings = Surroundings::of_process();
-        // compiled files in the source would be changes of it
+        // compiled files in the source folder would count as changes
         surroundings.variables.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
         let environments = shared_environments(&surroundings, &std::env::temp_dir());
         let progress: Arc<dyn Progress> = Arc::new(Steps(printer));
         if let Some(debugging) = self.debugging(source)? {
+            if state.accepted.as_ref() != Some(&debugging) {
+                probe(&debugging).await?;
+                state.accepted = Some(debugging.clone());
+            }
             let remote =
                 Remote::start(&loaded, source, &environments, &surroundings, &debugging, &*progress, printer).await?;
             printer.info("plugin started", &[("debugging_server", &debugging.url)]);
             Ok(Running::Remote(Box::new(remote)))
         } else {
-            local.start(loaded, source, environments, &surroundings, progress, printer).await?;
+            state.local.start(loaded, source, environments, &surroundings, progress, printer).await?;
             Ok(Running::Local)
         }
     }
@@ -138,11 +144,10 @@ impl Arguments {
             return Ok(None);
         }
         let file = env_file(&source.join(".env"));
-        let get = |name: &str| {
-            let value = std::env::var(name).ok().or_else(|| file.get(name).cloned());
-            value.filter(|value| !value.is_empty())
-        };
-        let key = self.key.clone().or_else(|| get("REMOTE_INSTALL_KEY"));
+        let get =
+            |name: &str| std::env::var(name).ok().or_else(|| file.get(name).cloned()).and_then(|value| trimmed(&value));
+        let key = self.key.as_deref().and_then(trimmed).or_else(|| get("REMOTE_INSTALL_KEY"));
+        // asterisks stand for the key in .env.example
         let Some(key) = key.filter(|key| !key.contains('*')) else {
             let hint = "give --key, or REMOTE_INSTALL_KEY in .env";
             return match self.url {
@@ -150,27 +155,72 @@ impl Arguments {
                 None => Ok(None),
             };
         };
-        let url = self.url.clone().or_else(|| get("REMOTE_INSTALL_URL"));
+        let url = self.url.as_deref().and_then(trimmed).or_else(|| get("REMOTE_INSTALL_URL"));
         let url = url.or_else(|| Some(format!("{}:{}", get("REMOTE_INSTALL_HOST")?, get("REMOTE_INSTALL_PORT")?)));
         let url = url.ok_or_else(|| {
             Failure::usage("there is a debugging key, and no address of a debugging server")
                 .hint("give --url, or REMOTE_INSTALL_URL in .env; --local runs the plugin on this machine")
         })?;
-        Ok(Some(Debugging { url, key }))
+        Ok(Some(Debugging { url: address(&url)?, key }))
     }
+}
+
+/// A value without surrounding blanks, as they come with copied keys; `None` when nothing is left.
+fn trimmed(value: &str) -> Option<String> {
+    Some(value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+/// The address of a debugging server, `HOST:PORT`.
+fn address(url: &str) -> Result<String, Failure> {
+    let address = url.strip_prefix("tcp://").unwrap_or(url).trim_end_matches('/');
+    let is_address = !address.contains('/')
+        && address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if is_address {
+        return Ok(address.to_owned());
+    }
+    Err(Failure::usage(format!("{url:?} is not the address of a debugging server, HOST:PORT"))
+        .hint("copy the address that Dify shows under Plugins, Debug, such as debug.dify.ai:5003"))
+}
+
+/// What outlasts one run of the plugin.
+struct State {
+    local: Local,
+    /// The debugging server that took the key last; it is not asked again before each start.
+    accepted: Option<Debugging>,
 }
 
 /// A plugin that has been started.
 enum Running {
     Remote(Box<Remote>),
-    /// On the stage of [`Local`], which replaces it.
+    /// In the server of [`Local`], which replaces it.
     Local,
 }
 
-/// Resolves when a plugin has ended that nobody starts again; one on this machine is started by the next call.
+/// Resolves when a remote plugin has ended; one on this machine is restarted by the next call.
 async fn ended_by_itself(running: Option<&Running>) -> String {
     match running {
         Some(Running::Remote(remote)) => remote.ended().await,
         Some(Running::Local) | None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (given, expected) in [
+            ("debug.dify.ai:5003", "debug.dify.ai:5003"),
+            ("tcp://127.0.0.1:5003/", "127.0.0.1:5003"),
+            ("[::1]:5003", "[::1]:5003"),
+        ] {
+            assert_eq!(address(given).unwrap(), expected);
+        }
+        for given in ["debug.dify.ai", "http://localhost:5002", "localhost:99999", ":5003", "5003"] {
+            let failure = address(given).unwrap_err();
+            assert_eq!((failure.status, failure.to_string().contains("HOST:PORT")), (crate::failure::USAGE, true));
+        }
+        assert_eq!((trimmed(" k\n"), trimmed(" ")), (Some("k".to_owned()), None));
     }
 }

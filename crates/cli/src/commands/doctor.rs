@@ -24,7 +24,7 @@ Examples:
 pub(crate) struct Arguments {
     /// The folder of a plugin
     path: Option<PathBuf>,
-    /// Ask nobody in the network
+    /// Make no network requests
     #[arg(long)]
     offline: bool,
     /// How to print
@@ -32,17 +32,17 @@ pub(crate) struct Arguments {
     format: Format,
 }
 
-/// What was found.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Good,
-    /// Works, with a but.
+    /// Works, with a restriction.
     Warning,
     Missing,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Debug, Serialize)]
 struct Finding {
     name: &'static str,

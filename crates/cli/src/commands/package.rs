@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use plugin_manifest::{Declaration, Files};
-use plugin_package::{Folder, PackOptions, pack};
+use plugin_package::{Byproduct, Folder, PackError, PackOptions, pack};
 use serde_json::json;
 
 use super::Format;
@@ -15,12 +15,16 @@ use crate::export::{self, REQUIREMENTS};
 use crate::failure::Failure;
 use crate::files;
 use crate::printer::Printer;
-use crate::source::{Source, open_folder};
+use crate::scaffold::is_name;
+use crate::source::{Source, not_a_plugin, open_folder};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What goes in is every file of the folder, without what .difyignore (or else .gitignore) names. Where there is a uv.lock
-and no requirements.txt, the locked requirements are added with the help of uv. Equal folders give equal packages.
+Packs every file of the folder except what .difyignore (or else .gitignore) names, and except Python environments, Git
+repositories, caches, compiled modules and packages, whether named or not. With a uv.lock and no requirements.txt, the
+locked requirements are exported with uv and added. Equal folders give equal packages.
+
+A plugin with errors that `dify plugin check` reports is not packed, because Dify or the daemon would refuse it.
 
 Examples:
   dify plugin package ./demo
@@ -35,10 +39,13 @@ pub(crate) struct Arguments {
     /// The largest sum of file sizes, in MiB; 0 means 50
     #[arg(long = "max-size", value_name = "MIB", default_value_t = DEFAULT_SIZE, allow_negative_numbers = true)]
     max_size: i64,
-    /// Do not pack a plugin that `plugin check` finds anything wrong with
+    /// Do not pack a plugin with warnings either
     #[arg(long)]
     strict: bool,
-    /// Print what would be packed, with sizes in bytes, and write nothing
+    /// Pack without `plugin check`; what cannot be made into a package is still refused
+    #[arg(long, conflicts_with = "strict")]
+    skip_check: bool,
+    /// List what would be packed, with sizes in bytes, and write nothing
     #[arg(long)]
     list: bool,
     /// How to print the list
@@ -47,6 +54,8 @@ pub(crate) struct Arguments {
 }
 
 const DEFAULT_SIZE: i64 = 50;
+/// The error that does not refuse a package: a workflow may add the requirements to the package itself.
+const TOLERATED: &str = "no_dependencies";
 
 impl Arguments {
     pub(crate) fn run(self, printer: Printer) -> Result<()> {
@@ -54,45 +63,51 @@ impl Arguments {
         if self.list {
             return self.print_list(&folder, printer);
         }
+        if !self.skip_check {
+            self.check(printer)?;
+        }
+        let declaration = plugin_manifest::decode(&folder).map_err(not_a_plugin)?;
         let output = match &self.output {
             Some(output) => output.clone(),
-            None => default_output(&self.path)?,
+            None => default_output(&self.path, &folder, &declaration)?,
         };
-        let report = check::check(&Source::Folder(open_folder(&self.path)?), Options::default());
-        let packed = self.pack(&folder, &output);
-        // what the reference packs is only warned of
-        let shown = if packed.is_err() || self.strict { Severity::Error } else { Severity::Warning };
-        for diagnostic in report.seen_from_outside(&self.path) {
-            printer.note(diagnostic.show(printer, diagnostic.severity.max(shown)));
-        }
-        let package = packed.map_err(|error| match report.count(Severity::Error) {
-            0 => error,
-            _ => Failure::new("failed to package plugin").hint("correct the errors that are named above"),
-        })?;
-        if self.strict && !report.diagnostics.is_empty() {
-            return Err(Failure::new("the plugin is not packed, because of what is wrong with it")
-                .hint("correct it, or pack without --strict")
-                .into());
-        }
+        let excluded = folder.byproducts()?;
+        let options = PackOptions {
+            max_size: self.limit(),
+            generated: generated(&folder, &declaration)?,
+            output: Some(output.clone()),
+        };
+        let package = pack(&folder, &options).map_err(|error| not_packed(&self.path, error))?;
         files::write(&output, &package)?;
+        tell_excluded(&folder, &excluded, &output, printer);
         printer.info("plugin packaged successfully", &[("output_path", &output.display())]);
         Ok(())
     }
 
-    fn pack(&self, folder: &Folder, output: &Path) -> Result<bytes::Bytes, Failure> {
-        let failed = |error| {
-            Failure::new("failed to package plugin").because(error).hint(format!(
-                "`dify plugin check {}` names every fault with file, line and remedy",
-                self.path.display()
-            ))
-        };
-        let declaration = plugin_manifest::decode(folder).map_err(crate::source::not_a_plugin)?;
-        let options = PackOptions {
-            max_size: self.limit(),
-            generated: generated(folder, &declaration)?,
-            output: Some(output.to_owned()),
-        };
-        pack(folder, &options).map_err(failed)
+    /// Reports what is wrong with the plugin.
+    ///
+    /// # Errors
+    ///
+    /// When the plugin must not be packed.
+    fn check(&self, printer: Printer) -> Result<()> {
+        let report = check::check(&Source::Folder(open_folder(&self.path)?), Options::default());
+        let mut errors = 0;
+        for diagnostic in report.seen_from_outside(&self.path) {
+            let is_error = diagnostic.severity == Severity::Error && diagnostic.code != TOLERATED;
+            errors += usize::from(is_error);
+            printer.note(diagnostic.show(printer, if is_error { Severity::Error } else { Severity::Warning }));
+        }
+        if errors > 0 {
+            let message =
+                format!("failed to package plugin: it has {errors} error{}", if errors == 1 { "" } else { "s" });
+            return Err(Failure::new(message).hint("correct what is reported above").into());
+        }
+        if self.strict && !report.diagnostics.is_empty() {
+            return Err(Failure::new("failed to package plugin: it has warnings")
+                .hint("correct what is reported above, or pack without --strict")
+                .into());
+        }
+        Ok(())
     }
 
     fn limit(&self) -> u64 {
@@ -101,7 +116,7 @@ impl Arguments {
     }
 
     fn print_list(&self, folder: &Folder, printer: Printer) -> Result<()> {
-        let declaration = plugin_manifest::decode(folder).map_err(crate::source::not_a_plugin)?;
+        let declaration = plugin_manifest::decode(folder).map_err(not_a_plugin)?;
         let mut sizes: BTreeMap<String, u64> =
             generated(folder, &declaration)?.into_iter().map(|(path, content)| (path, content.len() as u64)).collect();
         for path in folder.walk()? {
@@ -109,14 +124,20 @@ impl Arguments {
             sizes.insert(path, size);
         }
         let total: u64 = sizes.values().sum();
+        let excluded = folder.byproducts()?;
         if self.format == Format::Json {
             let files: Vec<_> = sizes.iter().map(|(path, size)| json!({"path": path, "size": size})).collect();
-            return printer.json(&json!({"files": files, "size": total}));
+            let excluded: Vec<_> =
+                excluded.iter().map(|(path, what)| json!({"path": path, "reason": what.to_string()})).collect();
+            return printer.json(&json!({"files": files, "size": total, "excluded": excluded}));
         }
         for (path, size) in &sizes {
             printer.line(format_args!("{size:>10}  {path}"))?;
         }
         printer.line(format_args!("{total:>10}  in {} files", sizes.len()))?;
+        for (path, what) in &excluded {
+            printer.note(format_args!("excluded: {path} ({what})"));
+        }
         Ok(())
     }
 }
@@ -127,23 +148,75 @@ pub(super) fn generated(folder: &Folder, declaration: &Declaration) -> Result<BT
     Ok(requirements.into_iter().map(|content| (REQUIREMENTS.to_owned(), content)).collect())
 }
 
-/// `<last part of the path>.difypkg` in the working folder.
-fn default_output(path: &Path) -> Result<PathBuf, Failure> {
-    output_named(path, "difypkg", "plugin")
+/// Why a folder is not packed, with what to do about it.
+pub(super) fn not_packed(path: &Path, error: PackError) -> Failure {
+    let hint = match &error {
+        PackError::TooLarge(_) => "exclude files that are not needed in .difyignore, or raise --max-size".to_owned(),
+        PackError::LinkToFolder(link) => {
+            format!("put the folder itself in place of the link, or exclude it with a line `{link}` in .difyignore")
+        }
+        _ => format!("`dify plugin check {}` reports every fault with file, line and remedy", path.display()),
+    };
+    Failure::new("failed to package plugin").because(error).hint(hint)
 }
 
-/// `<last part of the path>.<extension>` in the working folder; a path without a last part is refused.
-pub(super) fn output_named(path: &Path, extension: &str, what: &str) -> Result<PathBuf, Failure> {
-    match path.components().next_back() {
-        Some(Component::Normal(name)) => {
-            let mut name = name.to_owned();
-            name.push(".");
-            name.push(extension);
-            Ok(name.into())
-        }
-        _ => {
-            Err(Failure::usage(format!("invalid input path, you should specify the path outside of {what} directory"))
-                .hint(format!("name the file to write: -o NAME.{extension}")))
+/// Reports what was excluded without being named, and an output that other packagers would pack.
+fn tell_excluded(folder: &Folder, excluded: &[(String, Byproduct)], output: &Path, printer: Printer) {
+    let output = output.canonicalize().unwrap_or_else(|_| output.to_owned());
+    let root = folder.root().canonicalize().unwrap_or_else(|_| folder.root().to_owned());
+    for (path, what) in excluded {
+        match what {
+            Byproduct::Package if root.join(path) == output => {}
+            Byproduct::Package => printer.warn("a package in the plugin's folder is not packed", &[("path", path)]),
+            _ => printer.info("excluded", &[("path", path), ("reason", what)]),
         }
     }
+    let inside = output.strip_prefix(&root).ok().and_then(Path::to_str);
+    if let Some(path) = inside.filter(|path| !folder.ignores(path)) {
+        let message = "the package is in the plugin's folder, where other tools would pack it into the next one; \
+                       add *.difypkg to .difyignore";
+        printer.warn(message, &[("path", &path)]);
+    }
+}
+
+/// `<last part of the path>.difypkg` in the working folder; where the path has no such part, as `.`, the name of the
+/// plugin takes its place.
+///
+/// # Errors
+///
+/// When the file would be in the plugin's folder and not excluded from the next package.
+fn default_output(path: &Path, folder: &Folder, declaration: &Declaration) -> Result<PathBuf, Failure> {
+    if let Some(output) = output_named(path, "difypkg") {
+        return Ok(output);
+    }
+    let refused = |hint: String| {
+        Failure::usage("invalid input path, you should specify the path outside of plugin directory").hint(hint)
+    };
+    let name = &declaration.name;
+    if !is_name(name) {
+        return Err(refused("name the file to write: -o NAME.difypkg".to_owned()));
+    }
+    let output = PathBuf::from(format!("{name}.difypkg"));
+    let inside = || {
+        let root = folder.root().canonicalize().ok()?;
+        let working = std::env::current_dir().ok()?.canonicalize().ok()?;
+        Some(working.strip_prefix(root).ok()?.join(&output).display().to_string())
+    };
+    match inside() {
+        Some(path) if !folder.ignores(&path) => Err(refused(format!(
+            "add *.difypkg to .difyignore, so that a package in the folder is never packed itself, or name the file to \
+             write: -o {}",
+            output.display()
+        ))),
+        _ => Ok(output),
+    }
+}
+
+/// `<last part of the path>.<extension>` in the working folder; `None` for a path without such a part.
+pub(super) fn output_named(path: &Path, extension: &str) -> Option<PathBuf> {
+    let Some(Component::Normal(name)) = path.components().next_back() else { return None };
+    let mut name = name.to_owned();
+    name.push(".");
+    name.push(extension);
+    Some(name.into())
 }

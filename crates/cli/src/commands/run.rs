@@ -1,4 +1,4 @@
-//! `dify plugin run` (cli 6): a plugin on the spot, called with JSON lines, as the SDK's test runner does.
+//! `dify plugin run` (cli 6): runs a plugin and takes calls as JSON lines, as the SDK's test runner sends them.
 
 pub(super) mod encode;
 mod lines;
@@ -22,8 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::encode::Encoding;
 use self::server::{Server, Stage};
 use super::block_on;
-use super::package::generated;
-use crate::failure::Failure;
+use super::package::{generated, not_packed};
 use crate::files;
 use crate::local::{self, Canned, CodeCopy, Host, Life, Surroundings};
 use crate::printer::Printer;
@@ -31,7 +30,7 @@ use crate::source::{LIMITS, Source, not_a_plugin};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each line is a call, each answer a line; what the plugin calls back is answered with samples:
+Each line is a call, each answer a line; calls back of the plugin get sample answers:
   {\"invoke_id\":\"1\",\"type\":\"tool\",\"action\":\"invoke_tool\",\"request\":{\"provider\":\"p\",\"tool\":\"t\",\"tool_parameters\":{},\"credentials\":{}}}
 
 It ends when its input ends (after the calls that are under way), or by a signal. For a call by hand, see
@@ -49,7 +48,7 @@ pub(crate) struct Arguments {
     /// How messages are written
     #[arg(short, long, value_enum, default_value_t)]
     response_format: Encoding,
-    /// Write on standard error what goes on
+    /// Write a log to standard error
     #[arg(short = 'l', long, num_args = 0..=1, require_equals = true, default_value_t = false)]
     #[arg(default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
     enable_logs: bool,
@@ -93,7 +92,7 @@ impl Arguments {
             outcome = self.load_and_serve(system, scratch.path(), &host) => outcome,
             () = ended() => Ok(()),
         };
-        // the plugin's process goes first, then the folder that it runs in
+        // the plugin's process ends before its folder is removed
         if let Some(host) = host.get() {
             host.stop().await;
         }
@@ -145,13 +144,8 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
                 generated: generated(&folder, &declaration)?,
                 output: None,
             };
-            let packed = pack(&folder, &options).map_err(|error| {
-                Failure::new("failed to package plugin").because(error).hint(format!(
-                    "`dify plugin check {}` names every fault with file, line and remedy",
-                    path.display()
-                ))
-            });
-            Package::open(packed?, &LIMITS)?
+            let packed = pack(&folder, &options).map_err(|error| not_packed(path, error))?;
+            Package::open(packed, &LIMITS)?
         }
     };
     let declaration = package.declaration(&TrustedKeys::default()).context("decode plugin file error")?;
@@ -174,7 +168,7 @@ pub(super) fn shared_environments(surroundings: &Surroundings, scratch: &Path) -
     local::environments(surroundings.environments(working_path))
 }
 
-/// Deletes, beside what else goes on, what nobody has used for long.
+/// Deletes environments that have not been used for long, in the background.
 pub(super) fn tidy_up(environments: &Arc<Environments>, plugin: &UniqueIdentifier) {
     let (environments, in_use) = (Arc::clone(environments), [plugin.clone()].into());
     tokio::spawn(async move {
@@ -197,10 +191,10 @@ pub(crate) async fn ended() {
     }
 }
 
-/// What is told of the runtime's doings, on standard error.
+/// Sends the runtime's log to standard error.
 pub(super) fn log_to_stderr() {
     let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
-    // a second one would be a fault of this program, and the first goes on
+    // an earlier subscriber stays
     drop(subscriber.try_init());
 }
 

@@ -32,7 +32,7 @@ enum SignatureCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Writes <NAME>.private.pem, which only you may read and nobody else may have, and <NAME>.public.pem, which a daemon is
+Writes <NAME>.private.pem, readable by you alone and to be kept secret, and <NAME>.public.pem, which a daemon is
 given in THIRD_PARTY_SIGNATURE_VERIFICATION_PUBLIC_KEYS. Keys that are there already stay.
 
 Example:

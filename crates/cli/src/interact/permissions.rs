@@ -208,7 +208,7 @@ enum Value {
     Number(String),
 }
 
-/// Draws the form over what was drawn before, which had so many lines; gives the number of lines.
+/// Draws the form over the `before` lines drawn last; returns the number of lines.
 fn draw(printer: Printer, form: &Form, before: u16) -> Result<u16, Failure> {
     let mut lines = vec!["What may the plugin ask of Dify?".to_owned(), HELP.to_owned(), String::new()];
     for (at, (row, name, meaning)) in ROWS.iter().enumerate() {

@@ -1,10 +1,11 @@
-//! Dify's part played: every call back gets an answer of the right shape, the same each time (cli 6.5).
+//! Sample answers to calls back, of the shape that Dify's have and the same each time (cli 6.5).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use plugin_manifest::Declaration;
 use plugin_manifest::declaration::Permission;
 use plugin_protocol::callback::{Invoke, Kind, StorageRequest};
@@ -16,12 +17,12 @@ use super::schema::sample;
 
 /// Between two parts of an answer.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What a language model says.
+/// The words of a language model's answer.
 const WORDS: [&str; 5] = ["hello", " world", " world", " !", " !"];
-/// Bytes that all values of the plugin may have together, in hex, where the manifest allows more.
+/// Most bytes of all stored values together, in hex, where the manifest allows more.
 const MOST_STORED: usize = 64 << 20;
 
-/// Answers calls back with what does not depend on anything outside. What is stored is kept as long as it lives.
+/// Answers calls back without any other service. Stored values live as long as this does.
 #[derive(Debug)]
 pub(crate) struct Canned {
     permission: Option<Permission>,
@@ -29,13 +30,13 @@ pub(crate) struct Canned {
 }
 
 impl Canned {
-    /// For a plugin, whose permissions are checked as a daemon does.
+    /// For a plugin, whose permissions are checked as by a daemon.
     pub(crate) fn of(declaration: &Declaration) -> Arc<Self> {
         Arc::new(Self { permission: declaration.permission().cloned(), stored: Mutex::default() })
     }
 
     fn store(&self, request: StorageRequest) -> Result<Value, String> {
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.stored.lock();
         Ok(match request {
             StorageRequest::Get { key } => {
                 let value = stored.get(&key);
@@ -230,6 +231,7 @@ fn extracted(parameter: &Value) -> Option<(String, Value)> {
         "array[number]" => json!([1]),
         "array[boolean]" => json!([true]),
         "array[object]" => json!([{"name": "hello world"}]),
+        // "string", and whatever else Dify would treat as a text
         _ => json!("hello world"),
     };
     Some((name, value))

@@ -12,15 +12,15 @@ use plugin_runtime::session::{Failure, ReplyError};
 use plugin_runtime::{Event, Replies, Session};
 use tokio::task::JoinSet;
 
-/// The SDK listens for answers only once it has written its request; no answer is told earlier than this after it.
+/// The SDK listens for answers only after it has written its request; no answer is sent earlier than this after it.
 const NOT_BEFORE: Duration = Duration::from_millis(1);
 /// Calls back of one call that are answered at a time.
 const AT_A_TIME: usize = 64;
 
-/// Whoever answers the plugin's calls back, in Dify's place.
+/// Answers the plugin's calls back in place of Dify.
 #[async_trait]
 pub(crate) trait Counterpart: Send + Sync {
-    /// Answers one call back; the end of the answer need not be told.
+    /// Answers one call back; the end of the answer is sent by the caller.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ pub(crate) trait Counterpart: Send + Sync {
 pub(crate) enum Unanswered {
     /// The text that the plugin raises.
     Refused(String),
-    /// The plugin takes nothing any more.
+    /// The plugin accepts no more replies.
     Gone,
 }
 
@@ -66,15 +66,15 @@ pub(crate) struct Answers {
 impl Answers {
     /// One of several results.
     pub(crate) async fn one_of(&self, json: &str) -> Result<(), ReplyError> {
-        self.tell(Answer::Stream(json)).await
+        self.send(Answer::Stream(json)).await
     }
 
     /// The only result.
     pub(crate) async fn only(&self, json: &str) -> Result<(), ReplyError> {
-        self.tell(Answer::Struct(json)).await
+        self.send(Answer::Struct(json)).await
     }
 
-    async fn tell(&self, answer: Answer<'_>) -> Result<(), ReplyError> {
+    async fn send(&self, answer: Answer<'_>) -> Result<(), ReplyError> {
         self.replies.reply(backwards_response(&self.session_id, &self.origin, &self.id, answer)).await
     }
 }
@@ -135,14 +135,14 @@ impl Conversation {
             } else {
                 counterpart.answer(&call, &answers).await
             };
-            let told = match answered {
+            let sent = match answered {
                 Ok(()) => Ok(()),
-                Err(Unanswered::Refused(text)) => answers.tell(Answer::Error(&text)).await,
+                Err(Unanswered::Refused(text)) => answers.send(Answer::Error(&text)).await,
                 Err(Unanswered::Gone) => return,
             };
-            if told.is_ok() {
-                // a plugin that is gone waits for nothing
-                drop(answers.tell(Answer::End).await);
+            if sent.is_ok() {
+                // a plugin that is gone needs no end
+                drop(answers.send(Answer::End).await);
             }
         });
         Ok(())

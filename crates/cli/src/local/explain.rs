@@ -1,4 +1,4 @@
-//! Failures of a plugin as its developer reads them.
+//! Failures of a plugin in terms of its source folder.
 
 use std::path::Path;
 
@@ -46,14 +46,14 @@ mod tests {
         let text = format!(
             "it ended\n  File \"{copy}/.venv/lib/y.py\"\n  File \"{copy}/tools/demo.py\", line 1\nModuleNotFoundError: No module named 'a.b'\n"
         );
-        let told = explained(anyhow::anyhow!(text), Path::new(copy), Path::new("demo"));
-        insta::assert_snapshot!(told, @r#"
+        let failure = explained(anyhow::anyhow!(text), Path::new(copy), Path::new("demo"));
+        insta::assert_snapshot!(failure, @r#"
         it ended
           File ".venv/lib/y.py"
           File "demo/tools/demo.py", line 1
         ModuleNotFoundError: No module named 'a.b'
         "#);
-        let hint = told.downcast_ref::<Failure>().unwrap().hint.clone().unwrap();
+        let hint = failure.downcast_ref::<Failure>().unwrap().hint.clone().unwrap();
         assert!(hint.contains("the package that has `a` "), "{hint}");
     }
 }

@@ -1,3 +1,5 @@
+//! New plugins are valid and well-formed in every category.
+
 use plugin_package::{Folder, PackOptions, pack};
 
 use super::*;

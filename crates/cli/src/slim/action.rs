@@ -12,7 +12,7 @@ pub(super) fn parse(name: &str) -> Result<Action, SlimError> {
 /// The route below `/v2/invoke/dispatch/`.
 pub(super) fn route(action: Action) -> &'static str {
     match action {
-        // no daemon has it; whoever asks is told so
+        // no daemon has this route, and it says so
         Action::InvokeEndpoint => "endpoint/invoke",
         action => action.path(),
     }

@@ -91,7 +91,7 @@ impl SlimError {
     }
 }
 
-/// Whoever reads has gone, and with it the sense of going on.
+/// Standard output is closed, so there is no reason to go on.
 impl From<OutputClosed> for SlimError {
     fn from(error: OutputClosed) -> Self {
         Self::new(Code::ExecError, error.to_string())

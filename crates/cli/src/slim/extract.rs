@@ -4,6 +4,7 @@ use std::path::Path;
 
 use plugin_manifest::Declaration;
 use plugin_package::checksum;
+use plugin_runtime::transport::with_causes;
 use serde_json::{Map, Value, json};
 
 use super::action;
@@ -74,7 +75,7 @@ fn of_path(path: &Path) -> Result<Found, SlimError> {
     if !path.exists() {
         return Err(SlimError::new(Code::PluginNotFound, format!("{} does not exist", path.display())));
     }
-    let invalid = |error: &dyn std::error::Error| SlimError::new(Code::PackageInvalid, remote::chain(error));
+    let invalid = |error: &dyn std::error::Error| SlimError::new(Code::PackageInvalid, with_causes(error));
     let source = Source::open(path).map_err(|error| invalid(&error))?;
     let declaration = source.declaration().map_err(|error| invalid(&error))?;
     let checksum = checksum(&source).map_err(|error| invalid(&error))?;

@@ -4,7 +4,7 @@ mod store;
 
 use std::sync::Arc;
 
-use plugin_manifest::UniqueIdentifier;
+use plugin_manifest::{InvalidIdentifier, UniqueIdentifier};
 use plugin_protocol::{Action, Origin};
 use plugin_runtime::Event;
 use plugin_runtime::local::environment::{Progress, Step};
@@ -38,8 +38,7 @@ pub(super) async fn invoke(
 }
 
 pub(super) fn parse(id: &str) -> Result<UniqueIdentifier, SlimError> {
-    let invalid = |error| SlimError::new(Code::InvalidInput, format!("{error}: it is author/name:version@checksum"));
-    id.parse().map_err(|error: plugin_manifest::InvalidIdentifier| invalid(error))
+    id.parse().map_err(|error: InvalidIdentifier| SlimError::new(Code::InvalidInput, error.to_string()))
 }
 
 async fn run(
@@ -53,7 +52,7 @@ async fn run(
     let store = Store::new(config);
     let declaration = store.fetch(&plugin, events).await?;
     let mut surroundings = Surroundings::of_process();
-    // the settings of this program are none of the plugin's business
+    // the settings of this program are not passed to the plugin
     surroundings.variables.retain(|name, _| !name.to_string_lossy().starts_with("SLIM_"));
     let preparer = InWorkingPath { environments: store.environments(&surroundings) };
     let init = |error: String| SlimError::new(Code::InitError, error);
@@ -112,13 +111,13 @@ fn without_identity(data: &str) -> serde_json::Result<String> {
     serde_json::to_string(&members)
 }
 
-/// Tells of each step once, when it begins.
+/// Reports each step once, when it begins.
 struct Steps(Events);
 
 impl Progress for Steps {
     fn report(&self, step: Step, detail: &str) {
         if detail.is_empty() {
-            // whoever reads has gone, which the next event finds out
+            // a closed standard output is noticed by the next event
             drop(self.0.message(Stage::Init, step.as_str()));
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use plugin_protocol::Action;
+use plugin_runtime::transport::with_causes;
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,9 +18,9 @@ use crate::printer::Printer;
 
 /// For the whole call, the answer included.
 const TIMEOUT: Duration = Duration::from_mins(10);
-/// How much of an answer that says no is quoted, in bytes.
+/// How much of a refusal is quoted, in bytes.
 const QUOTED: usize = 64 * 1024;
-/// A line of an answer that is longer than this comes from no daemon.
+/// Longest line of an answer, in bytes; no daemon sends longer ones.
 const LONGEST: usize = 256 << 20;
 
 /// Calls a plugin, and prints each envelope of the answer.
@@ -54,7 +55,7 @@ pub(crate) async fn dispatch(
     let mut response = send(remote, id, asked).await?;
     let mut buffer: Vec<u8> = Vec::new();
     loop {
-        let part = response.chunk().await.map_err(|error| SlimError::new(Code::StreamRead, chain(&error)))?;
+        let part = response.chunk().await.map_err(|error| SlimError::new(Code::StreamRead, with_causes(&error)))?;
         let is_end = part.is_none();
         buffer.extend_from_slice(&part.unwrap_or_default());
         let end =
@@ -84,7 +85,7 @@ fn checked(frame: &[u8]) -> Result<&str, SlimError> {
     serde_json::from_str::<&RawValue>(frame).map(RawValue::get).map_err(|error| invalid(error.to_string()))
 }
 
-/// What a plugin declares, as the daemon has it.
+/// The plugin's declarations, as the daemon has them.
 pub(super) async fn extract(remote: &Remote, id: &str) -> Result<Value, SlimError> {
     #[derive(Deserialize)]
     struct Envelope {
@@ -96,25 +97,25 @@ pub(super) async fn extract(remote: &Remote, id: &str) -> Result<Value, SlimErro
     }
     let asked = client()?.get(format!("{}/v2/invoke/extract", remote.address));
     let response = send(remote, id, asked).await?;
-    let body = response.bytes().await.map_err(|error| SlimError::new(Code::StreamRead, chain(&error)))?;
+    let body = response.bytes().await.map_err(|error| SlimError::new(Code::StreamRead, with_causes(&error)))?;
     let envelope: Envelope = serde_json::from_slice(&body)
         .map_err(|error| SlimError::new(Code::StreamParse, format!("the daemon's answer is no envelope: {error}")))?;
     if envelope.code != 0 {
-        let told = json!({"code": envelope.code, "message": envelope.message});
-        return Err(SlimError::new(Code::Daemon, told.to_string()));
+        let answer = json!({"code": envelope.code, "message": envelope.message});
+        return Err(SlimError::new(Code::Daemon, answer.to_string()));
     }
     Ok(envelope.data)
 }
 
 fn client() -> Result<Client, SlimError> {
-    Client::builder().timeout(TIMEOUT).build().map_err(|error| SlimError::new(Code::Network, chain(&error)))
+    Client::builder().timeout(TIMEOUT).build().map_err(|error| SlimError::new(Code::Network, with_causes(&error)))
 }
 
 async fn send(remote: &Remote, id: &str, request: RequestBuilder) -> Result<Response, SlimError> {
     let request = request.header("X-Api-Key", &remote.key).header("X-Plugin-Unique-Identifier", id);
     let mut response = request.send().await.map_err(|error| {
         let code = if error.is_builder() { Code::InvalidInput } else { Code::Network };
-        SlimError::new(code, chain(&error))
+        SlimError::new(code, with_causes(&error))
     })?;
     if response.status().as_u16() == 200 {
         return Ok(response);
@@ -123,7 +124,7 @@ async fn send(remote: &Remote, id: &str, request: RequestBuilder) -> Result<Resp
     Err(SlimError::new(Code::Daemon, format!("status {}: {body}", response.status().as_u16())))
 }
 
-/// The beginning of a body, as far as it can be had.
+/// The beginning of a body, as far as it can be read.
 pub(super) async fn start_of(response: &mut Response, most: usize) -> String {
     let mut body = Vec::new();
     while body.len() < most
@@ -133,16 +134,4 @@ pub(super) async fn start_of(response: &mut Response, most: usize) -> String {
     }
     body.truncate(most);
     String::from_utf8_lossy(&body).trim().to_owned()
-}
-
-/// An error with its causes: a client's own text says only that something failed.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -43,7 +43,7 @@ fn to_category(place: &Place, name: &str) -> Terminal {
 
 #[test]
 fn every_category_comes_out_of_the_dialog_as_by_flags() {
-    let (asked, told) = (Place::new(), Place::new());
+    let (asked, given) = (Place::new(), Place::new());
     for (index, category) in CATEGORIES.into_iter().enumerate() {
         let mut terminal = to_category(&asked, category);
         terminal.press(&[vec![DOWN; index], vec![ENTER]].concat()).unwrap();
@@ -52,8 +52,8 @@ fn every_category_comes_out_of_the_dialog_as_by_flags() {
         terminal.until("Oldest version").unwrap();
         terminal.press(&[ENTER]).unwrap();
         assert_eq!(terminal.end().unwrap(), Some(0), "{category}");
-        told.init(category, category);
-        assert_eq!(files(&asked, category), files(&told, category), "{category}");
+        given.init(category, category);
+        assert_eq!(files(&asked, category), files(&given, category), "{category}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! A command that is told to end in the middle of its work. By SIGTERM: a shell that starts the tests in the background makes
-//! them, and all they start, deaf to SIGINT.
+//! A command that is terminated in the middle of its work. By SIGTERM, because programs that a shell starts in the
+//! background ignore SIGINT.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn a_package_is_whole_or_the_one_before() {
     std::fs::write(place.path("light/noise.bin"), noise).unwrap();
     place.stdout(&["plugin", "package", "light", "-o", "whole.difypkg"]);
     let whole = std::fs::read(place.path("whole.difypkg")).unwrap();
-    std::fs::write(place.path("light.difypkg"), "of before").unwrap();
+    std::fs::write(place.path("light.difypkg"), "an earlier package").unwrap();
     let (mut interrupted, mut wait) = (0, Duration::ZERO);
     for _ in 0..25 {
         let mut command = place.command(&["plugin", "package", "light"]);
@@ -37,12 +37,12 @@ fn a_package_is_whole_or_the_one_before() {
             .collect();
         assert_eq!(left, [""; 0], "nothing is left beside it");
         let package = std::fs::read(place.path("light.difypkg")).unwrap();
-        assert!(package == b"of before" || package == whole);
+        assert!(package == b"an earlier package" || package == whole);
         if ended.success() {
             assert!(package == whole);
             break;
         }
-        std::fs::write(place.path("light.difypkg"), "of before").unwrap();
+        std::fs::write(place.path("light.difypkg"), "an earlier package").unwrap();
     }
     assert!(interrupted > 0);
 }

@@ -1,3 +1,5 @@
+//! Plugins made, checked, packed, run and called.
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
@@ -172,7 +174,8 @@ fn dev_starts_anew_when_a_file_changes() {
     let mut command = place.command(&["plugin", "dev", "light", "--local"]);
     let mut running = Running(command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
     let mut said = BufReader::new(running.0.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let line = said.find(|line| line.contains("plugin started")).unwrap();
+    let line = said.find(|line| line.contains("plugin started") || line.contains("waiting for a change")).unwrap();
+    assert!(line.contains("plugin started"), "it does not start");
     let address = line.rsplit('=').next().unwrap().to_owned();
     let call = |query: &str| place.stdout(&["plugin", "invoke", "light", "--connect", &address, "-p", query]);
     assert_eq!(call("query=one"), "ANSWER one\n");
@@ -195,13 +198,51 @@ fn dev_starts_anew_when_a_file_changes() {
 }
 
 #[test]
-fn dev_says_when_nobody_is_there_to_connect_to() {
+fn dev_reports_a_debugging_server_that_is_not_there() {
     let place = Place::new();
     light(&place);
     let output = place.run(&["plugin", "dev", "light", "--url", "127.0.0.1:1", "--key", "k", "--no-reload"]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("the debugging server 127.0.0.1:1 cannot be reached") && said.contains("hint: "), "{said}");
+}
+
+/// A server that answers the first connection with a text, and gives what it was sent.
+fn server(answer: &'static [u8]) -> (String, std::thread::JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(&stream).lines();
+        let received = [lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap()].join("\n");
+        (&stream).write_all(answer).unwrap();
+        received
+    });
+    (address, thread)
+}
+
+#[test]
+fn dev_says_what_is_wrong_with_the_debugging_server() {
+    let place = Place::new();
+    light(&place);
+    for (answer, expected) in [
+        (&b"handshake failed, invalid key\n"[..], "refuses the key\nhint: copy the key that Dify shows now"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "is not a debugging server: it speaks HTTP\nhint: Dify shows the address",
+        ),
+        (b"", "is not a debugging server: it closes the connection\nhint: Dify shows the address"),
+    ] {
+        let (address, received) = server(answer);
+        let output = place.run(&["plugin", "dev", "light", "--url", &address, "--key", " secret\n", "--no-reload"]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains(expected) && said.lines().count() < 5, "{said}");
+        let handshake = r#"{"data":{"key":"secret"},"type":"handshake"}"#;
+        assert_eq!(received.join().unwrap(), [handshake, handshake].join("\n"), "the key is trimmed");
+    }
+    let output = place.run(&["plugin", "dev", "light", "--url", "http://localhost:5002", "--key", "k", "--no-reload"]);
+    assert!(text(&output.stderr).contains("is not the address of a debugging server, HOST:PORT"));
 }
 
 /// Packs, installs and answers: the proof for every category, with the SDK.

@@ -1,3 +1,5 @@
+//! `dify-plugin-slim` without a daemon.
+
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
@@ -35,7 +37,7 @@ fn events(output: &Output) -> Vec<Value> {
 }
 
 #[test]
-fn a_plugin_that_somebody_else_has_unpacked_is_called_without_a_marketplace() {
+fn a_plugin_unpacked_by_another_program_is_called_without_a_marketplace() {
     let place = Place::new();
     let identifier = unpacked(&place);
     for query in ["one", "two"] {
@@ -48,7 +50,7 @@ fn a_plugin_that_somebody_else_has_unpacked_is_called_without_a_marketplace() {
 }
 
 #[test]
-fn calls_back_are_refused_at_once_and_a_death_is_told() {
+fn calls_back_are_refused_at_once_and_a_death_is_reported() {
     let place = Place::new();
     let identifier = unpacked(&place);
     let output = call(&place, &identifier, "call");
@@ -57,6 +59,6 @@ fn calls_back_are_refused_at_once_and_a_death_is_told() {
     let output = call(&place, &identifier, "die");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(events(&output).last().unwrap()["event"], "error");
-    let told: Value = serde_json::from_str(text(&output.stderr).lines().last().unwrap()).unwrap();
-    assert_eq!(told["code"], "PLUGIN_EXEC_ERROR");
+    let error: Value = serde_json::from_str(text(&output.stderr).lines().last().unwrap()).unwrap();
+    assert_eq!(error["code"], "PLUGIN_EXEC_ERROR");
 }

@@ -1,3 +1,5 @@
+//! A folder to run the programs in.
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -12,23 +12,21 @@ use plugin_protocol::PluginEvent;
 use plugin_protocol::event::read_line;
 use plugin_runtime::local::environment::{Environments, Progress, Request};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::run::Loaded;
-use crate::failure::Failure;
 use crate::local::Surroundings;
 use crate::printer::Printer;
 
 /// How long it may take to end.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long the debugging server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where it connects to.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Debugging {
+    /// `HOST:PORT`
     pub(super) url: String,
     pub(super) key: String,
 }
@@ -46,7 +44,8 @@ async fn show(output: ChildStdout, printer: Printer) {
     }
 }
 
-/// Shows what it says on standard error, and what is to be done about a key that is not taken.
+/// Shows what it writes to standard error, and what to do about a key that is refused: it may have expired since it was
+/// checked.
 async fn show_errors(errors: ChildStderr, printer: Printer) {
     let mut lines = BufReader::new(errors).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -54,23 +53,10 @@ async fn show_errors(errors: ChildStderr, printer: Printer) {
         if line.contains("handshake failed") {
             let hint = printer.painted("36;1", "hint:");
             printer.note(format_args!(
-                "{hint} the debugging server does not take this key; Dify shows a new one under Plugins, Debug"
+                "{hint} the debugging server refuses the key; Dify shows the current one under Plugins, Debug"
             ));
         }
     }
-}
-
-/// Whether the debugging server is there; the SDK would only say it with a traceback.
-async fn reachable(address: &str) -> Result<(), Failure> {
-    let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await;
-    let reason = match connected {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer in {} s", PATIENCE.as_secs()),
-    };
-    Err(Failure::new(format!("the debugging server {address} cannot be reached: {reason}")).hint(
-        "correct --url, or REMOTE_INSTALL_URL in .env: Dify shows the address under Plugins, Debug; or give --local",
-    ))
 }
 
 /// The process. Dropping it kills it, and its children.
@@ -91,7 +77,6 @@ impl Remote {
         progress: &dyn Progress,
         printer: Printer,
     ) -> Result<Self> {
-        reachable(&debugging.url).await?;
         let cancel = CancellationToken::new();
         let request =
             Request { plugin: &loaded.plugin, package: &loaded.package, deadline: None, progress, cancel: &cancel };

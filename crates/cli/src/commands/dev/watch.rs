@@ -80,10 +80,7 @@ fn is_source(root: &Path, relative: &Path) -> bool {
 }
 
 fn is_ignored(root: &Path, path: &str) -> bool {
-    let Ok(folder) = Folder::open(root) else { return false };
-    let rules = folder.ignore_rules();
-    let folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
-    rules.excludes(path, false) || folders.into_iter().any(|folder| rules.excludes(folder, true))
+    Folder::open(root).is_ok_and(|folder| folder.ignores(path))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! What the doctor looks at.
+//! The checks of `dify doctor`.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use plugin_runtime::transport::with_causes;
 use reqwest::Client;
 
 use super::Finding;
@@ -14,7 +15,7 @@ use crate::export::{find_uv, on_path};
 use crate::files;
 use crate::source::Source;
 
-/// For one answer from the network.
+/// Time limit of one request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// An environment with a large model library needs as much.
 const ENOUGH: u64 = 2 << 30;
@@ -24,15 +25,15 @@ const MARKETPLACE: &str = "https://marketplace.dify.ai";
 /// Where uv downloads a Python from.
 const PYTHONS: &str = "https://github.com/astral-sh/python-build-standalone/releases";
 
-/// What a program prints on one line, or why it prints nothing.
+/// The line that a program prints, or why it prints none.
 fn says(program: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if output.status.success() && !text.is_empty() {
         return Ok(text);
     }
-    let told = String::from_utf8_lossy(&output.stderr);
-    Err(told
+    let text = String::from_utf8_lossy(&output.stderr);
+    Err(text
         .lines()
         .map(str::trim)
         .find(|line| !line.is_empty())
@@ -150,7 +151,7 @@ async fn reached(name: &'static str, url: &str, fix: &str) -> Finding {
             let millis = started.elapsed().as_millis();
             Finding::good(name, format!("{url} answers {} in {millis} ms", response.status().as_u16()))
         }
-        Err(error) => Finding::missing(name, crate::slim::remote::chain(&error), fix),
+        Err(error) => Finding::missing(name, with_causes(&error), fix),
     }
 }
 

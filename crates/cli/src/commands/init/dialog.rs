@@ -11,7 +11,7 @@ use crate::version::Version;
 
 const BACK: &str = "Esc goes back, ctrl+c leaves";
 
-/// Whether there is somebody to ask.
+/// Whether there is a terminal to prompt in.
 pub(super) fn is_possible() -> bool {
     need_terminal("").is_ok()
 }

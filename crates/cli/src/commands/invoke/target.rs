@@ -1,9 +1,9 @@
-//! Where the plugin is that is called: here, on a port, or behind a daemon.
+//! Where the called plugin runs: in this process, on a port, or in a daemon.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use plugin_manifest::Declaration;
+use plugin_manifest::{Declaration, UniqueIdentifier};
 use plugin_protocol::{Action, ErrorObject, Origin};
 use plugin_runtime::Event;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(super) enum Target {
     Daemon(Remote),
 }
 
-/// What `plugin run` says in one line.
+/// One line of the output of `plugin run`.
 #[derive(serde::Deserialize)]
 struct Message {
     invoke_id: String,
@@ -42,12 +42,14 @@ struct Message {
 impl Target {
     pub(super) fn find(arguments: &Arguments) -> Result<Self> {
         if let (Some(address), Some(key)) = (&arguments.daemon, &arguments.key) {
+            let parsed: Result<UniqueIdentifier, _> = arguments.target.parse();
+            parsed.map_err(|error| Failure::usage(error.to_string()))?;
             let address = address.trim_end_matches('/').to_owned();
             return Ok(Self::Daemon(Remote { address, key: key.clone() }));
         }
         let loaded = load(&arguments.path());
         let Some(address) = &arguments.connect else { return Ok(Self::Here(Box::new(loaded?))) };
-        // who says all needs no declarations
+        // a complete request needs no declarations
         let is_whole = arguments.action.is_some() && arguments.data.is_some();
         match loaded {
             Ok(loaded) => Ok(Self::Port(address.clone(), Some(Box::new(loaded.declaration)))),
@@ -99,7 +101,7 @@ async fn here(
         converse(&host, &arguments.user, action, data, answers).await
     };
     let outcome = arguments.bounded(outcome).await;
-    // the plugin's process goes before the folder that it runs in
+    // the plugin's process ends before its folder is removed
     host.stop().await;
     outcome.map_err(|error| explained(error, &copy_of(scratch.path(), &loaded.plugin), &arguments.path()))
 }
@@ -132,9 +134,9 @@ fn refused(error: &ErrorObject) -> anyhow::Error {
 async fn port(address: &str, arguments: &Arguments, action: Action, data: &str, answers: Answers) -> Result<()> {
     let connected = TcpStream::connect(address).await;
     let mut stream = connected.map_err(|error| {
-        Failure::new(format!("nobody answers at {address}"))
+        Failure::new(format!("cannot connect to {address}"))
             .because(error)
-            .hint("start the plugin with `dify plugin dev`, which says its address")
+            .hint("start the plugin with `dify plugin dev`, which prints its address")
     })?;
     let id = uuid::Uuid::new_v4().simple().to_string();
     let mut request: Value = serde_json::from_str(data)?;
@@ -154,15 +156,15 @@ async fn port(address: &str, arguments: &Arguments, action: Action, data: &str, 
         match &*message.kind {
             "plugin_response" => answers.chunk(message.response.get())?,
             "plugin_invoke_end" => return answers.end(),
-            "error" => return Err(told(message.response.get())),
+            "error" => return Err(reported(message.response.get())),
             _ => {}
         }
     }
     Err(Failure::new("the connection has ended before the answer").into())
 }
 
-/// An error that has come as text in JSON, perhaps as JSON in it.
-fn told(response: &str) -> anyhow::Error {
+/// An error that was sent as text in JSON, perhaps as JSON in it.
+fn reported(response: &str) -> anyhow::Error {
     let response: Value = serde_json::from_str(response).unwrap_or_default();
     let text = response.get("error").and_then(Value::as_str).unwrap_or("the call failed");
     match serde_json::value::RawValue::from_string(text.to_owned()) {

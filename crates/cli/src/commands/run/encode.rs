@@ -113,25 +113,25 @@ impl System {
         Self { printer, encoding }
     }
 
-    /// What goes on, and where.
+    /// Progress, and the address where there is one.
     pub(super) fn info(self, text: &str, address: Option<SocketAddr>) -> Result<(), OutputClosed> {
-        let told = match address {
+        let text = match address {
             Some(address) => json!({"info": format!("{text} {address}"), "host": address.ip(), "port": address.port()}),
             None => json!({"info": text}),
         };
-        self.tell(Type::Info, &told)
+        self.print(Type::Info, &text)
     }
 
     pub(super) fn error(self, text: &str) -> Result<(), OutputClosed> {
-        self.tell(Type::Error, &json!({"error": text}))
+        self.print(Type::Error, &json!({"error": text}))
     }
 
-    fn tell(self, kind: Type, told: &Value) -> Result<(), OutputClosed> {
+    fn print(self, kind: Type, response: &Value) -> Result<(), OutputClosed> {
         if self.encoding == Encoding::Json {
-            return self.printer.bytes(self.encoding.message("", kind, &told.to_string()).as_bytes());
+            return self.printer.bytes(self.encoding.message("", kind, &response.to_string()).as_bytes());
         }
         let now = ZonedDateTime::now().strftime("%Y/%m/%d %H:%M:%S");
-        let text = told.get("info").or_else(|| told.get("error")).and_then(Value::as_str).unwrap_or_default();
+        let text = response.get("info").or_else(|| response.get("error")).and_then(Value::as_str).unwrap_or_default();
         self.printer.line(format_args!("{now} [{}]{text}", kind.as_str().to_uppercase()))
     }
 }

@@ -1,7 +1,8 @@
 //! Clients of a running plugin: requests in, messages out (cli 6.4).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use plugin_protocol::{Action, ErrorObject, Origin};
 use plugin_runtime::Event;
 use serde::Deserialize;
@@ -76,14 +77,14 @@ impl Server {
 
     /// Sends the calls to come to another plugin; gives the one that they went to.
     pub(crate) fn replace(&self, stage: Stage) -> Arc<Stage> {
-        std::mem::replace(&mut *self.stage.lock().unwrap_or_else(PoisonError::into_inner), Arc::new(stage))
+        std::mem::replace(&mut *self.stage.lock(), Arc::new(stage))
     }
 
     fn stage(&self) -> Arc<Stage> {
-        Arc::clone(&self.stage.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.stage.lock())
     }
 
-    /// Serves whoever connects.
+    /// Serves every client that connects.
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ impl Server {
             while calls.join_next().await.is_some() {}
         }
         drop(client);
-        // a client that is gone is owed nothing, and its calls end with `calls`
+        // the calls of a client that is gone end here
         drop(calls);
         drop(writing.await);
     }
@@ -139,7 +140,7 @@ impl Server {
                     }
                     let (stage, client) = (self.stage(), client.clone());
                     calls.spawn(async move {
-                        // nobody is left to be told
+                        // the client is gone
                         drop(call(&stage, &client, request, action).await);
                     });
                 }
@@ -173,7 +174,7 @@ fn parse(line: &[u8]) -> Result<(Request, Action), (String, String)> {
     Ok((request, *action))
 }
 
-/// Runs one call, and tells the client all about it.
+/// Runs one call, and sends its messages to the client.
 async fn call(stage: &Stage, client: &Client, request: Request, action: Action) -> Result<(), Gone> {
     let id = &request.invoke_id;
     let data = request.data.as_ref().map_or("{}", |data| data.get());
@@ -208,7 +209,7 @@ async fn call(stage: &Stage, client: &Client, request: Request, action: Action) 
     client.send(client.encoding.message(id, Type::End, r#"{"info":"plugin invoke end"}"#)).await
 }
 
-/// Writes messages until there are no more, or nobody takes them.
+/// Writes messages until there are no more, or the client is gone.
 async fn write(mut writer: impl AsyncWrite + Unpin, mut messages: mpsc::Receiver<String>) {
     while let Some(message) = messages.recv().await {
         if writer.write_all(message.as_bytes()).await.is_err() {
@@ -218,6 +219,6 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut messages: mpsc::Receiver
             return;
         }
     }
-    // what was sent before matters, not the farewell
+    // the client may have closed the connection first
     drop(writer.shutdown().await);
 }

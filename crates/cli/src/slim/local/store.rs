@@ -9,20 +9,21 @@ use plugin_manifest::{Declaration, UniqueIdentifier};
 use plugin_package::signature::TrustedKeys;
 use plugin_package::{Folder, Package};
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments};
+use plugin_runtime::transport::with_causes;
 use reqwest::Client;
 
 use crate::local::{self, Surroundings};
 use crate::slim::config::Local;
 use crate::slim::error::{Code, SlimError};
 use crate::slim::events::{Events, Stage};
-use crate::slim::remote::{chain, start_of};
+use crate::slim::remote::start_of;
 use crate::source::LIMITS;
 
 /// For a whole download.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest package that is taken, in bytes.
 const LARGEST: usize = 200 << 20;
-/// How much of an answer that says no is quoted, in bytes.
+/// How much of a refusal is quoted, in bytes.
 const QUOTED: usize = 1024;
 
 /// Plugins on this machine: `<folder>/<author>/<name>-<version>@<checksum>`.
@@ -53,7 +54,7 @@ impl<'c> Store<'c> {
         local::environments(settings)
     }
 
-    /// Takes an unpacked plugin as it is, whoever unpacked it.
+    /// Takes an unpacked plugin as it is, also one that another program unpacked.
     pub(super) async fn adopt(
         &self,
         environments: &Arc<Environments>,
@@ -131,7 +132,7 @@ impl<'c> Store<'c> {
     async fn package(&self, plugin: &UniqueIdentifier) -> Result<Bytes, SlimError> {
         let failed = |error: reqwest::Error| {
             let code = if error.is_timeout() { Code::DownloadTimeout } else { Code::Download };
-            SlimError::new(code, format!("failed to download {plugin}: {}", chain(&error)))
+            SlimError::new(code, format!("failed to download {plugin}: {}", with_causes(&error)))
         };
         let url = format!("{}/api/v1/plugins/download", self.config.marketplace_url.trim_end_matches('/'));
         let url = reqwest::Url::parse_with_params(&url, [("unique_identifier", plugin.as_str())])

@@ -23,7 +23,6 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use self::run::ended;
 use crate::VERSION;
 use crate::printer::Printer;
 
@@ -204,15 +203,6 @@ impl Completion {
         script.flush()?;
         Ok(printer.bytes(&script)?)
     }
-}
-
-/// An asynchronous runtime for one command.
-pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(work);
-    // a read of standard input cannot be interrupted, and must not be waited for
-    runtime.shutdown_background();
-    outcome
 }
 
 #[cfg(test)]

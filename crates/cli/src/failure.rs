@@ -4,7 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::printer::OutputClosed;
+/// Standard output has been closed, as by `head`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("standard output is closed")]
+pub(crate) struct OutputClosed;
 
 /// A failure that says what to do next, or ends the program with a status of its own.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod check;
 mod commands;
 pub mod docs;
 mod edit;
+mod executor;
 mod export;
 mod failure;
 mod files;

@@ -7,18 +7,13 @@ use std::io::{self, IsTerminal, Write};
 
 use jiff::ZonedDateTime;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, OutputClosed};
 
 /// Prints for one run of the program. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer {
     color: bool,
 }
-
-/// Standard output has been closed, as by `head`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("standard output is closed")]
-pub(crate) struct OutputClosed;
 
 /// The level of a log line.
 #[derive(Clone, Copy)]

@@ -22,7 +22,7 @@ use plugin_runtime::local::stage;
 use self::config::{Config, Mode};
 use self::error::Code;
 use self::flags::Flags;
-use crate::commands::block_on;
+use crate::executor::block_on;
 use crate::printer::Printer;
 
 pub(crate) use self::error::SlimError;

@@ -280,8 +280,8 @@ fn what_goes_into_the_package() {
     );
     one(
         &[],
-        &[("lib/__pycache__/a.pyc", ""), ("lib/__pycache__/b.pyc", "")],
-        "warning[unwanted_folder]: folder lib/__pycache__ goes into the package: compiled files",
+        &[("lib/.idea/a.xml", ""), ("lib/.idea/b.xml", "")],
+        "warning[unwanted_folder]: folder lib/.idea goes into the package: settings of an editor",
     );
 }
 

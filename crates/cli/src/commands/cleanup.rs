@@ -9,8 +9,8 @@ use clap::Args;
 use plugin_package::Folder;
 use plugin_store::Database;
 
-use super::block_on;
 use super::database::Environment;
+use crate::executor::block_on;
 use crate::failure::Failure;
 use crate::interact;
 use crate::printer::Printer;

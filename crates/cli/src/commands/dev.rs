@@ -17,10 +17,10 @@ pub(super) use self::local::follow;
 use self::probe::probe;
 use self::remote::{Debugging, Remote};
 use self::watch::Watch;
-use super::block_on;
 use super::database::env_file;
-use super::run::{Loaded, ended, load, shared_environments};
+use super::run::{Loaded, load, shared_environments};
 use crate::check::{self, Options, Severity};
+use crate::executor::{block_on, ended};
 use crate::failure::{Failure, verdict};
 use crate::local::{Steps, Surroundings};
 use crate::printer::Printer;
@@ -78,13 +78,13 @@ impl Arguments {
                     if verdict(&error).1 {
                         printer.failure(&error);
                     }
+                    if self.no_reload {
+                        return Err(Failure::reported().into());
+                    }
                     printer.note("waiting for a change ...");
                     None
                 }
             };
-            if self.no_reload && running.is_none() {
-                return Err(Failure::reported().into());
-            }
             let changed = tokio::select! {
                 changed = watch.changed(), if !self.no_reload => changed,
                 exit = ended_by_itself(running.as_ref()) => {

@@ -8,7 +8,8 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Format, block_on};
+use super::Format;
+use crate::executor::block_on;
 use crate::failure::Failure;
 use crate::printer::Printer;
 

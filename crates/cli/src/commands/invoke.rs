@@ -13,8 +13,7 @@ use plugin_protocol::Action;
 
 use self::answer::Answers;
 use self::target::Target;
-use super::block_on;
-use super::run::ended;
+use crate::executor::{block_on, ended};
 use crate::failure::Failure;
 use crate::local;
 use crate::printer::Printer;

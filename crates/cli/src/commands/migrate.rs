@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use plugin_store::Database;
 
-use super::block_on;
 use super::database::Environment;
+use crate::executor::block_on;
 use crate::failure::Failure;
 use crate::printer::Printer;
 

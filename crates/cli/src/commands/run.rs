@@ -17,12 +17,11 @@ use plugin_package::signature::TrustedKeys;
 use plugin_package::{PackOptions, Package, pack};
 use plugin_runtime::local::environment::{Environments, Silent};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::encode::Encoding;
 use self::server::{Server, Stage};
-use super::block_on;
 use super::package::{generated, not_packed};
+use crate::executor::{block_on, ended};
 use crate::files;
 use crate::local::{self, Canned, CodeCopy, Host, Life, Surroundings};
 use crate::printer::Printer;
@@ -176,19 +175,6 @@ pub(super) fn tidy_up(environments: &Arc<Environments>, plugin: &UniqueIdentifie
             tracing::warn!(%error, "failed to delete unused environments");
         }
     });
-}
-
-/// Resolves when this process is asked to end.
-pub(crate) async fn ended() {
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
 }
 
 /// Sends the runtime's log to standard error.

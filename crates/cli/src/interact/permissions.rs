@@ -241,7 +241,7 @@ fn print(printer: Printer, commands: &[&dyn Ansi]) -> Result<(), Failure> {
     printer.bytes(text.as_bytes()).map_err(closed)
 }
 
-fn closed(error: crate::printer::OutputClosed) -> Failure {
+fn closed(error: crate::failure::OutputClosed) -> Failure {
     Failure::new("failed to use the terminal").because(error)
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::printer::OutputClosed;
+use crate::failure::OutputClosed;
 
 /// What kind of error it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

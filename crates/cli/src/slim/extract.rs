@@ -13,7 +13,7 @@ use super::error::{Code, SlimError};
 use super::flags::Extract;
 use super::local::{self, Store};
 use super::remote;
-use crate::commands::block_on;
+use crate::executor::block_on;
 use crate::printer::Printer;
 use crate::sample::{self, NIL_TENANT, NoSample};
 use crate::source::Source;

@@ -14,7 +14,7 @@ use super::config::Local;
 use super::error::{Code, SlimError};
 use super::events::{Events, Stage};
 use super::request::Request;
-use crate::commands::ended;
+use crate::executor::ended;
 use crate::local::{self, Host, InWorkingPath, Life, Refusing, Surroundings};
 use crate::printer::Printer;
 

@@ -7,7 +7,8 @@ use clap::ValueEnum;
 use jiff::ZonedDateTime;
 use serde_json::{Value, json};
 
-use crate::printer::{OutputClosed, Printer};
+use crate::failure::OutputClosed;
+use crate::printer::Printer;
 use crate::wire::compact;
 
 /// How messages are written.

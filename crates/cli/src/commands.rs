@@ -43,7 +43,7 @@ A plugin from nothing to a package:
   dify plugin invoke demo
   dify plugin package demo
 
-`dify <command> --help` explains each command.")]
+Run `dify <command> --help` for each command.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -53,10 +53,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 struct Global {
-    /// Accepted for scripts that give it; nothing is read from the file
+    /// Accepted for compatibility; nothing is read from the file
     #[arg(long, global = true, value_name = "FILE", hide = true)]
     config: Option<PathBuf>,
-    /// Explain the command
+    /// Print help
     #[arg(short, long, global = true, action = ArgAction::HelpLong, display_order = 1000)]
     help: Option<bool>,
 }
@@ -65,20 +65,20 @@ struct Global {
 enum Command {
     /// Print the version
     Version,
-    /// Bring a daemon's database up to date
+    /// Migrate a daemon's database
     Migrate(migrate::Arguments),
     /// Make, check, pack and run plugins
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Plugin(Plugin),
-    /// Put several plugins into one file that installs them all
+    /// Make bundles: files that install several plugins
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Bundle(bundle::Bundle),
-    /// Sign packages, and check signatures
+    /// Sign packages and verify signatures
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Signature(signature::Signature),
-    /// See whether this machine has what plugins need
+    /// Check that this machine can run plugins
     Doctor(doctor::Arguments),
-    /// Print a script that lets a shell complete commands and flags
+    /// Print a shell completion script
     Completion(Completion),
 }
 
@@ -92,25 +92,25 @@ struct Plugin {
 enum PluginCommand {
     /// Make a new plugin
     Init(init::Arguments),
-    /// Say what is wrong with a plugin, with file, line and remedy
+    /// Report errors and warnings of a plugin, with file, line and remedy
     Check(check::Arguments),
     /// Pack a plugin's folder into a .difypkg file
     Package(package::Arguments),
     /// Print the checksum of a plugin
     Checksum(checksum::Arguments),
-    /// Change what a plugin may ask of Dify
+    /// Change the permissions of a plugin
     Permission(permission::Arguments),
-    /// List or add what a plugin provides
+    /// List or add tools, endpoints and other modules of a plugin
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Module(module::Module),
     /// List the READMEs of a plugin
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Readme(readme::Readme),
-    /// Run a plugin, and take calls as JSON lines
+    /// Run a plugin and take calls as JSON lines
     Run(run::Arguments),
-    /// Run a plugin from its folder, and start it anew when a file changes
+    /// Run a plugin from its folder and restart it when a file changes
     Dev(dev::Arguments),
-    /// Call a plugin once, and show what it answers
+    /// Call a plugin once and print its answer
     Invoke(invoke::Arguments),
     /// Delete old versions from a daemon's working folder
     Cleanup(cleanup::Arguments),
@@ -125,7 +125,7 @@ Examples:
 struct Completion {
     /// The shell
     shell: ShellName,
-    /// Accepted for scripts that give it
+    /// Accepted for compatibility
     #[arg(long, hide = true)]
     no_descriptions: bool,
 }
@@ -150,7 +150,7 @@ pub(crate) enum Format {
 }
 
 impl Cli {
-    /// Does what the command line says.
+    /// Runs the command.
     pub(crate) fn run(self, printer: Printer) -> anyhow::Result<()> {
         match self.command {
             Command::Version => Ok(printer.line(format_args!("v{VERSION}"))?),

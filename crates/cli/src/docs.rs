@@ -13,13 +13,12 @@ const INTRODUCTION: &str = "\
 --help` says the same.
 
 - Results go to standard output, notes and errors to standard error.
-- Exit status: 0 when it worked, 1 when it failed, 2 when the command line made no sense.
-- Nothing is written over or deleted that the command did not make, unless it is named as the output; what is written is
-  there as a whole or not at all.
+- Exit status: 0 for success, 1 for failure, 2 for an invalid command line.
+- Only the file named as the output is overwritten; other existing files stay. Files are written atomically.
 - `NO_COLOR` turns colours off.
 
-`dify-plugin-slim` is a program of its own: it calls a plugin once, through a daemon or without any, for workflow
-engines. `dify-plugin-slim -h` explains it.
+`dify-plugin-slim` is a separate program for workflow engines: it calls a plugin once, with or without a daemon. See
+`dify-plugin-slim -h`.
 ";
 
 /// The page, as Markdown.

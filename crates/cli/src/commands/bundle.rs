@@ -38,35 +38,35 @@ enum BundleCommand {
     Init(Init),
     /// List what a bundle installs
     Analyze(Analyze),
-    /// Add something to what a bundle installs
+    /// Add a dependency to a bundle
     Append(Append),
-    /// Give a bundle another name, author and description
+    /// Change the name, author and description of a bundle
     Regenerate(Regenerate),
-    /// Give a bundle another version
+    /// Change the version of a bundle
     Bump(Bump),
-    /// Take something out of what a bundle installs
+    /// Remove a dependency from a bundle
     Remove(Remove),
     /// Pack a bundle into a .difybndl file
     Package(Package),
 }
 
-/// Who a bundle is.
+/// Name, author and description of a bundle.
 #[derive(Debug, Args)]
 struct Identity {
     /// Name: lower-case letters, digits, - and _
     #[arg(long)]
     name: Option<String>,
-    /// Who makes it: lower-case letters, digits, - and _
+    /// Author: lower-case letters, digits, - and _
     #[arg(long)]
     author: Option<String>,
-    /// What it is, in a sentence
+    /// Description, in a sentence
     #[arg(long)]
     description: Option<String>,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Asks for what the flags leave open.
+Prompts for what the flags do not give.
 
 Example:
   dify bundle init --name tools --author acme --description 'All our tools'")]
@@ -84,11 +84,11 @@ struct Append {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Add a file of a release on GitHub
+    /// Add a package from a GitHub release
     Github(AppendGithub),
-    /// Add a plugin of the marketplace
+    /// Add a plugin from the marketplace
     Marketplace(AppendMarketplace),
-    /// Add a package, and put it into the bundle
+    /// Add a package, which becomes part of the bundle
     Package(AppendPackage),
 }
 
@@ -131,7 +131,7 @@ struct AppendPackage {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Asks for what the flags leave open.")]
+#[command(after_help = "Prompts for what the flags do not give.")]
 struct Regenerate {
     /// The bundle
     path: PathBuf,
@@ -153,14 +153,14 @@ struct Bump {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-`dify bundle analyze` shows the numbers.
+`dify bundle analyze` prints the indexes.
 
 Example:
   dify bundle remove ./tools -i 0")]
 struct Remove {
     /// The bundle
     path: PathBuf,
-    /// Which one, counted from 0
+    /// Index of the dependency, counted from 0
     #[arg(short, long, allow_hyphen_values = true)]
     index: String,
 }

@@ -28,11 +28,11 @@ pub(crate) struct Arguments {
     /// The daemon's working folder, `PLUGIN_WORKING_PATH`
     #[arg(short, long, value_name = "FOLDER")]
     path: PathBuf,
-    /// Say what would be deleted, and delete nothing
+    /// Print what would be deleted, and delete nothing
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     #[arg(hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_value_t = false)]
     #[arg(default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
     yes: bool,

@@ -15,8 +15,8 @@ use crate::printer::Printer;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Looks for Python and uv, asks the package index and the marketplace for an answer, and looks at the disk, at the SDK's
-variables and, with a path, at the plugin there. The exit status is 1 when something that is needed is missing.
+Checks Python, uv, the package index, the marketplace, free disk space, the SDK's variables and, with a path, the plugin
+there. The exit status is 1 when something required is missing.
 
 Examples:
   dify doctor

@@ -17,8 +17,8 @@ use crate::version::Version;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --quick, questions are asked for what the flags leave open. The new folder is named as the plugin; a folder that
-is there already is not touched.
+Without --quick, prompts for what the flags do not give. The new folder is named after the plugin; an existing folder is
+not touched.
 
 Examples:
   dify plugin init
@@ -28,20 +28,20 @@ pub(crate) struct Arguments {
     /// Name of the plugin, and of the new folder: lower-case letters, digits, - and _
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
-    /// Who writes it: lower-case letters, digits, - and _
+    /// Author: lower-case letters, digits, - and _
     #[arg(long, default_value = "", hide_default_value = true)]
     author: String,
-    /// What it does, in a sentence
+    /// Description, in a sentence
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
-    /// Address of its repository
+    /// URL of the repository
     #[arg(long, default_value = "", hide_default_value = true, value_name = "URL")]
     repo: String,
-    /// What kind of plugin it is [default: tool]
+    /// Category [default: tool]
     #[arg(long, value_parser = optional::<Category>, default_value = "", hide_default_value = true)]
-    #[arg(help = format!("What kind of plugin it is: {} [default: tool]", names(&Category::ALL)))]
+    #[arg(help = format!("Category: {} [default: tool]", names(&Category::ALL)))]
     category: Optional<Category>,
-    /// Language it is written in: python
+    /// Programming language: python
     #[arg(long, value_parser = optional::<Runner>, default_value = "", hide_default_value = true)]
     language: Optional<Runner>,
     /// Oldest version of Dify that can run it, such as 1.4.0
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     readme: Vec<Language>,
     #[command(flatten)]
     permissions: PermissionFlags,
-    /// Ask nothing: the flags say all
+    /// Do not prompt; take everything from the flags
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     #[arg(hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
     quick: bool,
@@ -72,7 +72,7 @@ macro_rules! permission_flags {
                 #[arg(hide_possible_values = true, value_name = "BOOL")]
                 $flag: bool,
             )*
-            /// Bytes that it may keep, from 1024 to 1073741824; only with --allow-storage
+            /// Bytes that it may store, from 1024 to 1073741824; only with --allow-storage
             #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "BYTES")]
             storage_size: u64,
         }
@@ -80,18 +80,18 @@ macro_rules! permission_flags {
 }
 
 permission_flags! {
-    allow_endpoint "Let it register endpoints";
-    allow_tool "Let it call tools";
-    allow_model "Let it call models, of the kinds below";
+    allow_endpoint "Allow it to register endpoints";
+    allow_tool "Allow it to call tools";
+    allow_model "Allow it to call models, of the kinds below";
     allow_llm "Language models; only with --allow-model";
     allow_text_embedding "Text embedding; only with --allow-model";
     allow_rerank "Reranking; only with --allow-model";
     allow_tts "Text to speech; only with --allow-model";
     allow_speech2text "Speech to text; only with --allow-model";
     allow_moderation "Moderation; only with --allow-model";
-    allow_node "Let it call nodes of workflows";
-    allow_app "Let it call apps";
-    allow_storage "Let it keep data between calls";
+    allow_node "Allow it to call workflow nodes";
+    allow_app "Allow it to call apps";
+    allow_storage "Allow it to store data between calls";
 }
 
 impl PermissionFlags {
@@ -125,7 +125,7 @@ impl PermissionFlags {
     }
 }
 
-/// What plugins can be written in.
+/// Programming languages of plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Runner {
     Python,
@@ -152,7 +152,7 @@ fn names<T: ValueEnum>(values: &[T]) -> String {
 impl Arguments {
     pub(crate) fn run(self, printer: Printer) -> Result<()> {
         let given = self.project()?;
-        // flags that say all need no terminal to be asked at
+        // complete flags need no terminal
         let is_whole = checked(&given).is_ok();
         let project = if self.quick || (is_whole && !dialog::is_possible()) {
             checked(&given)?;
@@ -176,7 +176,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// What the flags say; texts that are missing are empty.
+    /// The project described by the flags; missing texts are empty.
     fn project(&self) -> Result<Project, Failure> {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         if let Some(version) = text(&self.min_dify_version) {
@@ -198,7 +198,7 @@ impl Arguments {
     }
 }
 
-/// Whether a project can be made of this.
+/// Checks that a project can be made of this.
 fn checked(project: &Project) -> Result<(), Failure> {
     let hint = "give --name, --author and --description, or leave out --quick to be asked";
     if !is_name(&project.name) {

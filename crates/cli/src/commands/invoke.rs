@@ -1,4 +1,4 @@
-//! `dify plugin invoke`: one call of a plugin, wherever it is.
+//! `dify plugin invoke`: one call of a plugin, in this process, on a port or in a daemon.
 
 mod answer;
 mod data;
@@ -20,8 +20,8 @@ use crate::printer::Printer;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The request is a sample made of what the plugin declares, with what the flags say put into it; --sample prints it and
-calls nothing. What the plugin calls back is answered with samples, unless it is called through a daemon.
+The request is a sample made from the plugin's declarations, changed by the flags; --sample only prints it. Calls back of
+the plugin get sample answers, unless it is called through a daemon.
 
 Examples:
   dify plugin invoke ./demo
@@ -35,9 +35,11 @@ pub(crate) struct Arguments {
     /// The folder of a plugin, a package, or (with --daemon) the unique identifier of an installed plugin
     #[arg(default_value = ".")]
     target: String,
-    /// What to do [default: what such a plugin is for]
+    /// Action [default: the main action of such a plugin]
     #[arg(short, long, value_parser = action)]
-    #[arg(help = "What to do, such as invoke_tool or validate_tool_credentials [default: what such a plugin is for]")]
+    #[arg(
+        help = "Action, such as invoke_tool or validate_tool_credentials [default: the main action of such a plugin]"
+    )]
     action: Option<Action>,
     /// Tool, model, strategy, event or datasource to call [default: the first]
     #[arg(short, long, value_name = "NAME", visible_aliases = ["tool", "model"])]
@@ -54,16 +56,16 @@ pub(crate) struct Arguments {
     /// The whole request: JSON, @FILE, or - for standard input
     #[arg(short, long)]
     data: Option<String>,
-    /// Who asks
+    /// ID of the calling user
     #[arg(long, value_name = "ID", default_value = "dify-cli")]
     user: String,
-    /// Print the request, and call nothing
+    /// Print the request without calling the plugin
     #[arg(long)]
     sample: bool,
     /// Print each chunk as a line of JSON
     #[arg(long)]
     json: bool,
-    /// Show what the plugin says beside its answer
+    /// Print the plugin's log
     #[arg(short = 'l', long)]
     logs: bool,
     /// Call a plugin that `plugin dev` or `plugin run --mode tcp` runs
@@ -107,7 +109,7 @@ impl Arguments {
         block_on(target.call(&self, action, text, answers, printer))
     }
 
-    /// Lets a call go on until it is done, takes too long, or the user has had enough.
+    /// Runs a call until it is done, the time limit is reached, or the program is asked to end.
     async fn bounded(&self, call: impl Future<Output = Result<()>>) -> Result<()> {
         let limit = Duration::from_secs(self.timeout);
         tokio::select! {

@@ -11,9 +11,9 @@ use crate::printer::Printer;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The database is the one that the daemon's variables name: DB_TYPE, DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD,
-DB_DATABASE, DB_SSL_MODE. Those that are not set are taken from .env in the working folder. What is missing is added,
-nothing is dropped. The daemon does the same when it starts; this is for those who want it done before.
+The database is configured by the daemon's variables: DB_TYPE, DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD, DB_DATABASE,
+DB_SSL_MODE. Those that are not set are taken from .env in the working folder. Missing tables, columns and indexes are
+added, nothing is dropped. The daemon does the same when it starts; this command does it beforehand.
 
 Example:
   DB_TYPE=sqlite DB_DATABASE=daemon.db dify migrate")]

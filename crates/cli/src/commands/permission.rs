@@ -14,8 +14,7 @@ use crate::source::{not_a_plugin, open_folder};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Shows the permissions of manifest.yaml, to be switched on and off. Nothing else in the file is changed, and nothing at
-all when you leave with ctrl+c.
+Shows the permissions of manifest.yaml as switches. Nothing else in the file is changed; ctrl+c changes nothing.
 
 Example:
   dify plugin permission ./demo")]

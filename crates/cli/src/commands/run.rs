@@ -32,8 +32,8 @@ use crate::source::{LIMITS, Source, not_a_plugin};
 Each line is a call, each answer a line; calls back of the plugin get sample answers:
   {\"invoke_id\":\"1\",\"type\":\"tool\",\"action\":\"invoke_tool\",\"request\":{\"provider\":\"p\",\"tool\":\"t\",\"tool_parameters\":{},\"credentials\":{}}}
 
-It ends when its input ends (after the calls that are under way), or by a signal. For a call by hand, see
-`dify plugin invoke`; while you write the plugin, `dify plugin dev`.
+It ends when its input ends, after the running calls, or on a signal. See also `dify plugin invoke` for single calls and
+`dify plugin dev` for development.
 
 Examples:
   dify plugin run demo.difypkg --response-format json
@@ -41,10 +41,10 @@ Examples:
 pub(crate) struct Arguments {
     /// A package, or the folder of a plugin
     package: PathBuf,
-    /// Where calls come from
+    /// Transport of the calls
     #[arg(short, long, value_enum, default_value_t)]
     mode: Mode,
-    /// How messages are written
+    /// Encoding of the messages
     #[arg(short, long, value_enum, default_value_t)]
     response_format: Encoding,
     /// Write a log to standard error

@@ -22,11 +22,11 @@ pub(crate) struct Signature {
 
 #[derive(Debug, Subcommand)]
 enum SignatureCommand {
-    /// Make a pair of keys
+    /// Generate a key pair
     Generate(Generate),
     /// Sign a package
     Sign(Sign),
-    /// Say whether a package bears a good signature
+    /// Verify the signature of a package
     Verify(Verify),
 }
 
@@ -38,7 +38,7 @@ given in THIRD_PARTY_SIGNATURE_VERIFICATION_PUBLIC_KEYS. Keys that are there alr
 Example:
   dify signature generate -f mine")]
 struct Generate {
-    /// What the names of both files begin with
+    /// Name of both files without their ends
     #[arg(short, long, default_value = "dify_plugin_signing_key", value_name = "NAME")]
     filename: PathBuf,
 }
@@ -56,7 +56,7 @@ struct Sign {
     /// The private key
     #[arg(short, long = "private_key", alias = "private-key", value_name = "FILE")]
     private_key: PathBuf,
-    /// Who answers for the plugin: langgenius, partner or community
+    /// Category of the signature: langgenius, partner or community
     #[arg(short = 'c', long = "authorized_category", alias = "authorized-category", default_value = "langgenius")]
     #[arg(value_name = "CATEGORY")]
     category: String,
@@ -72,7 +72,7 @@ Examples:
 struct Verify {
     /// The package
     package: PathBuf,
-    /// The public key that has to have signed it
+    /// The public key to verify with
     #[arg(short, long = "public_key", alias = "public-key", value_name = "FILE")]
     public_key: Option<PathBuf>,
     /// How to print

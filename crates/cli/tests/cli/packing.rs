@@ -154,6 +154,19 @@ fn errors_of_the_check_refuse_the_package() {
 }
 
 #[test]
+fn a_plugin_without_dependencies_is_packed_with_a_warning() {
+    let place = Place::new();
+    place.init("demo", "tool");
+    for name in ["requirements.txt", "pyproject.toml"] {
+        fs::remove_file(place.path("demo").join(name)).unwrap();
+    }
+    let output = place.run(&["plugin", "package", "demo"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("warning[no_dependencies]"), "{said}");
+    assert_eq!(place.run(&["plugin", "package", "demo", "--strict"]).status.code(), Some(1));
+}
+
+#[test]
 fn links_to_folders_are_refused_by_name() {
     let place = Place::new();
     place.init("demo", "tool");

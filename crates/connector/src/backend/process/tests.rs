@@ -1,6 +1,7 @@
 //! Plugins as processes, without the SDK.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 

@@ -10,8 +10,8 @@ use plugin_package::{PackageError, ZipError};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::intake::{self, Kept};
-use super::{InstallError, Installer};
+use super::InstallError;
+use super::intake::{self, Intake, Kept};
 use plugin_registry::packages::{Opened, PackagesError, whole};
 
 /// Bundles in work at a time: each may take hundreds of megabytes of memory.
@@ -29,7 +29,7 @@ pub enum BundleItem {
     Package { unique_identifier: UniqueIdentifier, manifest: Box<Declaration> },
 }
 
-impl Installer {
+impl Intake {
     /// Takes a bundle in: all its packages are checked before the first is kept, and if one cannot be kept, those before
     /// it are taken back. Installs nothing.
     pub async fn upload_bundle(&self, bundle: File, verify: bool) -> Result<Vec<BundleItem>, InstallError> {

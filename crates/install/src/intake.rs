@@ -1,15 +1,18 @@
 //! A package comes in: checked, then kept (lifecycle-and-storage 2.1, 2.2).
 
 use std::fs::File;
+use std::sync::Arc;
 
 use plugin_manifest::Declaration;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::signature::{Policy, Verification};
+use plugin_store::Database;
 use serde::{Deserialize, Serialize};
 
-use super::{InstallError, Installer};
-use plugin_registry::catalog::Declared;
-use plugin_registry::packages::{Opened, PackagesError};
+use super::versions::Versions;
+use super::{InstallError, InstallSettings};
+use plugin_registry::catalog::{Catalog, Declared};
+use plugin_registry::packages::{Opened, Packages, PackagesError};
 
 /// Answer of an upload.
 #[derive(Debug, Serialize)]
@@ -29,7 +32,17 @@ pub(super) struct Kept {
     new_row: bool,
 }
 
-impl Installer {
+/// Takes packages and bundles in.
+#[derive(Debug)]
+pub struct Intake {
+    pub(super) database: Database,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) packages: Arc<Packages>,
+    pub(super) versions: Arc<Versions>,
+    pub(super) settings: InstallSettings,
+}
+
+impl Intake {
     /// Takes a package in: installs nothing, and is safe to repeat. `verify` asks for a good signature whatever the
     /// settings say.
     pub async fn upload(&self, package: File, verify: bool) -> Result<Uploaded, InstallError> {
@@ -46,7 +59,6 @@ impl Installer {
         let manifest = self.packages.store_icons(&opened).await?;
         let Opened { package, identifier, verification, .. } = opened;
         let declared = Declared::new(manifest).map_err(|error| PackagesError::Task(error.to_string()))?;
-        let _lock = self.locks.lock(&identifier).await;
         let row = self.database.declarations.get(identifier.as_str()).await?;
         let exists = self.packages.is_uploaded(&identifier).await?;
         let was_verified = row.as_ref().is_some_and(|row| is_verified(&row.declaration));
@@ -54,16 +66,26 @@ impl Installer {
         if !(exists && was_verified && verification.is_none()) {
             self.packages.put_uploaded(&identifier, package.bytes().clone()).await?;
         }
-        let written = match row {
-            None => self.insert(&identifier, &declared).await,
-            Some(_) if verification.is_some() && !was_verified => {
-                self.database.declarations.replace(identifier.as_str(), &declared.json).await.map(|_| false)
+        let written = loop {
+            let lock = self.versions.locks.lock(&identifier).await;
+            let written = match &row {
+                None => self.insert(&identifier, &declared).await,
+                Some(_) if verification.is_some() && !was_verified => {
+                    self.database.declarations.replace(identifier.as_str(), &declared.json).await.map(|_| false)
+                }
+                Some(_) => Ok(false),
+            };
+            // a bundle that failed may have taken the same package back since it was written
+            if written.is_err() || self.packages.is_uploaded(&identifier).await? {
+                break written;
             }
-            Some(_) => Ok(false),
+            drop(lock);
+            self.packages.put_uploaded(&identifier, package.bytes().clone()).await?;
         };
         let new_row = match written {
             Ok(new_row) => new_row,
             Err(error) => {
+                let _lock = self.versions.locks.lock(&identifier).await;
                 self.take_back_package(&identifier, !exists).await;
                 return Err(error.into());
             }
@@ -81,8 +103,8 @@ impl Installer {
     /// Undoes [`Self::keep`], for a bundle of which another package could not be kept.
     pub(super) async fn take_back(&self, kept: &Kept) {
         let identifier = &kept.uploaded.unique_identifier;
-        let _lock = self.locks.lock(identifier).await;
-        match self.is_unused(identifier).await {
+        let _lock = self.versions.locks.lock(identifier).await;
+        match self.versions.is_unused(identifier).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => return tracing::warn!(plugin = %identifier, %error, "an uploaded package is left behind"),

@@ -6,16 +6,16 @@
 use std::sync::Arc;
 
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_package::signature::PolicyError;
 use plugin_store::{Install, InstallJob, InstallOutcome, JobKind, RuntimeType, UpgradeOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::InstallError;
 use super::platform::{Attempt, EnsureError};
 use super::progress::Progress;
-use super::{InstallError, Installer};
+use super::versions::UseError;
+use super::worker::Worker;
 use plugin_registry::catalog::{CatalogError, Declared};
-use plugin_registry::packages::PackagesError;
 
 /// Why a job did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ impl From<InstallError> for JobError {
         match error {
             InstallError::Store(error) => error.into(),
             InstallError::Catalog(error) => error.into(),
-            InstallError::Packages(error) => in_use(&error),
+            InstallError::Packages(error) => UseError::from(error).into(),
             error => Self::Failed(error.to_string()),
         }
     }
@@ -67,13 +67,18 @@ impl From<EnsureError> for JobError {
     }
 }
 
-/// A package that could not be taken into use (lifecycle-and-storage 2.4).
-fn in_use(error: &PackagesError) -> JobError {
-    let text = format!("failed to move plugin to installed bucket: {error}");
-    if error.is_retryable() { JobError::Retry(text) } else { JobError::Failed(text) }
+impl From<UseError> for JobError {
+    fn from(error: UseError) -> Self {
+        let is_retryable = match &error {
+            UseError::Package(error) => error.is_retryable(),
+            UseError::Store(error) => error.is_retryable(),
+            UseError::NotUploaded | UseError::Signature(_) => false,
+        };
+        if is_retryable { Self::Retry(error.to_string()) } else { Self::Failed(error.to_string()) }
+    }
 }
 
-impl Installer {
+impl Worker {
     /// Does a job's work; what it returns is the final message of its item.
     pub(super) async fn work(
         &self,
@@ -122,7 +127,7 @@ impl Installer {
             InstallOutcome::Installed(_) => {}
             InstallOutcome::AlreadyInstalled(row) => already(&row.plugin_unique_identifier, identifier)?,
         }
-        self.keep_in_use(identifier).await?;
+        self.versions.keep_in_use(identifier).await.map(drop).map_err(UseError::from)?;
         Ok(DONE)
     }
 
@@ -140,10 +145,14 @@ impl Installer {
             return Ok(DONE); // by the attempt before, or by somebody else
         }
         let declared = self.bring_up(identifier, progress, cancel, deadline).await?;
-        let replaced =
-            self.replace(job.tenant_id, &original, identifier, &job.source, job.meta.as_ref(), &declared).await?;
+        let replaced = self
+            .versions
+            .replace(job.tenant_id, &original, identifier, &job.source, job.meta.as_ref(), &declared)
+            .await?;
         match replaced {
-            UpgradeOutcome::Upgraded { .. } => self.keep_in_use(identifier).await?,
+            UpgradeOutcome::Upgraded { .. } => {
+                self.versions.keep_in_use(identifier).await.map(drop).map_err(UseError::from)?
+            }
             UpgradeOutcome::NotInstalled if self.has(job, identifier).await? => {}
             UpgradeOutcome::NotInstalled => return Err(JobError::Failed("plugin has not been installed".to_owned())),
         }
@@ -165,64 +174,12 @@ impl Installer {
     ) -> Result<Arc<Declared>, JobError> {
         let missing = || JobError::Failed("plugin not found: upload the package again".to_owned());
         let declared = self.catalog.declaration(identifier).await?.ok_or_else(missing)?;
-        self.take_into_use(identifier).await?;
+        let _held = self.versions.take_into_use(identifier).await?;
         let progress = Arc::clone(progress);
         let progress: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |message| progress.say(message));
         let attempt = Attempt { identifier, manifest: &declared.manifest, progress, cancel, deadline };
         self.platform.ensure(attempt).await?;
         if cancel.is_cancelled() { Err(JobError::Cancelled) } else { Ok(declared) }
-    }
-
-    /// Puts the package among those in use, checked once more: what is stored may have been changed, and the policy too.
-    async fn take_into_use(&self, identifier: &UniqueIdentifier) -> Result<(), JobError> {
-        let is_used = self.database.plugins.get(identifier.as_str()).await?.is_some();
-        if is_used && !self.keeps_packages() {
-            return Ok(());
-        }
-        if is_used && self.packages.is_installed(identifier).await.map_err(|error| in_use(&error))? {
-            return Ok(());
-        }
-        let opened = self.packages.load_checked(identifier).await.map_err(|error| in_use(&error))?;
-        let Some(opened) = opened else {
-            return Err(JobError::Failed(
-                "failed to move plugin to installed bucket: plugin package not found, please upload it firstly"
-                    .to_owned(),
-            ));
-        };
-        self.settings
-            .package_policy
-            .check(&opened.manifest.author, opened.verification.as_ref())
-            .map_err(|error: PolicyError| JobError::Failed(error.to_string()))?;
-        if !self.keeps_packages() {
-            return Ok(());
-        }
-        let _lock = self.locks.lock(identifier).await;
-        self.packages.put_installed(identifier, opened.package.bytes().clone()).await.map_err(|error| in_use(&error))
-    }
-
-    /// Functions are made from the uploaded packages; only what runs on nodes has its package among those in use.
-    fn keeps_packages(&self) -> bool {
-        self.platform.runtime_type() == RuntimeType::Local
-    }
-
-    /// Puts the package of an installed version back among those in use, if it is missing: another node's clearing away
-    /// may have fallen between the first step of an install and the last.
-    pub(super) async fn keep_in_use(&self, identifier: &UniqueIdentifier) -> Result<(), JobError> {
-        if !self.keeps_packages() {
-            return Ok(());
-        }
-        let restored = async {
-            let _lock = self.locks.lock(identifier).await;
-            let is_installed = self.database.plugins.get(identifier.as_str()).await?.is_some();
-            if !is_installed || self.packages.is_installed(identifier).await? {
-                return Ok(());
-            }
-            match self.packages.bytes(identifier).await? {
-                Some(bytes) => self.packages.put_installed(identifier, bytes).await,
-                None => Ok(()),
-            }
-        };
-        restored.await.map_err(|error: PackagesError| in_use(&error))
     }
 }
 

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_store::RuntimeType;
+use plugin_registry::catalog::Catalog;
+use plugin_registry::packages::Packages;
+use plugin_store::{Database, RuntimeType};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{InstallError, Installer};
+use super::InstallError;
+use super::platform::Platform;
+use super::versions::Versions;
 
 /// How often runtimes are compared; changes are also told.
 const ROUND: Duration = Duration::from_secs(30);
@@ -22,8 +26,20 @@ const GATHER: Duration = Duration::from_millis(200);
 /// first, too.
 const PACKAGE_GRACE: Duration = Duration::from_mins(15);
 
+/// Compares what runs and what is stored with what is installed.
+#[derive(Debug)]
+pub(super) struct Reconciler {
+    pub(super) database: Database,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) packages: Arc<Packages>,
+    pub(super) platform: Arc<dyn Platform>,
+    pub(super) versions: Arc<Versions>,
+    /// `PLUGIN_INSTALL_TIMEOUT`: time for one attempt at one plugin.
+    pub(super) install_timeout: Duration,
+}
+
 /// Compares at once, then regularly and after changes, until `stop`.
-pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
+pub(super) async fn run(reconciler: &Reconciler, stop: CancellationToken) {
     let mut strays = Strays::default();
     let mut tick = interval(ROUND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -32,10 +48,10 @@ pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
-            () = installer.catalog.versions_changed() => tokio::time::sleep(GATHER).await,
+            () = reconciler.catalog.versions_changed() => tokio::time::sleep(GATHER).await,
         }
         let with_packages = count.is_multiple_of(LIST_EVERY);
-        match installer.reconcile(with_packages, &mut strays).await {
+        match reconciler.reconcile(with_packages, &mut strays).await {
             Ok(()) => count = count.wrapping_add(1),
             Err(error) => tracing::warn!(%error, "failed to compare what runs with what is installed"),
         }
@@ -57,7 +73,7 @@ impl Strays {
     }
 }
 
-impl Installer {
+impl Reconciler {
     pub(super) async fn reconcile(&self, with_packages: bool, strays: &mut Strays) -> Result<(), InstallError> {
         if self.platform.runtime_type() != RuntimeType::Local {
             return Ok(());
@@ -70,7 +86,7 @@ impl Installer {
         for identifier in self.platform.present().await {
             if !wanted.contains(&identifier) {
                 // under a lock and on newer facts: it may have been installed since
-                self.clear_away(&identifier).await?;
+                self.versions.clear_away(&identifier).await?;
             }
         }
         self.platform.installed(&installed).await;
@@ -92,15 +108,20 @@ impl Installer {
     ) -> Result<(), InstallError> {
         let stored: HashSet<_> = self.packages.installed().await?.into_iter().collect();
         for identifier in installed.iter().filter(|identifier| !stored.contains(identifier)) {
-            match self.keep_in_use(identifier).await {
-                Ok(()) => tracing::info!(plugin = %identifier, "put an installed package back in its place"),
+            match self.versions.keep_in_use(identifier).await {
+                Ok(true) => tracing::info!(plugin = %identifier, "put an installed package back in its place"),
+                Ok(false) => tracing::error!(
+                    plugin = %identifier,
+                    "the package of an installed plugin is gone from the storage, so that it cannot be prepared anew; \
+                     upload it again, or uninstall it in the workspaces that have it"
+                ),
                 Err(error) => tracing::warn!(plugin = %identifier, %error, "an installed package is missing"),
             }
         }
         let wanted: HashSet<_> = installed.iter().cloned().collect();
         let without_row = stored.into_iter().filter(|identifier| !wanted.contains(identifier)).collect();
-        for identifier in strays.update(without_row, self.settings.timeout + PACKAGE_GRACE) {
-            self.clear_away(&identifier).await?;
+        for identifier in strays.update(without_row, self.install_timeout + PACKAGE_GRACE) {
+            self.versions.clear_away(&identifier).await?;
         }
         Ok(())
     }

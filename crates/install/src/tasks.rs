@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_store::{InstallTask, Page, TaskStatus};
+use plugin_store::{Database, InstallTask, Page, TaskStatus};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{InstallError, Installer, RunningJob};
+use super::{InstallError, InstallSettings, Queue};
 
 /// How often tasks are tidied up.
 const SWEEP: Duration = Duration::from_secs(10);
 /// Tasks that no job stands behind are another daemon's; after the time of an install and this they have ended.
 const ORPHAN_MARGIN: Duration = Duration::from_mins(1);
 
-impl Installer {
+impl Queue {
     /// A page of a tenant's tasks, newest first.
     pub async fn tasks(&self, tenant: Uuid, page: Page) -> Result<Vec<InstallTask>, InstallError> {
         Ok(self.database.tasks.list(tenant, page).await?)
@@ -77,17 +77,12 @@ impl Installer {
         self.running.cancel(task, Some(uid));
         Ok(is_cancelled)
     }
-
-    /// The jobs that this node works on, oldest first.
-    pub fn running_jobs(&self) -> Vec<RunningJob> {
-        self.running.list()
-    }
 }
 
 /// Deletes what succeeded a while ago, and fails what a daemon without jobs left behind (2.11), until `stop`.
-pub(super) async fn sweep(installer: &Installer, stop: CancellationToken) {
-    let tasks = &installer.database.tasks;
-    let orphaned = installer.settings.timeout + ORPHAN_MARGIN;
+pub(super) async fn sweep(database: &Database, settings: &InstallSettings, stop: CancellationToken) {
+    let tasks = &database.tasks;
+    let orphaned = settings.timeout + ORPHAN_MARGIN;
     let mut tick = interval(SWEEP);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -95,7 +90,7 @@ pub(super) async fn sweep(installer: &Installer, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if let Err(error) = tasks.delete_succeeded(installer.settings.success_shown).await {
+        if let Err(error) = tasks.delete_succeeded(settings.success_shown).await {
             tracing::warn!(%error, "failed to delete install tasks that succeeded");
         }
         match tasks.fail_orphans(orphaned, "Task timed out but not properly terminated").await {

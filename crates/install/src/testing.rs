@@ -28,7 +28,7 @@ pub use crash::Crash;
 pub use platform::{Behaviour, FakePlatform};
 pub use plugin_registry::testing::{file, package};
 
-use crate::{InstallSettings, Installer, Platform, Wanted};
+use crate::{InstallItem, InstallSettings, Installer, Platform};
 
 /// How long a job stays with a node that died, in tests.
 const LEASE: Duration = Duration::from_millis(400);
@@ -88,9 +88,23 @@ impl InstallBed {
         self.node_over(stores, lookups, platform)
     }
 
+    /// A node on the test's platform, with other settings.
+    pub fn node_with(&self, change: impl FnOnce(&mut InstallSettings)) -> Installing {
+        let mut settings = self.settings();
+        change(&mut settings);
+        Self::node_of(self.stores.clone(), self.lookups(), Arc::clone(&self.platform) as _, settings)
+    }
+
+    fn settings(&self) -> InstallSettings {
+        InstallSettings { lease: LEASE, retry_delay: LEASE / 8, ..InstallSettings::new(&self.config) }
+    }
+
     /// A node on any platform.
     pub fn node_over(&self, stores: Stores, lookups: Lookups, platform: Arc<dyn Platform>) -> Installing {
-        let settings = InstallSettings { lease: LEASE, retry_delay: LEASE / 8, ..InstallSettings::new(&self.config) };
+        Self::node_of(stores, lookups, platform, self.settings())
+    }
+
+    fn node_of(stores: Stores, lookups: Lookups, platform: Arc<dyn Platform>, settings: InstallSettings) -> Installing {
         let Lookups { catalog, packages } = lookups;
         let installer = Installer::new(
             stores.database,
@@ -123,7 +137,7 @@ impl Installing {
 
 /// Uploads a package as a client does.
 pub async fn upload(installer: &Installer, package: &Bytes) -> UniqueIdentifier {
-    installer.upload(file(package), false).await.unwrap().unique_identifier
+    installer.intake.upload(file(package), false).await.unwrap().unique_identifier
 }
 
 /// A task once it has ended.
@@ -131,7 +145,7 @@ pub async fn ended(installer: &Installer, tenant: Uuid, id: &str) -> InstallTask
     let id = id.parse().unwrap();
     let wait = async {
         loop {
-            let task = installer.task(tenant, id).await.unwrap();
+            let task = installer.queue.task(tenant, id).await.unwrap();
             if task.status.is_final() {
                 return task;
             }
@@ -170,6 +184,6 @@ impl Drop for RunningInstaller {
 }
 
 /// An item of an install.
-pub fn wanted(identifier: &UniqueIdentifier) -> Wanted {
-    Wanted { identifier: identifier.clone(), meta: RawJson::empty_object() }
+pub fn wanted(identifier: &UniqueIdentifier) -> InstallItem {
+    InstallItem { identifier: identifier.clone(), meta: RawJson::empty_object() }
 }

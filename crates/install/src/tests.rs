@@ -4,8 +4,8 @@ mod debugging;
 mod faults;
 mod intake;
 mod jobs;
-mod removals;
 mod upgrades;
+mod versions;
 
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_store::{InstallTask, TaskStatus};
@@ -16,12 +16,12 @@ use crate::testing::{InstallBed, Installing, wanted};
 
 /// Asks for an install and waits for its end, with an installer that runs already.
 async fn install(services: &Installing, tenant: Uuid, identifier: &UniqueIdentifier) -> InstallTask {
-    let started = services.installer.install(tenant, vec![wanted(identifier)], "package").await.unwrap();
+    let started = services.installer.queue.install(tenant, vec![wanted(identifier)], "package").await.unwrap();
     services.ended(tenant, &started.task_id).await
 }
 
 async fn upgrade(services: &Installing, tenant: Uuid, from: &UniqueIdentifier, to: &UniqueIdentifier) -> Started {
-    services.installer.upgrade(tenant, from, &wanted(to), "marketplace").await.unwrap()
+    services.installer.queue.upgrade(tenant, from, &wanted(to), "marketplace").await.unwrap()
 }
 
 /// Status and message of the only item.

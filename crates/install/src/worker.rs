@@ -1,17 +1,25 @@
 //! Claims jobs and works on them, each in a task of its own, under a lease.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use plugin_runtime::Owner;
-use plugin_store::{InstallJob, TaskStatus};
+use plugin_store::{Database, InstallJob, TaskStatus};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Installer;
+use super::InstallSettings;
 use super::job::JobError;
+use super::platform::Platform;
 use super::progress::Progress;
+use super::running::Running;
+use super::versions::Versions;
+use plugin_registry::catalog::Catalog;
+use plugin_service::telemetry::Metrics;
 use plugin_service::telemetry::metrics::Success;
 
 /// Jobs that one node works on at a time. The platform bounds what is heavy in them.
@@ -39,13 +47,29 @@ enum Ending {
     Lost,
 }
 
+/// Works on the jobs that this node has claimed.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) database: Database,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) platform: Arc<dyn Platform>,
+    pub(super) versions: Arc<Versions>,
+    pub(super) running: Arc<Running>,
+    /// Notified when there may be a job to claim.
+    pub(super) wake: Arc<Notify>,
+    pub(super) settings: InstallSettings,
+    pub(super) metrics: Metrics,
+    /// Names this process in leases.
+    pub(super) owner: String,
+}
+
 /// Works on jobs until `stop`, then hands back those it has.
-pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
-    if let Err(error) = installer.forget_the_dead().await {
+pub(super) async fn run(worker: Arc<Worker>, stop: CancellationToken) {
+    if let Err(error) = worker.forget_the_dead().await {
         tracing::warn!(%error, "jobs of a daemon that died go on when their leases are over");
     }
     let mut jobs = JoinSet::new();
-    let mut poll = interval(installer.settings.lease / SIGNS);
+    let mut poll = interval(worker.settings.lease / SIGNS);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -55,31 +79,31 @@ pub(super) async fn run(installer: Arc<Installer>, stop: CancellationToken) {
                     tracing::error!(%error, "an install job broke off; it is begun again when its lease is over");
                 }
             }
-            () = installer.wake.notified() => {}
+            () = worker.wake.notified() => {}
             _ = poll.tick() => {}
         }
-        claim(&installer, &mut jobs, &stop).await;
+        claim(&worker, &mut jobs, &stop).await;
     }
     while jobs.join_next().await.is_some() {}
 }
 
 /// Takes as many jobs as there are hands.
-async fn claim(installer: &Arc<Installer>, jobs: &mut JoinSet<()>, stop: &CancellationToken) {
+async fn claim(worker: &Arc<Worker>, jobs: &mut JoinSet<()>, stop: &CancellationToken) {
     let free = u32::try_from(AT_ONCE.saturating_sub(jobs.len())).unwrap_or(u32::MAX);
     if free == 0 {
         return;
     }
-    let claimed = match installer.database.jobs.claim(&installer.owner, installer.settings.lease, free).await {
+    let claimed = match worker.database.jobs.claim(&worker.owner, worker.settings.lease, free).await {
         Ok(claimed) => claimed,
         Err(error) => return tracing::warn!(%error, "failed to look for install jobs"),
     };
     for job in claimed {
-        let (installer, stop) = (Arc::clone(installer), stop.clone());
-        jobs.spawn(async move { installer.attend(&job, &stop).await });
+        let (worker, stop) = (Arc::clone(worker), stop.clone());
+        jobs.spawn(async move { worker.attend(&job, &stop).await });
     }
 }
 
-impl Installer {
+impl Worker {
     /// Frees the jobs of daemons of this machine that have ended, so that a restart need not wait for their leases.
     async fn forget_the_dead(&self) -> plugin_store::Result<()> {
         for owner in self.database.jobs.owners().await? {
@@ -111,7 +135,7 @@ impl Installer {
         // ends the work whatever the reason; `entered.cancelled` is the client's reason alone
         let cancel = entered.cancelled.child_token();
         let deadline = Instant::now() + self.settings.timeout;
-        let work = self.work(job, progress, &cancel, deadline);
+        let work = self.work_unpanicked(job, progress, &cancel, deadline);
         tokio::pin!(work);
         let ending = tokio::select! {
             result = &mut work => return match result {
@@ -136,6 +160,22 @@ impl Installer {
                 ending
             }
         }
+    }
+
+    /// The work; a panic in it is a failure of this job alone, and says what it was.
+    async fn work_unpanicked(
+        &self,
+        job: &InstallJob,
+        progress: &Arc<Progress>,
+        cancel: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<&'static str, JobError> {
+        let work = AssertUnwindSafe(self.work(job, progress, cancel, deadline)).catch_unwind().await;
+        work.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(JobError::Failed(format!("the plugin daemon has a defect: installing the plugin panicked: {text}")))
+        })
     }
 
     /// Tells the client news and keeps the lease, until there is a reason to end the work.
@@ -243,7 +283,7 @@ impl Installer {
             return;
         }
         if let Ok(identifier) = job.unique_identifier.parse()
-            && let Err(error) = self.clear_away(&identifier).await
+            && let Err(error) = self.versions.clear_away(&identifier).await
         {
             tracing::warn!(plugin = job.unique_identifier, %error, "a failed install is cleared away later");
         }

@@ -125,12 +125,12 @@ impl Fleet {
 
     /// The installs and upgrades at work on this node, oldest first.
     pub fn installs(&self) -> Vec<RunningJob> {
-        self.0.installer.running_jobs()
+        self.0.installer.queue.running_jobs()
     }
 
     /// Ends one, on whatever node; its task item fails.
     pub async fn cancel_install(&self, task: Uuid, identifier: &UniqueIdentifier) -> Result<()> {
-        if self.0.installer.cancel(task, identifier).await? { Ok(()) } else { Err(FleetError::NoSuchInstall) }
+        if self.0.installer.queue.cancel(task, identifier).await? { Ok(()) } else { Err(FleetError::NoSuchInstall) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Uploaded packages: read, checked, kept, and found again.
 
 mod error;
+mod held;
 mod icons;
 mod source;
 
@@ -18,6 +19,9 @@ use plugin_store::{BlobKey, BlobStore, Layout};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use error::PackagesError;
+pub use held::Held;
+
+use held::Shelf;
 
 /// Packages that are read through at a time: each is in memory and keeps a thread busy.
 const OPEN_AT_ONCE: usize = 4;
@@ -29,6 +33,7 @@ pub struct Packages {
     keys: Arc<TrustedKeys>,
     limits: Limits,
     opening: Semaphore,
+    shelf: Arc<Shelf>,
 }
 
 /// A package that was read through: declaration, checksum and signature are known.
@@ -45,7 +50,7 @@ pub struct Opened {
 impl Packages {
     /// Packages in a blob store. `limits` bound every single one.
     pub fn new(blobs: Arc<dyn BlobStore>, layout: Layout, keys: Arc<TrustedKeys>, limits: Limits) -> Self {
-        Self { blobs, layout, keys, limits, opening: Semaphore::new(OPEN_AT_ONCE) }
+        Self { blobs, layout, keys, limits, opening: Semaphore::new(OPEN_AT_ONCE), shelf: Arc::default() }
     }
 
     /// Bytes of one package.
@@ -122,6 +127,11 @@ impl Packages {
             Some(opened) => self.store_icons(&opened).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Keeps the bytes of a package at hand for its preparation, as long as the result lives and memory allows.
+    pub fn hold(&self, identifier: &UniqueIdentifier, bytes: Bytes) -> Held {
+        self.shelf.hold(identifier, bytes)
     }
 
     /// Whether there is an uploaded package.

@@ -11,7 +11,7 @@ use super::params::check_list;
 use super::to_the_end;
 use crate::errors::Managed;
 use crate::state::Services;
-use plugin_install::{Started, Wanted};
+use plugin_install::{InstallItem, Started};
 use plugin_web::ApiError;
 use plugin_web::{Bound, Success, Validate, Violations};
 
@@ -69,9 +69,9 @@ pub(super) async fn identifiers(
         return Err(ApiError::bad_request(text).into());
     }
     let wanted = identifiers.into_iter().zip(params.metas);
-    let wanted = wanted.map(|(identifier, meta)| Ok(Wanted { identifier, meta: keep(meta)? }));
+    let wanted = wanted.map(|(identifier, meta)| Ok(InstallItem { identifier, meta: keep(meta)? }));
     let wanted = wanted.collect::<Result<Vec<_>, ApiError>>()?;
-    let work = async move { services.installer.install(params.tenant_id, wanted, &params.source).await };
+    let work = async move { services.installer.queue.install(params.tenant_id, wanted, &params.source).await };
     Ok(Success(to_the_end(work).await??))
 }
 
@@ -97,9 +97,9 @@ impl Validate for UpgradeParams {
 
 /// Begins to replace a version by another one.
 pub(super) async fn upgrade(State(services): State<Services>, Bound(params): Bound<UpgradeParams>) -> Managed<Started> {
-    let new = Wanted { identifier: params.new_plugin_unique_identifier, meta: keep(params.meta)? };
+    let new = InstallItem { identifier: params.new_plugin_unique_identifier, meta: keep(params.meta)? };
     let original = params.original_plugin_unique_identifier;
-    let work = async move { services.installer.upgrade(params.tenant_id, &original, &new, &params.source).await };
+    let work = async move { services.installer.queue.upgrade(params.tenant_id, &original, &new, &params.source).await };
     Ok(Success(to_the_end(work).await??))
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn uninstall(
     Bound(params): Bound<UninstallParams>,
 ) -> Managed<bool> {
     if let Ok(installation) = params.plugin_installation_id.parse() {
-        let removed = async move { services.installer.uninstall(params.tenant_id, installation).await };
+        let removed = async move { services.installer.queue.uninstall(params.tenant_id, installation).await };
         let removed = to_the_end(removed).await?;
         removed.map_err(|error| ApiError::internal(format!("failed to uninstall plugin: {error}")))?;
     }

@@ -35,25 +35,25 @@ impl Validate for Item {
 }
 
 pub(super) async fn list(State(services): State<Services>, Bound(params): Bound<Paged>) -> Managed<Vec<InstallTask>> {
-    Ok(Success(services.installer.tasks(params.tenant_id, params.page()).await?))
+    Ok(Success(services.installer.queue.tasks(params.tenant_id, params.page()).await?))
 }
 
 pub(super) async fn get(State(services): State<Services>, Bound(params): Bound<Task>) -> Managed<InstallTask> {
     let id = params.id.parse().map_err(|_| InstallError::TaskNotFound)?;
-    Ok(Success(services.installer.task(params.tenant_id, id).await?))
+    Ok(Success(services.installer.queue.task(params.tenant_id, id).await?))
 }
 
 /// Deletes a task and cancels what is at work for it; true too if there is none.
 pub(super) async fn delete(State(services): State<Services>, Bound(params): Bound<Task>) -> Managed<bool> {
     if let Ok(id) = params.id.parse() {
-        services.installer.delete_task(params.tenant_id, id).await?;
+        services.installer.queue.delete_task(params.tenant_id, id).await?;
     }
     Ok(Success(true))
 }
 
 /// Deletes the tenant's tasks that have ended.
 pub(super) async fn delete_all(State(services): State<Services>, Bound(params): Bound<Tenant>) -> Managed<bool> {
-    services.installer.delete_ended_tasks(params.tenant_id).await?;
+    services.installer.queue.delete_ended_tasks(params.tenant_id).await?;
     Ok(Success(true))
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn delete_all(State(services): State<Services>, Bound(params): 
 pub(super) async fn delete_item(State(services): State<Services>, Bound(params): Bound<Item>) -> Managed<bool> {
     let identifier: UniqueIdentifier = params.identifier.parse().map_err(InstallError::Identifier)?;
     if let Ok(id) = params.id.parse() {
-        services.installer.delete_task_item(params.tenant_id, id, &identifier).await?;
+        services.installer.queue.delete_task_item(params.tenant_id, id, &identifier).await?;
     }
     Ok(Success(true))
 }

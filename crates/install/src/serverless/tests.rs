@@ -43,7 +43,7 @@ impl Cloud {
     /// Begins an install for a new tenant.
     async fn begin(&self, identifier: &UniqueIdentifier) -> (Uuid, String) {
         let tenant = Uuid::new_v4();
-        let started = self.services.installer.install(tenant, vec![wanted(identifier)], "package").await.unwrap();
+        let started = self.services.installer.queue.install(tenant, vec![wanted(identifier)], "package").await.unwrap();
         (tenant, started.task_id)
     }
 
@@ -57,7 +57,7 @@ impl Cloud {
     async fn uninstall(&self, tenant: Uuid, identifier: &UniqueIdentifier) {
         let plugin_id = identifier.plugin_id();
         let row = self.world.stores.database.installations.find(tenant, plugin_id.as_str()).await.unwrap().unwrap();
-        self.services.installer.uninstall(tenant, row.id).await.unwrap();
+        self.services.installer.queue.uninstall(tenant, row.id).await.unwrap();
     }
 
     /// Where a call goes.
@@ -129,7 +129,7 @@ async fn an_install_waits_for_a_connector_that_is_down() {
     let (tenant, task) = cloud.begin(&identifier).await;
     let id = task.parse().unwrap();
     until("a put-off", async || {
-        let task = cloud.services.installer.task(tenant, id).await.unwrap();
+        let task = cloud.services.installer.queue.task(tenant, id).await.unwrap();
         task.plugins[0].message.starts_with("the serverless connector is out of reach")
     })
     .await;
@@ -151,16 +151,16 @@ async fn whoever_does_not_want_it_any_more_ends_a_launch_that_nobody_else_waits_
     let (one, two) = (cloud.begin(&identifier).await, cloud.begin(&identifier).await);
     for (tenant, task) in [&one, &two] {
         until("a wait for the launch", async || {
-            let task = cloud.services.installer.task(*tenant, task.parse().unwrap()).await.unwrap();
+            let task = cloud.services.installer.queue.task(*tenant, task.parse().unwrap()).await.unwrap();
             task.plugins[0].message == INSTALLING
         })
         .await;
     }
     assert_eq!(cloud.connector.launches(), 1);
-    cloud.services.installer.delete_task(one.0, one.1.parse().unwrap()).await.unwrap();
+    cloud.services.installer.queue.delete_task(one.0, one.1.parse().unwrap()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!cloud.connector.hung_up());
-    cloud.services.installer.delete_task(two.0, two.1.parse().unwrap()).await.unwrap();
+    cloud.services.installer.queue.delete_task(two.0, two.1.parse().unwrap()).await.unwrap();
     until("the end of the launch", async || cloud.connector.hung_up()).await;
 }
 

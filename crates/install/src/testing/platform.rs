@@ -19,6 +19,8 @@ pub enum Behaviour {
     #[default]
     Ready,
     Fails(&'static str),
+    /// It panics.
+    Panics,
     /// So often something is out of reach.
     Retries(usize),
     /// It comes up when the test says so, or is cancelled.
@@ -90,6 +92,7 @@ impl Platform for FakePlatform {
         match behaviour {
             Behaviour::Ready | Behaviour::Retries(0) => Ok(()),
             Behaviour::Fails(why) => Err(EnsureError::Failed(why.to_owned())),
+            Behaviour::Panics => std::panic::panic_any("injected"),
             Behaviour::Retries(times) => {
                 self.set(attempt.identifier, Behaviour::Retries(times - 1));
                 Err(EnsureError::Retry("the index is out of reach".to_owned()))

@@ -31,7 +31,7 @@ async fn what_is_installed_is_found_at_once_and_what_is_removed_is_not() {
         install(&services, tenant, &identifier).await;
         let (installed, declared) = services.catalog.find(tenant, PLUGIN).await.unwrap().unwrap();
         assert_eq!((&installed.identifier, declared.manifest.name.as_str()), (&identifier, "light"));
-        services.installer.uninstall(tenant, installed.row.id).await.unwrap();
+        services.installer.queue.uninstall(tenant, installed.row.id).await.unwrap();
     }
     assert!(services.catalog.find(tenant, PLUGIN).await.unwrap().is_none());
 }
@@ -52,7 +52,7 @@ async fn other_nodes_hear_of_changes() {
     install(&here, tenant, &old).await;
     let at = async || there.catalog.installation(tenant, PLUGIN).await.unwrap().map(|found| found.identifier.clone());
     assert_eq!(at().await, Some(old.clone()));
-    let started = here.installer.upgrade(tenant, &old, &wanted(&new), "package").await.unwrap();
+    let started = here.installer.queue.upgrade(tenant, &old, &wanted(&new), "package").await.unwrap();
     here.ended(tenant, &started.task_id).await;
     eventually(async || at().await == Some(new.clone())).await;
     stop.cancel();

@@ -22,7 +22,7 @@ async fn an_install_survives_a_crash_at_any_step() {
         let crash = Crash::at(step);
         let doomed = world.node_that_crashes(&crash);
         let running = doomed.run();
-        let started = doomed.installer.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
+        let started = doomed.installer.queue.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
         let has_crashed = tokio::select! {
             () = crash.happened() => true,
             _ = doomed.ended(tenant, &started.task_id) => false,
@@ -91,7 +91,7 @@ async fn one_that_ends_the_daemon_again_and_again_is_given_up() {
     let healthy = world.node();
     let identifier = healthy.upload(&package("light", "0.0.1", &[])).await;
     let tenant = Uuid::new_v4();
-    let started = healthy.installer.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
+    let started = healthy.installer.queue.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
     for _ in 0..5 {
         let crash = Crash::at(2);
         let running = world.node_that_crashes(&crash).run();

@@ -15,7 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::testing::{InstallBed, Installing};
-use crate::{InstallError, Wanted};
+use crate::{InstallError, InstallItem};
 
 const PLUGIN: &str = "a/b";
 const TENANT: Uuid = Uuid::from_u128(7);
@@ -125,19 +125,19 @@ async fn what_is_shadowed_can_be_upgraded() {
         let id = bench.row().await.unwrap().id;
         // some tenant has it already, so that nothing has to be done but the exchange
         let new = bench.install_for(Uuid::from_u128(8), "2.0.0").await.plugin_unique_identifier.parse().unwrap();
-        let wanted = Wanted { identifier: new, meta: RawJson::empty_object() };
+        let wanted = InstallItem { identifier: new, meta: RawJson::empty_object() };
         // what the client sees, and so what it names
-        let started = bench.node.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        let started = bench.node.installer.queue.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
         assert!(started.unwrap().all_installed);
         let row = bench.row().await.unwrap();
         assert_eq!((row.id, row.runtime_type), (id, RuntimeType::Local));
         assert_eq!(row.plugin_unique_identifier, wanted.identifier.as_str());
         assert_eq!(bench.seen().await, Some((developed.identifier.clone(), RuntimeType::Remote)));
-        let started = bench.node.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        let started = bench.node.installer.queue.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
         assert!(started.unwrap().all_installed, "there is nothing left to do");
         bench.host.disconnected(1, &developed).await;
         assert_eq!(bench.seen().await, Some((wanted.identifier.clone(), RuntimeType::Local)));
-        let gone = bench.node.installer.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
+        let gone = bench.node.installer.queue.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
         assert!(matches!(gone, Err(InstallError::NothingToUpgrade)), "{gone:?}");
     }
 }
@@ -147,13 +147,13 @@ async fn an_uninstalled_plugin_is_gone_although_its_shadow_is_connected() {
     let bench = Bench::new().await;
     let row = bench.install("1.0.0").await;
     let plugin = bench.connect(1, "1.0.1").await;
-    bench.node.installer.uninstall(TENANT, row.id).await.unwrap();
+    bench.node.installer.queue.uninstall(TENANT, row.id).await.unwrap();
     assert_eq!(bench.seen().await, None);
     bench.host.disconnected(1, &plugin).await;
 
     let plugin = bench.connect(2, "1.0.1").await;
     let row = bench.row().await.unwrap();
-    bench.node.installer.uninstall(TENANT, row.id).await.unwrap();
+    bench.node.installer.queue.uninstall(TENANT, row.id).await.unwrap();
     assert_eq!(bench.seen().await, None);
     bench.host.disconnected(2, &plugin).await;
     bench.connect(3, "1.0.1").await;

@@ -35,7 +35,7 @@ async fn an_install_is_tried_again_until_the_storage_is_back() {
             let tenant = Uuid::new_v4();
             storage.fail_after(step, failing);
             let before = storage.calls();
-            let started = services.installer.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
+            let started = services.installer.queue.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
             let task = services.ended(tenant, &started.task_id).await;
             let calls = storage.calls() - before;
             storage.fail_after(0, 0);
@@ -91,7 +91,7 @@ async fn a_removal_holds_whatever_the_storage_does() {
         let row = services.catalog.installation(tenant, PLUGIN).await.unwrap().unwrap().row.id;
         storage.fail_after(step, 1);
         let before = storage.calls();
-        services.installer.uninstall(tenant, row).await.unwrap();
+        services.installer.queue.uninstall(tenant, row).await.unwrap();
         let calls = storage.calls() - before;
         storage.fail_after(0, 0);
         assert_eq!(installed(&services, tenant, PLUGIN).await, None, "step {step}");

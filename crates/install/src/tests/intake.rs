@@ -19,7 +19,7 @@ async fn a_failure_at_any_step_leaves_what_was_there() {
     for step in 0.. {
         faulty.fail_after(step, 1);
         let before = faulty.calls();
-        match services.installer.upload(file(&package), false).await {
+        match services.installer.intake.upload(file(&package), false).await {
             Ok(_) if faulty.calls() - before <= step => break,
             Ok(_) => {}
             Err(error) => {
@@ -42,7 +42,7 @@ async fn many_at_once_are_one() {
     let world = InstallBed::new().await;
     let services = world.node();
     let package = package("light", "0.0.1", &[]);
-    let uploads = (0..8).map(|_| services.installer.upload(file(&package), false));
+    let uploads = (0..8).map(|_| services.installer.intake.upload(file(&package), false));
     let found = futures_util::future::join_all(uploads).await;
     let identifiers: Vec<_> = found.into_iter().map(|found| found.unwrap().unique_identifier).collect();
     assert!(identifiers.windows(2).all(|pair| pair[0] == pair[1]));
@@ -63,7 +63,7 @@ async fn refusals() {
         (by(&uuid), false, "cannot set author to an UUID"),
         ("no zip".into(), false, "not a valid difypkg file"),
     ] {
-        let error = services.installer.upload(file(&package), verify).await.unwrap_err().to_string();
+        let error = services.installer.intake.upload(file(&package), verify).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     services.upload(&by("author: testkit")).await;

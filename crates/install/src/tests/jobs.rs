@@ -26,7 +26,7 @@ async fn installed_once_however_many_ask() {
     }
     assert_eq!(installed(&services, one, PLUGIN).await.as_deref(), Some(identifier.as_str()));
     assert_eq!(facts(&world, &services, &identifier).await, (Some(2), true));
-    let again = services.installer.install(one, vec![wanted(&identifier)], "package").await.unwrap();
+    let again = services.installer.queue.install(one, vec![wanted(&identifier)], "package").await.unwrap();
     assert_eq!((again.all_installed, again.task_id.as_str()), (true, ""));
 }
 
@@ -38,7 +38,7 @@ async fn one_named_twice_counts_once() {
     let identifier = services.upload(&package("light", "0.0.1", &[])).await;
     let tenant = Uuid::new_v4();
     let twice = vec![wanted(&identifier), wanted(&identifier)];
-    let started = services.installer.install(tenant, twice, "package").await.unwrap();
+    let started = services.installer.queue.install(tenant, twice, "package").await.unwrap();
     let task = services.ended(tenant, &started.task_id).await;
     assert_eq!((task.total_plugins, outcome(&task).0), (1, TaskStatus::Success));
 }
@@ -69,10 +69,10 @@ async fn a_failed_item_does_not_end_the_others() {
     world.platform.set(&bad, Behaviour::Fails("broken"));
     world.platform.set(&good, Behaviour::Waits(Arc::clone(&ready)));
     let tenant = Uuid::new_v4();
-    let started = services.installer.install(tenant, vec![wanted(&bad), wanted(&good)], "package").await.unwrap();
+    let started = services.installer.queue.install(tenant, vec![wanted(&bad), wanted(&good)], "package").await.unwrap();
     let id = started.task_id.parse().unwrap();
     let task = loop {
-        let task = services.installer.task(tenant, id).await.unwrap();
+        let task = services.installer.queue.task(tenant, id).await.unwrap();
         if task.plugins[0].status.is_final() {
             break task;
         }
@@ -109,9 +109,9 @@ async fn what_was_never_uploaded_begins_nothing() {
     let good = services.upload(&package("light", "0.0.1", &[])).await;
     let nowhere = format!("testkit/none:0.0.1@{}", "0".repeat(64)).parse().unwrap();
     let tenant = Uuid::new_v4();
-    let refused = services.installer.install(tenant, vec![wanted(&good), wanted(&nowhere)], "package").await;
+    let refused = services.installer.queue.install(tenant, vec![wanted(&good), wanted(&nowhere)], "package").await;
     assert_eq!(refused.unwrap_err().to_string(), "plugin not found\nfailed to get plugin declaration");
-    let tasks = services.installer.tasks(tenant, Page { number: 1, size: 10 }).await.unwrap();
+    let tasks = services.installer.queue.tasks(tenant, Page { number: 1, size: 10 }).await.unwrap();
     assert_eq!(tasks, []);
 }
 
@@ -123,16 +123,16 @@ async fn a_task_that_is_deleted_is_cancelled() {
     let identifier = services.upload(&package("light", "0.0.1", &[])).await;
     let tenant = Uuid::new_v4();
     world.platform.set(&identifier, Behaviour::Waits(Arc::default()));
-    let started = services.installer.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
+    let started = services.installer.queue.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
     wait_for(|| world.platform.attempts() == 1).await;
-    services.installer.delete_ended_tasks(tenant).await.unwrap();
+    services.installer.queue.delete_ended_tasks(tenant).await.unwrap();
     let id = started.task_id.parse().unwrap();
-    services.installer.task(tenant, id).await.expect("what is at work stays");
-    services.installer.delete_task(tenant, id).await.unwrap();
+    services.installer.queue.task(tenant, id).await.expect("what is at work stays");
+    services.installer.queue.delete_task(tenant, id).await.unwrap();
     wait_for(|| world.platform.cancelled() == 1).await;
     cleared_away(&world, &services, &identifier).await;
     assert_eq!(installed(&services, tenant, PLUGIN).await, None);
-    assert!(services.installer.running_jobs().is_empty());
+    assert!(services.installer.queue.running_jobs().is_empty());
 }
 
 #[tokio::test]
@@ -143,15 +143,15 @@ async fn an_operator_cancels_on_whatever_node() {
     let identifier = here.upload(&package("light", "0.0.1", &[])).await;
     let tenant = Uuid::new_v4();
     world.platform.set(&identifier, Behaviour::Waits(Arc::default()));
-    let started = here.installer.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
+    let started = here.installer.queue.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
     wait_for(|| world.platform.attempts() == 1).await;
     let id = started.task_id.parse().unwrap();
-    assert!(here.installer.cancel(id, &identifier).await.unwrap());
+    assert!(here.installer.queue.cancel(id, &identifier).await.unwrap());
     let task = here.ended(tenant, &started.task_id).await;
     assert_eq!(outcome(&task), (TaskStatus::Failed, "cancelled by an operator"));
     wait_for(|| world.platform.cancelled() == 1).await;
     cleared_away(&world, &here, &identifier).await;
-    assert!(!here.installer.cancel(id, &identifier).await.unwrap());
+    assert!(!here.installer.queue.cancel(id, &identifier).await.unwrap());
 }
 
 #[tokio::test]
@@ -162,11 +162,11 @@ async fn a_node_that_stops_hands_its_jobs_over() {
     let identifier = first.upload(&package("light", "0.0.1", &[])).await;
     let tenant = Uuid::new_v4();
     world.platform.set(&identifier, Behaviour::Waits(Arc::default()));
-    let started = first.installer.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
+    let started = first.installer.queue.install(tenant, vec![wanted(&identifier)], "package").await.unwrap();
     wait_for(|| world.platform.attempts() == 1).await;
     running.stop().await;
     let id = started.task_id.parse().unwrap();
-    assert_eq!(first.installer.task(tenant, id).await.unwrap().status, TaskStatus::Running);
+    assert_eq!(first.installer.queue.task(tenant, id).await.unwrap().status, TaskStatus::Running);
     world.platform.set(&identifier, Behaviour::Ready);
     let _running = second.run();
     let task = second.ended(tenant, &started.task_id).await;
@@ -187,8 +187,7 @@ async fn what_is_out_of_reach_is_tried_again() {
 #[tokio::test]
 async fn time_is_limited() {
     let world = InstallBed::new().await;
-    let mut services = world.node();
-    Arc::get_mut(&mut services.installer).unwrap().settings.timeout = Duration::from_millis(50);
+    let services = world.node_with(|settings| settings.timeout = Duration::from_millis(50));
     let _running = services.run();
     let identifier = services.upload(&package("light", "0.0.1", &[])).await;
     world.platform.set(&identifier, Behaviour::Waits(Arc::default()));
@@ -217,15 +216,28 @@ async fn the_policy_of_signatures_holds_at_install_too() {
     let world = InstallBed::new().await;
     let services = world.node();
     let identifier = services.upload(&package("light", "0.0.1", &[])).await;
-    let strict = InstallBed::with(&[("FORCE_VERIFYING_SIGNATURE", "true")]).await;
-    let mut services = world.node();
-    let policy = strict.node().installer.settings.package_policy;
-    Arc::get_mut(&mut services.installer).unwrap().settings.package_policy = policy;
+    let services = world.node_with(|settings| settings.package_policy.require = true);
     let _running = services.run();
     let task = install(&services, Uuid::new_v4(), &identifier).await;
     let (status, message) = outcome(&task);
     assert_eq!((status, world.platform.attempts()), (TaskStatus::Failed, 0));
     assert!(message.contains("bad signature"), "{message}");
+}
+
+#[tokio::test]
+async fn a_panic_in_a_job_fails_it_at_once_and_the_next_one_succeeds() {
+    let world = InstallBed::new().await;
+    let services = world.node();
+    let _running = services.run();
+    let identifier = services.upload(&package("light", "0.0.1", &[])).await;
+    world.platform.set(&identifier, Behaviour::Panics);
+    let task = install(&services, Uuid::new_v4(), &identifier).await;
+    let (status, message) = outcome(&task);
+    assert_eq!((status, world.platform.attempts()), (TaskStatus::Failed, 1));
+    assert!(message.ends_with("installing the plugin panicked: injected"), "{message}");
+    world.platform.set(&identifier, Behaviour::Ready);
+    let task = install(&services, Uuid::new_v4(), &identifier).await;
+    assert_eq!(outcome(&task), (TaskStatus::Success, "installed"));
 }
 
 /// Waits until nothing of a version is left in use.

@@ -90,7 +90,7 @@ async fn upgrades_that_cannot_be() {
         (&new, &old, "plugin installation not found for this tenant"),
         (&old, &nowhere, "plugin not found"),
     ] {
-        let refused = services.installer.upgrade(tenant, from, &wanted(to), "package").await;
+        let refused = services.installer.queue.upgrade(tenant, from, &wanted(to), "package").await;
         assert_eq!(refused.as_ref().map_err(InstallError::to_string), Err(expected.to_owned()));
     }
 }

@@ -24,14 +24,14 @@ async fn the_last_one_takes_everything_but_the_package() {
         let database = world.stores.database.clone();
         async move { database.installations.find(tenant, PLUGIN).await.unwrap().unwrap().id }
     };
-    services.installer.uninstall(other, id(one).await).await.unwrap();
+    services.installer.queue.uninstall(other, id(one).await).await.unwrap();
     assert!(installed(&services, one, PLUGIN).await.is_some(), "it is not the other tenant's");
 
-    services.installer.uninstall(one, id(one).await).await.unwrap();
+    services.installer.queue.uninstall(one, id(one).await).await.unwrap();
     assert_eq!(installed(&services, one, PLUGIN).await, None);
     assert_eq!(facts(&world, &services, &identifier).await, (Some(1), true));
     let last = id(other).await;
-    let removals = (0..4).map(|_| services.installer.uninstall(other, last));
+    let removals = (0..4).map(|_| services.installer.queue.uninstall(other, last));
     for removed in futures_util::future::join_all(removals).await {
         removed.unwrap();
     }
@@ -60,7 +60,7 @@ async fn a_lost_package_is_put_back_and_a_lost_runtime_goes() {
     // what another node does with it
     let row = world.stores.database.installations.find(tenant, "testkit/gone").await.unwrap().unwrap();
     world.stores.database.installations.uninstall(tenant, row.id).await.unwrap();
-    services.installer.reconcile(true, &mut Strays::default()).await.unwrap();
+    services.installer.reconciler.reconcile(true, &mut Strays::default()).await.unwrap();
     assert!(services.packages.is_installed(&kept).await.unwrap());
     assert!(!services.packages.is_installed(&gone).await.unwrap());
     assert!(world.platform.is_present(&kept) && !world.platform.is_present(&gone));
@@ -91,12 +91,12 @@ async fn one_that_is_being_installed_is_not_cleared_away() {
     world.platform.set(&identifier, crate::testing::Behaviour::Waits(Arc::clone(&ready)));
     let tenant = Uuid::new_v4();
     let wanted = vec![crate::testing::wanted(&identifier)];
-    let started = services.installer.install(tenant, wanted, "package").await.unwrap();
+    let started = services.installer.queue.install(tenant, wanted, "package").await.unwrap();
     while world.platform.attempts() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    services.installer.reconcile(true, &mut Strays::default()).await.unwrap();
-    services.installer.clear_away(&identifier).await.unwrap();
+    services.installer.reconciler.reconcile(true, &mut Strays::default()).await.unwrap();
+    services.installer.worker.versions.clear_away(&identifier).await.unwrap();
     assert!(world.platform.is_present(&identifier));
     ready.notify_one();
     services.ended(tenant, &started.task_id).await;

@@ -4,12 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_store::{JobKind, NewJob, NewTask, RawJson, TaskItem, TaskStatus, Upgrade, UpgradeOutcome};
+use plugin_store::{Database, JobKind, NewJob, NewTask, RawJson, TaskItem, TaskStatus, UpgradeOutcome};
 use serde::Serialize;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{InstallError, Installer};
-use plugin_registry::catalog::Declared;
+use super::running::Running;
+use super::versions::Versions;
+use super::{InstallError, RunningJob};
+use plugin_registry::catalog::{Catalog, Declared};
 
 /// Answer to an install or upgrade.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,33 +35,45 @@ impl Started {
 
 /// A plugin to install, and where the client had it from.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct InstallItem {
     pub identifier: UniqueIdentifier,
     /// An object that is kept for the client.
     pub meta: RawJson,
 }
 
-impl Installer {
+/// Requests of clients, and the tasks by which they follow them.
+#[derive(Debug)]
+pub struct Queue {
+    pub(super) database: Database,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) versions: Arc<Versions>,
+    pub(super) running: Arc<Running>,
+    /// Notified when there may be a job to claim.
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Queue {
     /// Begins to install versions for a tenant; one named twice counts once.
     ///
     /// Versions installed already need no work. If another version of the same plugin is installed, its item fails and
     /// says so: an upgrade is what is wanted there.
-    pub async fn install(&self, tenant: Uuid, wanted: Vec<Wanted>, source: &str) -> Result<Started, InstallError> {
+    pub async fn install(&self, tenant: Uuid, wanted: Vec<InstallItem>, source: &str) -> Result<Started, InstallError> {
         let mut seen = HashSet::new();
-        let wanted: Vec<Wanted> = wanted.into_iter().filter(|wanted| seen.insert(wanted.identifier.clone())).collect();
+        let wanted: Vec<InstallItem> =
+            wanted.into_iter().filter(|wanted| seen.insert(wanted.identifier.clone())).collect();
         if self.are_installed(tenant, &wanted).await? {
             return Ok(Started::nothing());
         }
         let mut items = Vec::with_capacity(wanted.len());
         let mut jobs = Vec::with_capacity(wanted.len());
-        for Wanted { identifier, meta } in wanted {
+        for InstallItem { identifier, meta } in wanted {
             let declared = self.declaration_for_install(&identifier).await?;
             items.push(item(&identifier, &declared, source)?);
             jobs.push(NewJob {
                 kind: JobKind::Install,
                 unique_identifier: identifier.as_str().to_owned(),
                 original_identifier: None,
-                runtime_type: self.platform.runtime_type(),
+                runtime_type: self.versions.platform.runtime_type(),
                 source: source.to_owned(),
                 meta: Some(meta),
             });
@@ -66,8 +81,8 @@ impl Installer {
         self.begin(NewTask { tenant_id: tenant, items, jobs }).await
     }
 
-    async fn are_installed(&self, tenant: Uuid, wanted: &[Wanted]) -> Result<bool, InstallError> {
-        for Wanted { identifier, .. } in wanted {
+    async fn are_installed(&self, tenant: Uuid, wanted: &[InstallItem]) -> Result<bool, InstallError> {
+        for InstallItem { identifier, .. } in wanted {
             match self.database.installations.find(tenant, identifier.plugin_id().as_str()).await? {
                 Some(row) if row.plugin_unique_identifier == identifier.as_str() => {}
                 Some(_) | None => return Ok(false),
@@ -92,7 +107,7 @@ impl Installer {
         &self,
         tenant: Uuid,
         original: &UniqueIdentifier,
-        new: &Wanted,
+        new: &InstallItem,
         source: &str,
     ) -> Result<Started, InstallError> {
         if *original == new.identifier {
@@ -107,7 +122,11 @@ impl Installer {
         }
         let declared = self.catalog.declaration(&new.identifier).await?.ok_or(InstallError::NewVersionNotFound)?;
         if self.database.plugins.get(new.identifier.as_str()).await?.is_some() {
-            return match self.replace(tenant, original, &new.identifier, source, Some(&new.meta), &declared).await? {
+            return match self
+                .versions
+                .replace(tenant, original, &new.identifier, source, Some(&new.meta), &declared)
+                .await?
+            {
                 UpgradeOutcome::Upgraded { .. } => Ok(Started::nothing()),
                 UpgradeOutcome::NotInstalled => Err(InstallError::NothingToUpgrade),
             };
@@ -116,7 +135,7 @@ impl Installer {
             kind: JobKind::Upgrade,
             unique_identifier: new.identifier.as_str().to_owned(),
             original_identifier: Some(original.as_str().to_owned()),
-            runtime_type: self.platform.runtime_type(),
+            runtime_type: self.versions.platform.runtime_type(),
             source: source.to_owned(),
             meta: Some(new.meta.clone()),
         };
@@ -143,34 +162,26 @@ impl Installer {
         Ok(row.and_then(|row| row.plugin_unique_identifier.parse().ok()))
     }
 
-    /// The upgrade's transaction, and what follows from it.
-    pub(super) async fn replace(
-        &self,
-        tenant: Uuid,
-        original: &UniqueIdentifier,
-        new: &UniqueIdentifier,
-        source: &str,
-        meta: Option<&RawJson>,
-        declared: &Declared,
-    ) -> Result<UpgradeOutcome, InstallError> {
-        let upgrade = Upgrade {
-            tenant_id: tenant,
-            original_identifier: original.as_str(),
-            new_identifier: new.as_str(),
-            runtime_type: self.platform.runtime_type(),
-            source,
-            meta,
-            providers: &declared.providers(),
+    /// Removes a tenant's installation; one that is not there is no error. Returns when the rows are gone: running calls
+    /// may end in their time.
+    pub async fn uninstall(&self, tenant: Uuid, installation: Uuid) -> Result<(), InstallError> {
+        let Some(removed) = self.database.installations.uninstall(tenant, installation).await? else {
+            return Ok(());
         };
-        let outcome = self.database.installations.upgrade(&upgrade).await?;
-        if let UpgradeOutcome::Upgraded { original_gone, .. } = &outcome {
-            self.catalog.installation_changed(tenant, new.plugin_id().as_str()).await;
-            self.catalog.version_changed(new).await;
-            if *original_gone {
-                self.retire(original).await;
+        self.catalog.installation_changed(tenant, &removed.installation.plugin_id).await;
+        if removed.plugin_gone {
+            match removed.installation.plugin_unique_identifier.parse() {
+                Ok(identifier) => self.versions.retire(&identifier).await,
+                // nothing can run under such a name
+                Err(error) => tracing::warn!(%error, "removed an installation"),
             }
         }
-        Ok(outcome)
+        Ok(())
+    }
+
+    /// The jobs that this node works on, oldest first.
+    pub fn running_jobs(&self) -> Vec<RunningJob> {
+        self.running.list()
     }
 
     async fn begin(&self, task: NewTask) -> Result<Started, InstallError> {

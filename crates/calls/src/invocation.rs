@@ -153,7 +153,7 @@ impl Invocations {
         });
         let registered = match &self.transactions {
             Some(transactions) if runtime_type == RuntimeType::Serverless => {
-                Some(transactions.register(Arc::clone(&caller), &plugin.identifier).await)
+                Some(transactions.register(Arc::clone(&caller), &plugin.identifier))
             }
             _ => None,
         };
@@ -263,20 +263,14 @@ impl Invocation {
                     self.calls.begin(data);
                     Handled::Nothing
                 }
-                Err(error) => Handled::Error(CallError::Answer(ErrorObject::new(
-                    "invoke_dify_error",
-                    format!("invoke dify failed: {error}"),
-                ))),
+                Err(error) => Handled::Error(CallError::Answer(ErrorObject::invoke_dify(error))),
             },
             Event::End => {
                 self.over(Outcome::Success);
                 Handled::End
             }
             Event::Error(error) => Handled::Error(CallError::Plugin(error)),
-            Event::Unknown(kind) => Handled::Error(CallError::Answer(ErrorObject::new(
-                "unknown_stream_message_type",
-                format!("unknown stream message type: {kind}"),
-            ))),
+            Event::Unknown(kind) => Handled::Error(CallError::Answer(ErrorObject::unknown_stream_message(kind))),
             Event::Failed(failure) => Handled::Error(CallError::Failed(failure)),
         }
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_store::SharedState;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::callback::{Callbacks, Caller};
@@ -34,6 +35,10 @@ use live::{Live, Ongoing};
 
 /// Transactions of one session at a time; each has a request in memory and a connection to Dify.
 const MAX_RUNNING: usize = 256;
+
+/// How long a session may take to be stored by the node that has its call, and how often it is looked for meanwhile.
+const STORED_WITHIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What transactions need.
 #[derive(Debug)]
@@ -69,8 +74,8 @@ impl Transactions {
     }
 
     /// Makes a session known, before its function hears of it, until the result is dropped.
-    pub async fn register(&self, caller: Arc<Caller>, plugin: &UniqueIdentifier) -> Registered {
-        self.live.register(caller, plugin).await
+    pub fn register(&self, caller: Arc<Caller>, plugin: &UniqueIdentifier) -> Registered {
+        self.live.register(caller, plugin)
     }
 
     /// The session of an id, if its call runs, here or elsewhere. `token` is what the function's URL binds it by.
@@ -78,10 +83,21 @@ impl Transactions {
         let (session, plugin) = if let Some((ongoing, plugin)) = self.live.get(id) {
             (CallingSession { caller: Arc::clone(ongoing.caller()), ongoing: Some(ongoing) }, plugin)
         } else {
-            let (caller, plugin) = stored::load(&*self.parts.shared, &self.parts.catalog, id).await?;
+            let (caller, plugin) = self.stored(id).await?;
             (CallingSession { caller: Arc::new(caller), ongoing: None }, plugin)
         };
         if self.parts.binding.allows(token, plugin.as_str()) { Ok(session) } else { Err(NoSession::OtherPlugin) }
+    }
+
+    /// The session that another node has stored. It may be storing it this moment: calls do not wait for that.
+    async fn stored(&self, id: &str) -> Result<(Caller, UniqueIdentifier), NoSession> {
+        let give_up = Instant::now() + STORED_WITHIN;
+        loop {
+            match stored::load(&*self.parts.shared, &self.parts.catalog, id).await {
+                Err(NoSession::Unknown) if stored::is_id(id) && Instant::now() < give_up => sleep(LOOK_AGAIN).await,
+                found => return found,
+            }
+        }
     }
 
     /// Begins a transaction whose form has been checked. It ends with its session, after its time, or with `cutoff`.

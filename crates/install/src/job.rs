@@ -151,7 +151,7 @@ impl Worker {
             .await?;
         match replaced {
             UpgradeOutcome::Upgraded { .. } => {
-                self.versions.keep_in_use(identifier).await.map(drop).map_err(UseError::from)?
+                self.versions.keep_in_use(identifier).await.map(drop).map_err(UseError::from)?;
             }
             UpgradeOutcome::NotInstalled if self.has(job, identifier).await? => {}
             UpgradeOutcome::NotInstalled => return Err(JobError::Failed("plugin has not been installed".to_owned())),

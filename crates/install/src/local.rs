@@ -1,12 +1,13 @@
 //! The platform of plugins that run as processes of this node.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use moka::future::Cache;
+use parking_lot::Mutex;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_runtime::local::environment::{Cause, Environments, Progress, Silent, Step};
 use plugin_runtime::local::{LocalRuntime, PluginLog, PluginStatus, StartError, State};
@@ -96,7 +97,7 @@ impl LocalPlatform {
     }
 
     fn is_collection_due(&self) -> bool {
-        let mut next = self.next_collection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next_collection.lock();
         let now = Instant::now();
         let is_due = *next <= now;
         if is_due {

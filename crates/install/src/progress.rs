@@ -1,6 +1,6 @@
 //! What a job is doing right now.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// The latest words of a job, and whether the client has been told.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ struct State {
 impl Progress {
     /// Replaces the message.
     pub(super) fn say(&self, message: &str) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if state.message != message {
             message.clone_into(&mut state.message);
             state.untold = true;
@@ -24,12 +24,12 @@ impl Progress {
 
     /// The message, if it is news.
     pub(super) fn news(&self) -> Option<String> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         std::mem::take(&mut state.untold).then(|| state.message.clone())
     }
 
     /// The message, news or not.
     pub(super) fn latest(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).message.clone()
+        self.0.lock().message.clone()
     }
 }

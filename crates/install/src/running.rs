@@ -1,8 +1,8 @@
 //! The jobs that this node works on.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use plugin_store::{InstallJob, JobKind};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -66,7 +66,7 @@ impl Running {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     clippy::expect_used,
+    clippy::panic,
     reason = "tests end at the first failure"
 )]
 

@@ -10,11 +10,12 @@ mod keys;
 mod picture;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use plugin_manifest::identifier::{PluginId, UniqueIdentifier};
 use plugin_store::shared::{Cluster as Nodes, Node, Notice, Subscription};
 use plugin_store::{RawJson, SharedState};
@@ -74,7 +75,7 @@ impl Cluster {
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock()
     }
 
     /// The other nodes alive that a plugin under development is connected to.

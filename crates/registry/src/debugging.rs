@@ -10,9 +10,10 @@ mod present;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use plugin_manifest::identifier::PluginId;
 use plugin_runtime::debug::{Host, HostError, Identity, Plugin};
 use plugin_store::{DebugInstall, DebugOutcome, Installation, SharedState};
@@ -62,7 +63,7 @@ impl Debugging {
     }
 
     fn stacks(&self) -> MutexGuard<'_, HashMap<Key, Arc<tokio::sync::Mutex<Stack>>>> {
-        self.stacks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stacks.lock()
     }
 
     /// Brings rows and views in line with who is connected now.

@@ -52,9 +52,9 @@ impl Invocations {
         for (index, texts) in batches.iter().enumerate() {
             let part = Ask { data: split.data(texts), ..ask.clone() };
             let answers = self.answers(session.clone(), plugin, &part, deadline).await?;
-            merger.add(&answers, texts.len()).map_err(|mismatch| {
-                CallError::Answer(ErrorObject::new("PluginDaemonInnerError", mismatch.text(ask.action, index)))
-            })?;
+            merger
+                .add(&answers, texts.len())
+                .map_err(|mismatch| CallError::Answer(ErrorObject::daemon(mismatch.text(ask.action, index))))?;
         }
         Ok(merger.whole().into())
     }

@@ -28,7 +28,7 @@ pub enum CallError {
 impl CallError {
     /// A chunk that does not fit its action.
     pub fn unmarshal(reason: impl std::fmt::Display) -> Self {
-        Self::Answer(ErrorObject::new("unmarshal_error", format!("unmarshal json failed: {reason}")))
+        Self::Answer(ErrorObject::unmarshal(reason))
     }
 
     pub(super) fn is_timeout(&self) -> bool {
@@ -45,20 +45,21 @@ impl CallError {
     }
 }
 
-/// A failure as an error object. Dify knows the type of a lost debugging connection; the others are told alike.
+/// A failure as an error object. Dify knows the type of a lost debugging connection; the others are reported the same way.
 fn failed(failure: &Failure) -> ErrorObject {
-    const GONE: &str = "ConnectionClosedError";
     match failure {
         Failure::Other(object) => object.clone(),
         Failure::ConnectionClosed => ErrorObject::connection_closed(),
-        Failure::WorkerExited { exit, out_of_memory, stderr } => ErrorObject::new(GONE, failure.to_string())
-            .with("exit", exit.as_str())
-            .with("out_of_memory", *out_of_memory)
-            .with("stderr", stderr.as_str()),
-        Failure::WorkerSilent { stderr, .. } => {
-            ErrorObject::new(GONE, failure.to_string()).with("stderr", stderr.as_str())
+        Failure::WorkerExited { exit, out_of_memory, stderr } => {
+            ErrorObject::connection_closed_because(failure.to_string())
+                .with("exit", exit.as_str())
+                .with("out_of_memory", *out_of_memory)
+                .with("stderr", stderr.as_str())
         }
-        Failure::Stopped(_) => ErrorObject::new(GONE, failure.to_string()),
-        _ => ErrorObject::new("PluginDaemonInnerError", failure.to_string()),
+        Failure::WorkerSilent { stderr, .. } => {
+            ErrorObject::connection_closed_because(failure.to_string()).with("stderr", stderr.as_str())
+        }
+        Failure::Stopped(_) => ErrorObject::connection_closed_because(failure.to_string()),
+        _ => ErrorObject::daemon(failure.to_string()),
     }
 }

@@ -15,7 +15,5 @@ pub async fn last_word(mut call: Invocation) -> Result<Box<RawValue>, CallError>
             Err(problems) => return Err(call.fail(CallError::unmarshal(problems))),
         });
     }
-    last.ok_or_else(|| {
-        CallError::Answer(ErrorObject::new("PluginDaemonInnerError", "no polling result received from plugin"))
-    })
+    last.ok_or_else(|| CallError::Answer(ErrorObject::no_polling_result()))
 }

@@ -80,17 +80,17 @@ async fn errors_come_after_what_came_before_and_end_all() {
     .await;
     check(
         Event::Chunk(r#"{"type":"smell"}"#.into()),
-        r#"{"args":null,"error_type":"unmarshal_error","message":"unmarshal json failed: Key: 'type' Error:Field validation for 'type' failed on the 'oneof' tag"}"#,
+        r#"{"error_type":"unmarshal_error","message":"unmarshal json failed: Key: 'type' Error:Field validation for 'type' failed on the 'oneof' tag"}"#,
     )
     .await;
     check(
         Event::Unknown("odd".to_owned()),
-        r#"{"args":null,"error_type":"unknown_stream_message_type","message":"unknown stream message type: odd"}"#,
+        r#"{"error_type":"unknown_stream_message_type","message":"unknown stream message type: odd"}"#,
     )
     .await;
     check(
         Event::Invoke("{}".into()),
-        r#"{"args":null,"error_type":"invoke_dify_error","message":"invoke dify failed: invoke request is empty"}"#,
+        r#"{"error_type":"invoke_dify_error","message":"invoke dify failed: invoke request is empty"}"#,
     )
     .await;
     check(

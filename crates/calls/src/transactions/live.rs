@@ -1,22 +1,17 @@
 //! Sessions whose calls run on this node.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_protocol::SessionId;
 use plugin_store::SharedState;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::stored::{TTL, key, value};
 use crate::callback::Caller;
-
-/// How long a call waits for its session to be stored. Later only transactions at other nodes would miss it.
-const STORE_WAIT: Duration = Duration::from_millis(500);
 
 /// All of them.
 #[derive(Debug)]
@@ -38,7 +33,7 @@ impl Live {
         Self { shared, sessions: Mutex::default() }
     }
 
-    pub(super) async fn register(self: &Arc<Self>, caller: Arc<Caller>, plugin: &UniqueIdentifier) -> Registered {
+    pub(super) fn register(self: &Arc<Self>, caller: Arc<Caller>, plugin: &UniqueIdentifier) -> Registered {
         let session = Arc::new(Session {
             caller,
             plugin: plugin.clone(),
@@ -47,11 +42,7 @@ impl Live {
         });
         self.lock().insert(session.caller.session_id.clone(), Arc::clone(&session));
         let registered = Registered { live: Arc::clone(self), session: Arc::clone(&session) };
-        let (tell, stored) = oneshot::channel();
-        tokio::spawn(keep_stored(Arc::clone(&self.shared), session, tell));
-        if timeout(STORE_WAIT, stored).await.is_err() {
-            tracing::warn!("the shared state is slow: other nodes may not know a session yet that calls them");
-        }
+        tokio::spawn(keep_stored(Arc::clone(&self.shared), session));
         registered
     }
 
@@ -66,23 +57,19 @@ impl Live {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 }
 
-/// Keeps a session in the shared state until it has ended. Tells when it is there for the first time, or cannot be.
-async fn keep_stored(shared: Arc<dyn SharedState>, session: Arc<Session>, stored: oneshot::Sender<()>) {
+/// Keeps a session in the shared state until it has ended. The call does not wait for it: a node that is asked for the
+/// session meanwhile looks again.
+async fn keep_stored(shared: Arc<dyn SharedState>, session: Arc<Session>) {
     let id = session.caller.session_id.as_str();
     let key = key(id);
     let value = value(&session.caller, &session.plugin);
-    let mut stored = Some(stored);
     loop {
         if let Err(error) = shared.set(&key, value.clone(), TTL).await {
             tracing::warn!(session = id, %error, "failed to store a session: only this node takes its calls back");
-        }
-        if let Some(stored) = stored.take() {
-            // the call may be gone already
-            let _told = stored.send(());
         }
         if session.ended.run_until_cancelled(tokio::time::sleep(TTL / 3)).await.is_none() {
             break;

@@ -84,14 +84,18 @@ pub(super) fn value(caller: &Caller, plugin: &UniqueIdentifier) -> Bytes {
     to_json(&stored).into()
 }
 
+/// Whether this can be the id of a session: nothing else is looked for.
+pub(super) fn is_id(session: &str) -> bool {
+    Uuid::try_parse(session).is_ok()
+}
+
 /// The session that some node has stored.
 pub(super) async fn load(
     shared: &dyn SharedState,
     catalog: &Catalog,
     session: &str,
 ) -> Result<(Caller, UniqueIdentifier), NoSession> {
-    // nothing else is an id, and nothing else is asked for
-    if Uuid::try_parse(session).is_err() {
+    if !is_id(session) {
         return Err(NoSession::Unknown);
     }
     let unavailable = |error: &dyn std::fmt::Display| NoSession::Unavailable(error.to_string());

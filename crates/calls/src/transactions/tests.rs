@@ -90,7 +90,7 @@ async fn answers_of_the_node_that_has_the_call() {
     let dify = FakeDify::start().await;
     let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let node = nodes.node();
-    let registered = node.register(calling(), &nodes.identifier).await;
+    let registered = node.register(calling(), &nodes.identifier);
     assert!(!registered.is_calling());
     assert_eq!(
         told(begin(&node, storage()).await).await,
@@ -111,7 +111,7 @@ async fn another_node_serves_the_session_with_what_is_stored() {
     let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let (here, there) = (nodes.node(), nodes.node());
     let caller = calling();
-    let registered = here.register(Arc::clone(&caller), &nodes.identifier).await;
+    let registered = here.register(Arc::clone(&caller), &nodes.identifier);
     let session = there.session(SESSION, None).await.unwrap();
     let theirs = &session.caller;
     assert_eq!((theirs.tenant_id, theirs.user_id.as_str(), theirs.access), (caller.tenant_id, "u-1", caller.access));
@@ -142,7 +142,7 @@ async fn sessions_that_are_none() {
 #[tokio::test]
 async fn a_long_call_keeps_its_session_stored() {
     let nodes = Box::pin(Nodes::new("http://127.0.0.1:1")).await;
-    let _registered = nodes.node().register(calling(), &nodes.identifier).await;
+    let _registered = nodes.node().register(calling(), &nodes.identifier);
     let there = nodes.node();
     there.session(SESSION, None).await.unwrap(); // the declaration is read while time runs
     tokio::time::pause();
@@ -159,7 +159,7 @@ async fn a_function_is_bound_to_its_plugin() {
     let other = callback_token("key", "acme/echo:0.0.1@00");
     for required in [false, true] {
         let (here, there) = (nodes.node_with(required, TIMEOUT), nodes.node_with(required, TIMEOUT));
-        let _registered = here.register(calling(), &nodes.identifier).await;
+        let _registered = here.register(calling(), &nodes.identifier);
         for node in [here, there] {
             node.session(SESSION, Some(&own)).await.unwrap();
             assert!(matches!(node.session(SESSION, Some(&other)).await, Err(NoSession::OtherPlugin)));
@@ -173,7 +173,7 @@ async fn a_transaction_ends_with_a_word_on_why() {
     let dify = FakeDify::start().await;
     let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let node = nodes.node_with(false, Duration::from_millis(200));
-    let registered = node.register(calling(), &nodes.identifier).await;
+    let registered = node.register(calling(), &nodes.identifier);
     let first = || Script::Stall(vec![frame(r#"{"data":{"n":1},"error":""}"#)]);
     let check = |seen: Vec<String>, why: &str| {
         assert_eq!(seen, [r#"response stream {"n":1}"#, &format!("error {why} null"), "end  null"]);
@@ -185,7 +185,7 @@ async fn a_transaction_ends_with_a_word_on_why() {
 
     let node = nodes.node();
     let cutoff = CancellationToken::new();
-    let registered_here = node.register(calling(), &nodes.identifier).await;
+    let registered_here = node.register(calling(), &nodes.identifier);
     dify.script(first());
     let answers = node.begin(node.session(SESSION, None).await.unwrap(), app(), cutoff.clone());
     let (seen, ()) = tokio::join!(told(answers), async {
@@ -208,7 +208,7 @@ async fn silence_is_broken_every_25_seconds() {
     let dify = FakeDify::start().await;
     let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let node = nodes.node();
-    let _registered = node.register(calling(), &nodes.identifier).await;
+    let _registered = node.register(calling(), &nodes.identifier);
     dify.script(Script::Hang);
     let mut answers = begin(&node, app()).await;
     let piece = async |answers: &mut Answers| answers.next().await.unwrap();
@@ -227,7 +227,7 @@ async fn one_session_has_so_many_transactions_at_a_time() {
     let dify = FakeDify::start().await;
     let nodes = Box::pin(Nodes::new(&dify.url)).await;
     let node = nodes.node();
-    let _registered = node.register(calling(), &nodes.identifier).await;
+    let _registered = node.register(calling(), &nodes.identifier);
     let mut others = Vec::new();
     for _ in 0..MAX_RUNNING {
         others.push(node.session(SESSION, None).await.unwrap());

@@ -1,6 +1,6 @@
 use http::header::CONTENT_TYPE;
 use plugin_protocol::ErrorObject;
-use plugin_runtime::Event;
+use plugin_runtime::{Event, Failure};
 use serde_json::{Value, json};
 
 use crate::testing::{CallBed, PLUGIN_ID, request_of};
@@ -31,6 +31,38 @@ async fn a_stream_on_the_wire() {
 
     data: {"code":-500,"message":"{\"message\":\"{\\\"args\\\":{\\\"traceback\\\":\\\"t\\\"},\\\"error_type\\\":\\\"ValueError\\\",\\\"message\\\":\\\"it \\\\\\\"broke\\\\\\\"\\\"}\",\"error_type\":\"PluginInvokeError\",\"args\":null}","data":null}
     "#);
+}
+
+/// What the plugin's side of a call makes of it, by name.
+fn failures() -> Vec<(&'static str, Event)> {
+    let chunk = |text: &str| Event::Chunk(text.to_owned().into());
+    let exited =
+        Failure::WorkerExited { exit: "signal 9".to_owned(), out_of_memory: true, stderr: "last words\n".to_owned() };
+    vec![
+        ("error without args", Event::Error(ErrorObject::new("ValueError", "boom"))),
+        ("error with args", Event::Error(ErrorObject::new("InvokeRateLimitError", "slow").with("description", "d"))),
+        ("chunk of no type", chunk(r#"{"message":{}}"#)),
+        ("unknown message", Event::Unknown("odd".to_owned())),
+        ("malformed call back", Event::Invoke("{}".into())),
+        ("connection closed", Event::Failed(Failure::ConnectionClosed)),
+        ("worker exited", Event::Failed(exited)),
+    ]
+}
+
+#[tokio::test]
+async fn every_failure_of_a_call_on_the_wire() {
+    let mut page = String::new();
+    for (name, event) in failures() {
+        let mut bed = CallBed::new(NOWHERE).await;
+        let request = bed.request("dispatch/tool/invoke", &OF_PLUGIN, &tool());
+        let (sent, _) = bed
+            .play(request, |plugin| {
+                plugin.plugin.push(event);
+            })
+            .await;
+        page.push_str(&[name, "\n", std::str::from_utf8(&sent.body).unwrap()].concat());
+    }
+    insta::assert_snapshot!("failures", page);
 }
 
 #[tokio::test]

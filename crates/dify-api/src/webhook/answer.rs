@@ -173,7 +173,8 @@ fn refuse(error: &CallError) -> ApiError {
             ApiError::internal(object.clone().with_args(Args::Null).to_json())
         }
         CallError::Failed(_) => {
-            let gone = ErrorObject::new("ConnectionClosedError", "the plugin went away before it answered");
+            let gone =
+                ErrorObject::connection_closed_because("the plugin went away before it answered").with_args(Args::Null);
             ApiError::internal(gone.to_json()).with_status(StatusCode::BAD_GATEWAY)
         }
         CallError::TimedOut | CallError::Silent(_) => ApiError::timed_out().with_status(StatusCode::GATEWAY_TIMEOUT),

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use plugin_manifest::identifier::UniqueIdentifier;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -129,7 +130,7 @@ impl fmt::Debug for Seat {
 }
 
 fn lock(flights: &Mutex<HashMap<UniqueIdentifier, Entry>>) -> MutexGuard<'_, HashMap<UniqueIdentifier, Entry>> {
-    flights.lock().unwrap_or_else(PoisonError::into_inner)
+    flights.lock()
 }
 
 #[cfg(test)]

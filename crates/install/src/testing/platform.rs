@@ -92,7 +92,7 @@ impl Platform for FakePlatform {
         match behaviour {
             Behaviour::Ready | Behaviour::Retries(0) => Ok(()),
             Behaviour::Fails(why) => Err(EnsureError::Failed(why.to_owned())),
-            Behaviour::Panics => std::panic::panic_any("injected"),
+            Behaviour::Panics => panic!("injected"),
             Behaviour::Retries(times) => {
                 self.set(attempt.identifier, Behaviour::Retries(times - 1));
                 Err(EnsureError::Retry("the index is out of reach".to_owned()))

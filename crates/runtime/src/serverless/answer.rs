@@ -65,7 +65,7 @@ impl AnswerReader {
             true => "the response ended before the plugin had finished",
             false => "no valid session response",
         };
-        failed(self.head.error(LambdaError::default(), fallback))
+        failed(self.head.error(&LambdaError::default(), fallback))
     }
 
     fn event(&mut self, event: Result<PluginEvent<'_>, BadLine>, line: &Bytes) -> Option<Event> {
@@ -90,7 +90,7 @@ impl AnswerReader {
             Ok(PluginEvent::Error(data)) => Some(inner(format!("encountered an error: {}", data.get()))),
             Ok(PluginEvent::Cancellable | PluginEvent::Other) => {
                 let document = LambdaError::read(line);
-                document.kind.is_some().then(|| failed(self.head.error(document, FAILED)))
+                document.kind.is_some().then(|| failed(self.head.error(&document, FAILED)))
             }
             Err(bad) => Some(inner(format!(
                 "encountered an error: {} status: {} original response: {}",
@@ -106,10 +106,7 @@ impl AnswerReader {
 fn said(message: &Message<'_>, line: &Bytes) -> Event {
     match &message.kind {
         MessageKind::Stream => Event::Chunk(payload(message.data, line)),
-        MessageKind::Invoke => failed(ErrorObject::new(
-            "serverless_event_not_supported",
-            "serverless event is not supported by full duplex",
-        )),
+        MessageKind::Invoke => failed(ErrorObject::serverless_event_not_supported()),
         MessageKind::End => Event::End,
         MessageKind::Error => Event::Error(ErrorObject::from_plugin(message.data)),
         MessageKind::Unknown(kind) => Event::Unknown(kind.clone().into_owned()),
@@ -122,7 +119,7 @@ fn excerpt(line: &[u8]) -> String {
 
 /// The session fails with an error of the daemon's.
 pub(super) fn inner(text: impl Into<String>) -> Event {
-    failed(ErrorObject::new("PluginDaemonInnerError", text))
+    failed(ErrorObject::daemon(text))
 }
 
 /// The session fails with an error.
@@ -133,7 +130,7 @@ pub(super) fn failed(error: ErrorObject) -> Event {
 /// The session fails with what the platform answered instead of the function.
 pub(super) fn refused(head: &Head, body: &[u8]) -> Event {
     let fallback = if head.status.is_success() { FAILED.to_owned() } else { head.status_text() };
-    failed(head.error(LambdaError::read(body), &fallback))
+    failed(head.error(&LambdaError::read(body), &fallback))
 }
 
 #[cfg(test)]

@@ -54,18 +54,10 @@ impl Head {
     }
 
     /// The error; `fallback` says what happened where neither header nor document does.
-    pub(super) fn error(&self, document: LambdaError, fallback: &str) -> ErrorObject {
+    pub(super) fn error(&self, document: &LambdaError, fallback: &str) -> ErrorObject {
         let kind = self.error_type.as_deref().or(document.kind.as_deref()).unwrap_or(fallback);
-        let mut text = format!("Plugin runtime request failed: {kind}");
-        if let Some(message) = document.message {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        let error = ErrorObject::new("PluginRuntimeError", text).with("status_code", self.status.as_u16());
-        match self.request_id.clone().or(document.request_id) {
-            Some(id) => error.with("request_id", id),
-            None => error,
-        }
+        let id = self.request_id.as_deref().or(document.request_id.as_deref());
+        ErrorObject::function_failed(kind, document.message.as_deref(), self.status.as_u16(), id)
     }
 
     /// The status as a status line has it.
@@ -106,7 +98,7 @@ mod tests {
             }
             let head = Head::new(StatusCode::from_u16(599).unwrap(), &map);
             assert!(head.is_refusal());
-            assert_eq!(head.error(LambdaError::read(body.as_bytes()), &head.status_text()).to_json(), expected);
+            assert_eq!(head.error(&LambdaError::read(body.as_bytes()), &head.status_text()).to_json(), expected);
         };
         check(
             &[],

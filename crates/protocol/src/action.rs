@@ -1,4 +1,4 @@
-//! What a plugin can be asked to do: access types, actions and their dispatch paths (plugin-protocol 4.2).
+//! The actions of plugins: access types, names and dispatch paths (plugin-protocol 4.2).
 
 use std::fmt;
 
@@ -16,6 +16,7 @@ pub enum AccessType {
 }
 
 impl AccessType {
+    /// The `type` of the request's data.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tool => "tool",
@@ -38,7 +39,15 @@ impl fmt::Display for AccessType {
 
 macro_rules! actions {
     ($($variant:ident $access:ident $name:literal $path:literal;)*) => {
-        /// One thing a plugin can be asked to do.
+        /// One action of a plugin.
+        ///
+        /// ```
+        /// use plugin_protocol::{AccessType, Action};
+        ///
+        /// let action = Action::InvokeTool;
+        /// assert_eq!((action.as_str(), action.path()), ("invoke_tool", "tool/invoke"));
+        /// assert_eq!(action.access_type(), AccessType::Tool);
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Action {
             $($variant,)*
@@ -53,6 +62,7 @@ macro_rules! actions {
                 match self { $(Self::$variant => $name,)* }
             }
 
+            /// The kind of provider that has the action.
             pub const fn access_type(self) -> AccessType {
                 match self { $(Self::$variant => AccessType::$access,)* }
             }

@@ -1,4 +1,4 @@
-//! What a plugin may call back into Dify: kinds, requests, results, and the permission that each needs
+//! Calls of plugins back to Dify: kinds, requests, results, and the permission that each needs
 //! (plugin-protocol 5).
 
 mod shapes;
@@ -26,7 +26,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// What the plugin is told when it has not been granted.
+    /// The error that a plugin gets without the grant.
     pub fn denial(self) -> String {
         let word = match self {
             Self::Tool => "tool",

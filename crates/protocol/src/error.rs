@@ -12,7 +12,7 @@ const MAX_ARGS: usize = 10;
 /// The type of a plugin's error that has none.
 const PLUGIN_ERROR: &str = "PluginError";
 
-/// The `args` of an [`ErrorObject`]. Clients tell the three forms apart, so each error has the one that http-api 3.3
+/// The `args` of an [`ErrorObject`]. Clients distinguish the three forms, so each error has the one that http-api 3.3
 /// gives it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Args {

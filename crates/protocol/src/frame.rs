@@ -13,17 +13,31 @@ const HEAD: usize = 14;
 /// A stream that is not made of frames; nothing can be read after that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
+    /// The first byte is another one: the answer is none of Dify's inner API.
     #[error("magic number mismatch: {0}")]
     Magic(u8),
+    /// The header has another length than the protocol's.
     #[error("header length mismatch: {0}")]
     HeaderLength(u16),
+    /// A document is longer than the limit; holds its length in bytes.
     #[error("data length is too long: {0}")]
     TooLong(u32),
+    /// The stream ended inside a frame; holds the part that is missing.
     #[error("unexpected EOF\nfailed to read {0}")]
     CutOff(&'static str),
 }
 
 /// Bytes in, documents out.
+///
+/// ```
+/// use plugin_protocol::frame::FrameDecoder;
+///
+/// let mut frames = FrameDecoder::new(1024);
+/// frames.push(b"\x0f\0\x0a\0\x02\0\0\0\0\0\0\0\0\0{}");
+/// assert_eq!(frames.next_frame()?.as_deref(), Some(&b"{}"[..]));
+/// assert_eq!(frames.next_frame()?, None);
+/// # Ok::<(), plugin_protocol::frame::FrameError>(())
+/// ```
 #[derive(Debug)]
 pub struct FrameDecoder {
     buffer: BytesMut,

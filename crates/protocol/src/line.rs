@@ -5,7 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// How much of a line that is too long is kept, to tell whose it was.
+/// Bytes of a line that is too long that are kept, to find its session.
 const HEAD: usize = 1024;
 /// A buffer that a long line has blown up is given back when it is larger than this.
 const KEPT: usize = 256 * 1024;
@@ -13,15 +13,28 @@ const KEPT: usize = 256 * 1024;
 /// One line, without its end.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
+    /// Within the limit.
     Whole(Bytes),
-    /// Longer than the limit, and gone.
+    /// Longer than the limit, and dropped.
     TooLong {
+        /// Its first bytes.
         head: Bytes,
+        /// Its length in bytes.
         length: usize,
     },
 }
 
 /// Bytes in, lines out. Ends are `\n` or `\r\n`; empty lines are skipped.
+///
+/// ```
+/// use plugin_protocol::{Line, LineSplitter};
+///
+/// let mut lines = LineSplitter::new(5);
+/// lines.buffer().extend_from_slice(b"one\n\nlonger\ntw");
+/// assert_eq!(lines.next_line(), Some(Line::Whole("one".into())));
+/// assert_eq!(lines.next_line(), Some(Line::TooLong { head: "longer".into(), length: 6 }));
+/// assert_eq!(lines.next_line(), None); // the rest has not arrived
+/// ```
 #[derive(Debug)]
 pub struct LineSplitter {
     buffer: BytesMut,

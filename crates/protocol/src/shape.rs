@@ -3,7 +3,7 @@
 //! A [`Shape`] is a table. A [`Checker`] walks a document along one, once, without building a tree: it reports what does
 //! not fit, and collects the few edits that the contract demands (an absent list becomes `[]`, a price becomes a string,
 //! `3.0` becomes `3`, half a surrogate pair becomes U+FFFD). What needs no edit is passed on byte for byte, with the keys
-//! that nobody here knows and with every digit of its numbers.
+//! that are unknown here and with every digit of its numbers.
 
 mod decimal;
 mod mend;
@@ -40,7 +40,7 @@ pub enum Shape {
     List(&'static Shape),
     /// A string, or what the shape says.
     TextOr(&'static Shape),
-    /// An object with these fields, and with others that nobody looks at.
+    /// An object with these fields, and with others that are not checked.
     Object(&'static [Field]),
     /// What the shape says, and a rule over the whole of it: the field and the rule that are broken, if one is.
     Also(&'static Shape, fn(&[u8]) -> Option<(&'static str, &'static str)>),

@@ -1,5 +1,5 @@
 //! What calls back and their answers look like (plugin-protocol 5.4). Nulls that Dify or the SDK would refuse are filled;
-//! keys that nobody here knows go through, for newer versions of either.
+//! unknown keys go through, for newer versions of either.
 
 use super::Kind;
 use crate::message::{

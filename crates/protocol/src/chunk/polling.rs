@@ -19,7 +19,7 @@ const RESULT: Shape = Also(
     has_what_its_status_needs,
 );
 
-/// The keys of an answer in the order in which they are told; what is absent or null is left out, but for the result,
+/// The keys of an answer in the order in which Dify gets them; what is absent or null is left out, but for the result,
 /// which is passed on as it is.
 #[derive(Debug, Deserialize, Serialize)]
 struct Polling<'a> {
@@ -57,14 +57,14 @@ fn has_what_its_status_needs(text: &[u8]) -> Option<(&'static str, &'static str)
     }
 }
 
-/// Checks one answer and gives it as it is told to Dify.
+/// Checks one answer and gives it as Dify gets it.
 pub fn polling_result(chunk: &[u8]) -> Result<Box<RawValue>, Problems> {
     let mut checker = Checker::default();
     let mut whole = Vec::with_capacity(chunk.len());
     checker.check("", &RESULT, chunk)?.append_to(&mut whole);
-    let told =
+    let result =
         serde_json::from_slice::<Polling<'_>>(&whole).and_then(|answer| serde_json::value::to_raw_value(&answer));
-    told.map_err(|error| Problems::malformed(error.column()))
+    result.map_err(|error| Problems::malformed(error.column()))
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_left_out() {
-        let check = |given: &str, told: &str| assert_eq!(polling_result(given.as_bytes()).unwrap().get(), told);
+        let check = |given: &str, sent: &str| assert_eq!(polling_result(given.as_bytes()).unwrap().get(), sent);
         check(
             r#"{"error":null,"plugin_state":{"a":1},"status":"running","result":null,"max_attempts":3,"next_check_after_seconds":null}"#,
             r#"{"status":"running","plugin_state":{"a":1},"result":null,"max_attempts":3}"#,

@@ -28,7 +28,7 @@ pub(super) fn canonical(text: &str) -> Option<Cow<'_, str>> {
     Some(if signed == text { Cow::Borrowed(text) } else { Cow::Owned(signed) })
 }
 
-/// The digits with a point after so many of them.
+/// The digits with a point after the first `point` of them.
 fn plain(digits: &str, point: i64) -> String {
     let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
     let padded = format!("{}{digits}{}", zeros(-point), zeros(point - i64::try_from(digits.len()).unwrap_or(0)));

@@ -1,4 +1,4 @@
-//! A cursor over JSON text that somebody has found to be well-formed before. It notes what has to be mended wherever it
+//! A cursor over JSON text that is known to be well-formed. It notes what has to be mended wherever it
 //! goes: half surrogate pairs, whole numbers that are written with a fraction, line ends between tokens.
 
 use std::borrow::Cow;

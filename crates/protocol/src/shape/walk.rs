@@ -6,7 +6,7 @@ use super::mend::{Mend, Mended};
 use super::scan::{Cursor, Malformed, unescape};
 use super::{Field, Need, Problem, ProblemKind, Problems, Shape, decimal};
 
-/// So many problems are told; whoever has more will ask again.
+/// Problems of one document that are reported; further ones are dropped.
 const MAX_PROBLEMS: usize = 32;
 
 /// Checks documents, one after the other; what it needs for one it uses for the next.
@@ -19,6 +19,20 @@ pub struct Checker {
 impl Checker {
     /// Walks along a document, which must be well-formed JSON (a [`serde_json::value::RawValue`] is): either it fits, and
     /// is given back as it has to be passed on, or it does not. `name` is what paths begin with, if it is not empty.
+    ///
+    /// ```
+    /// use plugin_protocol::{Action, request, shape::Checker};
+    ///
+    /// let mut checker = Checker::default();
+    /// let mut sent = Vec::new();
+    /// let asked = br#"{"provider":"p","credentials":null}"#;
+    /// checker.check("data", request::shape(Action::ValidateToolCredentials), asked)?.append_to(&mut sent);
+    /// assert_eq!(sent, br#"{"provider":"p","credentials":{}}"#);
+    ///
+    /// let problems = checker.check("data", request::shape(Action::ValidateToolCredentials), b"{}").unwrap_err();
+    /// assert!(problems.to_string().starts_with("Key: 'data.provider' Error:"));
+    /// # Ok::<(), plugin_protocol::shape::Problems>(())
+    /// ```
     pub fn check<'a>(&'a mut self, name: &str, shape: &Shape, text: &'a [u8]) -> Result<Mended<'a>, Problems> {
         self.mend.clear();
         self.problems.clear();

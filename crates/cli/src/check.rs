@@ -1,28 +1,32 @@
-//! Says what is wrong with a plugin before a daemon or its users do: with file, line, reason and remedy.
+//! Reports what is wrong with a plugin, with file, line, reason and remedy.
 //!
-//! An *error* keeps the plugin from being packed, installed or started. A *warning* is something its author most likely
-//! does not want.
+//! An *error* is what fails later: when the plugin is packed, uploaded, installed or started, in Dify, or in the hands of
+//! its users. A *warning* is something that its author most likely does not want.
 
 mod contents;
 mod dependencies;
 mod diagnostic;
-mod locate;
+mod fields;
 mod marketplace;
+mod place;
 mod python;
+mod readers;
 mod sources;
 
+use std::collections::HashSet;
+
 use plugin_manifest::identifier::is_uuid;
+use plugin_manifest::locate::{Documents, MANIFEST};
 use plugin_manifest::rules::{Scope, Violation, violations};
 use plugin_manifest::yaml::{self, Problem};
-use plugin_manifest::{Declaration, DecodeError, InvalidManifest};
+use plugin_manifest::{Declaration, DecodeError, InvalidManifest, nested_manifest};
 use plugin_package::{ASSETS, read_asset};
 
 pub(crate) use self::diagnostic::{Diagnostic, Report, Severity};
-use self::locate::{Documents, Place};
+use self::place::Place;
 use crate::source::Source;
 use crate::version::Version;
 
-const MANIFEST: &str = "manifest.yaml";
 const FIX_SYNTAX: &str = "correct the YAML; quote texts that hold `: `, ` #`, or begin with a mark";
 
 /// Which checks are run beside those that every plugin has to pass.
@@ -34,19 +38,33 @@ pub(crate) struct Options {
 
 /// Checks a plugin.
 pub(crate) fn check(source: &Source, options: Options) -> Report {
-    let mut checker = Checker { source, documents: Documents::new(source.files()), report: Report::default() };
+    let mut checker = Checker {
+        source,
+        documents: Documents::new(source.files()),
+        report: Report::default(),
+        uses_sdk: false,
+        reported: HashSet::new(),
+    };
     match plugin_manifest::decode_with_notices(source.files()) {
         Ok((declaration, notices)) => {
-            checker.declaration(&declaration);
             for notice in notices {
-                let warning = Diagnostic::warning(notice.code, notice.message).at(Place::new(notice.file, notice.mark));
-                checker.report.add(warning);
+                if notice.is_fatal && notice.mark.is_none() {
+                    checker.reported.insert((notice.file.clone(), String::new()));
+                }
+                let found = if notice.is_fatal { Diagnostic::error } else { Diagnostic::warning };
+                checker.report.add(found(notice.code, notice.message).at(Place::new(notice.file, notice.mark)));
             }
+            checker.dependencies();
+            // what the packager refuses has the clearest texts
+            checker.rules(&declaration, Scope::Manifest);
+            checker.declaration(&declaration);
+            checker.readers(&declaration);
+            checker.rules(&declaration, Scope::All);
+            checker.fields(&declaration);
             checker.icons(&declaration);
             checker.sources(&declaration);
             checker.syntax(&declaration);
             checker.contents(&declaration);
-            checker.dependencies();
             if options.marketplace {
                 checker.marketplace(&declaration);
             }
@@ -62,10 +80,14 @@ struct Checker<'s> {
     source: &'s Source,
     documents: Documents<'s>,
     report: Report,
+    /// Whether the SDK is among the dependencies.
+    uses_sdk: bool,
+    /// Fields that are reported, by their files: another rule need not report them again.
+    reported: HashSet<(String, String)>,
 }
 
 impl Checker<'_> {
-    /// Tells what keeps the declarations from being read, and what is wrong with the files that come after it.
+    /// Reports what keeps the declarations from being read, and what is wrong with the files that come after it.
     fn undecodable(&mut self, error: &DecodeError) {
         for problem in error.problems() {
             let (code, fix) = match error.code() {
@@ -89,7 +111,7 @@ impl Checker<'_> {
     }
 
     fn problem(&mut self, file: &str, code: &'static str, problem: &Problem, fix: &str) {
-        // the place is told apart from the text
+        // the place is shown before the text
         let message = problem.message.rsplit_once(" (column ").map_or(&*problem.message, |(message, _)| message);
         let place = Place::new(file, Some(problem.mark));
         self.report.add(Diagnostic::error(code, message.replace('\n', "; ")).at(place).fix(fix));
@@ -102,16 +124,20 @@ impl Checker<'_> {
             "file_missing" => return self.missing(file),
             code => Diagnostic::error(code, error.to_string().replace('\n', "; ")).fix("correct the file"),
         };
-        self.report.add(found.at(self.documents.naming(file).unwrap_or_else(|| Place::file(file))));
+        self.report.add(found.at(self.documents.naming(file).map_or_else(|| Place::file(file), Place::from)));
     }
 
     fn missing(&mut self, file: &str) {
         let fix = if file == MANIFEST {
-            "run this in the plugin's folder; `dify plugin init` makes a new one".to_owned()
+            match nested_manifest(self.source.files()) {
+                Some(folder) if self.source.folder().is_some() => format!("it is in {folder}: check that folder"),
+                Some(folder) => format!("it is in {folder}/: pack what that folder holds, not the folder"),
+                None => "run this in the plugin's folder; `dify plugin init` makes a new one".to_owned(),
+            }
         } else {
             format!("write {file}, or name a file that is there")
         };
-        let place = self.documents.naming(file).unwrap_or_else(|| Place::file(file));
+        let place = self.documents.naming(file).map_or_else(|| Place::file(file), Place::from);
         self.report.add(Diagnostic::error("file_missing", format!("{file} is not there")).at(place).fix(fix));
     }
 
@@ -120,7 +146,7 @@ impl Checker<'_> {
         let bytes = match self.source.files().read(file) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return self.missing(file),
-            // said by whoever packs the file
+            // packing reports it
             Err(_) => return,
         };
         let parsed = yaml::text(&bytes).and_then(|text| yaml::parse(&text).map(drop));
@@ -129,12 +155,15 @@ impl Checker<'_> {
         }
     }
 
-    fn declaration(&mut self, declaration: &Declaration) {
-        let of_manifest = violations(declaration, Scope::Manifest);
-        for violation in violations(declaration, Scope::All) {
-            // the packager insists on the manifest alone; a debugging connection on all
-            let found = if of_manifest.contains(&violation) { Diagnostic::error } else { Diagnostic::warning };
+    /// The strict rules (package-format 4) of fields that are not reported yet: the packager insists on those of the
+    /// manifest, a debugging connection on most.
+    fn rules(&mut self, declaration: &Declaration, scope: Scope) {
+        let found = if scope == Scope::Manifest { Diagnostic::error } else { Diagnostic::warning };
+        for violation in violations(declaration, scope) {
             let (place, field) = self.documents.find(declaration, &violation.path);
+            if !self.reported.insert((place.file.clone(), field.clone())) {
+                continue;
+            }
             let message = format!("{} {}", named(&field), violation.reason);
             let misspelt =
                 self.documents.misspelt(declaration, &violation.path).filter(|_| violation.tag == "required");
@@ -142,6 +171,9 @@ impl Checker<'_> {
                 misspelt.map_or_else(|| remedy(&violation).to_owned(), |key| format!("did you mean it by `{key}`?"));
             self.report.add(found(rule_code(&violation), message).at(place).fix(fix));
         }
+    }
+
+    fn declaration(&mut self, declaration: &Declaration) {
         if let Err(error) = declaration.validate() {
             let (path, fix) = match error {
                 InvalidManifest::Author => ("author", "write lower-case letters, digits, - and _"),
@@ -149,7 +181,8 @@ impl Checker<'_> {
                 InvalidManifest::NoProvider => ("plugins", "name a provider's file under a key of `plugins`"),
                 _ => ("plugins", "make a plugin of each kind: only tools and endpoints go together"),
             };
-            let (place, _) = self.documents.find(declaration, path);
+            let (place, field) = self.documents.find(declaration, path);
+            self.reported.insert((place.file.clone(), field));
             self.report.add(Diagnostic::error("manifest_refused", format!("`{path}`: {error}")).at(place).fix(fix));
         }
         let may_register = declaration.permission().and_then(|permission| permission.endpoint.as_ref());
@@ -169,7 +202,8 @@ impl Checker<'_> {
             && let Err(error) = version.parse::<Version>()
         {
             let path = "meta.minimum_dify_version";
-            let (place, _) = self.documents.find(declaration, path);
+            let (place, field) = self.documents.find(declaration, path);
+            self.reported.insert((place.file.clone(), field));
             self.report.add(Diagnostic::error("bad_version", format!("`{path}`: {error}")).at(place));
         }
     }

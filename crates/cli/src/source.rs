@@ -52,6 +52,16 @@ impl Source {
     }
 }
 
+impl Source {
+    /// The package, if it is one.
+    pub(crate) fn package(&self) -> Option<&Package> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Package(package) => Some(package),
+        }
+    }
+}
+
 impl Files for Source {
     fn walk(&self) -> Result<Vec<String>, FileError> {
         self.files().walk()

@@ -148,6 +148,7 @@ pub(super) fn check(opened: &Opened, policy: Policy, verify: bool) -> Result<(),
         return Err(InstallError::AuthorIsUuid);
     }
     opened.manifest.validate().map_err(|error| InstallError::Decode(error.into()))?;
+    opened.package.ensure_readable().map_err(|error| InstallError::Decode(error.into()))?;
     let policy = Policy { require: policy.require || verify, ..policy };
     Ok(policy.check(&opened.manifest.author, opened.verification.as_ref())?)
 }

@@ -1,4 +1,4 @@
-//! What a plugin says of itself: `manifest.yaml` with all its providers, as one JSON object (package-format 6, 13).
+//! The declaration of a plugin: `manifest.yaml` with all its providers, as one JSON object (package-format 6, 13).
 
 use crate::{
     identifier::{InvalidIdentifier, UniqueIdentifier},
@@ -21,6 +21,7 @@ mod value;
 pub use agent::{AgentStrategy, AgentStrategyParameter, AgentStrategyProvider};
 pub use datasource::{Datasource, DatasourceIdentity, DatasourceProvider, DatasourceProviderIdentity};
 pub use endpoint::{Endpoint, EndpointProvider};
+pub(crate) use model::is_template;
 pub use model::{
     CredentialForm, FormOption, Model, ModelCredentialSchema, ModelField, ModelPosition, ModelPricing, ModelProvider,
     ModelProviderHelp, ParameterRule, ProviderCredentialSchema, ShowOn,
@@ -61,7 +62,7 @@ record! {
         privacy: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         repo: Option<String>,
-        /// Whether the package bears a good signature; whoever checked it says so here.
+        /// Whether the package has a good signature; set by the caller that checked it.
         verified: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         endpoint: Option<EndpointProvider>,

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     Declaration, FileError, Files,
     declaration::{AgentStrategyProvider, DatasourceProvider, EndpointProvider, ToolProvider, TriggerProvider},
+    locate::MANIFEST,
     yaml::{self, Kind, Limits, Mark, Node, Read, Reader, Tree},
 };
 
@@ -14,9 +15,6 @@ mod notice;
 mod tests;
 
 pub use notice::Notice;
-
-/// Where a package says what it is.
-const MANIFEST: &str = "manifest.yaml";
 
 /// Decodes a package: the manifest, the provider files it names, their children and models, and the defaults.
 ///
@@ -30,7 +28,7 @@ pub fn decode(files: &dyn Files) -> Result<Declaration, DecodeError> {
     Decoder::new(files, None).package()
 }
 
-/// Decodes a package like [`decode`], and also tells what in its files will likely not do what its author means.
+/// Decodes a package like [`decode`], and also reports what in its files will not do what its author means.
 pub fn decode_with_notices(files: &dyn Files) -> Result<(Declaration, Vec<Notice>), DecodeError> {
     let mut notices = Vec::new();
     let declaration = Decoder::new(files, Some(&mut notices)).package()?;
@@ -111,10 +109,10 @@ impl<'f> Decoder<'f> {
         paths
     }
 
-    /// Takes note of something, if anyone wants to know.
+    /// Reports something, when notices are collected.
     fn notice(&mut self, file: &str, mark: Option<Mark>, code: &'static str, message: impl FnOnce() -> String) {
         if let Some(notices) = &mut self.notices {
-            notices.push(Notice { file: file.to_owned(), mark, code, message: message() });
+            notices.push(Notice { file: file.to_owned(), mark, code, message: message(), is_fatal: false });
         }
     }
 
@@ -158,6 +156,11 @@ impl<'f> Decoder<'f> {
         }
         let bytes = match self.files.read(path) {
             Ok(bytes) => bytes,
+            Err(cause) if path == MANIFEST && cause.is_not_found() => {
+                let hint = nested_manifest(self.files)
+                    .map(|folder| format!("{MANIFEST} is in {folder}/: pack what that folder holds, not the folder"));
+                return Err(error(cause.into(), hint));
+            }
             Err(cause) => return Err(error(cause.into(), reading)),
         };
         let Some(rest) = self.bytes.checked_sub(FILE_COST + bytes.len()) else {
@@ -165,10 +168,14 @@ impl<'f> Decoder<'f> {
         };
         self.bytes = rest;
         let notices = &mut self.notices;
+        if let Some(notices) = notices {
+            notice::encoding(path, &bytes, notices);
+        }
         let decoded = yaml::text(&bytes).and_then(|text| {
             let tree = yaml::parse_with(&text, FILE_LIMITS)?;
             if let Some(notices) = notices {
                 notice::dialect(path, &tree, notices);
+                notice::sources(path, &tree, notices);
             }
             Ok((tree.len(), decode(&tree)?))
         });
@@ -184,9 +191,17 @@ impl<'f> Decoder<'f> {
     }
 }
 
-/// Whether a path can name a file of an archive: relative, without empty, `.` and `..` parts.
+/// The folder that holds the manifest, when the package has it one level too deep.
+pub fn nested_manifest(files: &dyn Files) -> Option<String> {
+    files.walk().ok()?.into_iter().find_map(|path| {
+        let (folder, name) = path.split_once('/')?;
+        (name == MANIFEST).then(|| folder.to_owned())
+    })
+}
+
+/// Whether a path can name a file of an archive: relative, with forward slashes, without empty, `.` and `..` parts.
 fn is_clean(path: &str) -> bool {
-    path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    !path.contains('\\') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn read_root<T: Read>(tree: &Tree<'_>) -> Result<T, yaml::Error> {
@@ -230,7 +245,9 @@ enum Cause {
     File(#[from] FileError),
     #[error(transparent)]
     Yaml(#[from] yaml::Error),
-    #[error("open {path}: invalid argument: write paths relative to the plugin's folder, such as provider/search.yaml")]
+    #[error(
+        "open {path}: invalid argument: write paths relative to the plugin's folder, with forward slashes, such as provider/search.yaml"
+    )]
     Path { path: String },
     #[error("syntax error in pattern `{pattern}`")]
     Pattern { pattern: String },

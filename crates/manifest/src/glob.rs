@@ -2,6 +2,15 @@
 //! classes, `\` escapes.
 
 /// A well-formed pattern.
+///
+/// ```
+/// use plugin_manifest::glob::Pattern;
+///
+/// let pattern = Pattern::new("models/llm/*.yaml")?;
+/// assert!(pattern.matches("models/llm/a.yaml"));
+/// assert!(!pattern.matches("models/llm/old/a.yaml"));
+/// # Ok::<(), plugin_manifest::glob::BadPattern>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pattern {
     tokens: Vec<Token>,

@@ -1,4 +1,4 @@
-//! Who a plugin is: `author/name` and the unique identifier `author/name:version@checksum` (package-format 2).
+//! Identifiers of plugins: `author/name` and the unique identifier `author/name:version@checksum` (package-format 2).
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -44,6 +44,15 @@ impl From<String> for PluginId {
 /// One version of a plugin, content included: `author/name:version@checksum`.
 ///
 /// Holds only text of the grammar of package-format 2. Cloning copies a pointer.
+///
+/// ```
+/// use plugin_manifest::UniqueIdentifier;
+///
+/// let id: UniqueIdentifier = "acme/search:0.0.1@0123456789abcdef0123456789abcdef".parse()?;
+/// assert_eq!((id.author(), id.name(), id.version()), ("acme", "search", "0.0.1"));
+/// assert_eq!(id.plugin_id().as_str(), "acme/search");
+/// # Ok::<(), plugin_manifest::InvalidIdentifier>(())
+/// ```
 #[derive(Clone)]
 pub struct UniqueIdentifier {
     text: Arc<str>,
@@ -209,7 +218,7 @@ pub(crate) fn is_word(text: &str, longest: usize) -> bool {
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
-/// `^\d{1,4}(\.\d{1,4}){..}(-\w{1,16})?$` with so many numbers in all.
+/// `^\d{1,4}(\.\d{1,4}){..}(-\w{1,16})?$` where `numbers` bounds the count of numbers.
 pub(crate) fn is_version(text: &str, numbers: std::ops::RangeInclusive<usize>) -> bool {
     let (numeric, suffix) = match text.split_once('-') {
         Some((numeric, suffix)) => (numeric, Some(suffix)),

@@ -1,4 +1,4 @@
-//! How a debugged plugin declares itself, message by message (plugin-protocol 2.2).
+//! The registration of a plugin under development, message by message (plugin-protocol 2.2).
 
 use serde_json::value::RawValue;
 
@@ -47,7 +47,7 @@ impl ProviderKind {
         }
     }
 
-    /// What a second message of the kind is told to be a second one of.
+    /// The kind as the refusal of a second message names it.
     fn repeated(self) -> &'static str {
         match self {
             Self::AgentStrategy => "agent strategy",

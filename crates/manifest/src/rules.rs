@@ -9,7 +9,7 @@ use crate::declaration::{
     TriggerProvider,
 };
 
-mod checker;
+pub(crate) mod checker;
 mod manifest;
 mod model;
 mod provider;

@@ -102,6 +102,12 @@ fn has_keys(field: &ProviderConfig, value: &Value, keys: &[&'static str]) -> Res
 }
 
 /// A secret as clients may see it: of more than six characters the first and last two, stars for the others.
+///
+/// ```
+/// use plugin_manifest::settings::mask;
+///
+/// assert_eq!(mask("sk-0123456789"), "sk*********89");
+/// ```
 pub fn mask(secret: &str) -> String {
     let length = secret.chars().count();
     let hidden = if length > 6 { 2..length - 2 } else { 0..length };

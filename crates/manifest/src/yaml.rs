@@ -29,6 +29,15 @@ pub use write::scalar;
 /// Reads the first document of a YAML file as a value of type `T`, reporting all typing errors together.
 ///
 /// An empty file is the zero value.
+///
+/// ```
+/// use plugin_manifest::{I18n, yaml};
+///
+/// let text: I18n = yaml::read(b"en_US: Search\nzh_Hans: \xe6\x90\x9c\n")?;
+/// assert_eq!(text.get("zh_Hans"), "搜");
+/// assert_eq!(text.get("pt_BR"), "Search");
+/// # Ok::<(), yaml::Error>(())
+/// ```
 pub fn read<T: Read>(bytes: &[u8]) -> Result<T, Error> {
     let text = text(bytes)?;
     read_tree(&parse(&text)?)

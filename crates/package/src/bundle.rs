@@ -66,7 +66,7 @@ pub enum BundleError {
         /// What is wrong.
         cause: PackageError,
     },
-    /// No dependency has this index.
+    /// The index is beyond the last dependency.
     #[error("index out of bounds: there is no dependency {index} (counted from 0), the bundle has {count}")]
     Index {
         /// The index given.

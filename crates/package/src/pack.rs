@@ -102,6 +102,13 @@ impl fmt::Display for TooLarge {
 ///
 /// The package is read back as a daemon would read it.
 ///
+/// ```no_run
+/// use plugin_package::{Folder, PackOptions, pack};
+///
+/// std::fs::write("search.difypkg", pack(&Folder::open("search")?, &PackOptions::default())?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// When the folder is no plugin, is larger than allowed, or makes a package that a daemon would refuse.

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use plugin_manifest::{Declaration, DecodeError, FileError, Files, InvalidIdentifier, UniqueIdentifier};
+use plugin_manifest::{
+    Declaration, DecodeError, FileError, Files, InvalidIdentifier, Notice, UniqueIdentifier, dify, refusals,
+};
 use sha2::{Digest, Sha256};
 
 use crate::checksum::{ContentDigest, combine};
@@ -26,6 +28,9 @@ pub enum PackageError {
     /// Author, name and version make no identifier.
     #[error(transparent)]
     Identifier(#[from] InvalidIdentifier),
+    /// Neither Dify nor the SDK could ever read a value, of which each line names place, field, reason and remedy.
+    #[error("the plugin would not work:\n{}", .0.join("\n"))]
+    Unreadable(Vec<String>),
 }
 
 impl From<ZipError> for PackageError {
@@ -39,13 +44,21 @@ impl From<ZipError> for PackageError {
 
 /// A `.difypkg`: an archive whose names and declared sizes are in order.
 ///
+/// ```no_run
+/// use plugin_package::{Limits, Package};
+///
+/// let package = Package::open(std::fs::read("search.difypkg")?.into(), &Limits::default())?;
+/// println!("{}", package.identifier()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// Contents are checked as they are read; [`Package::checksum`] and all that builds on it read every one. Hashes and
 /// the declaration are computed once.
 #[derive(Debug)]
 pub struct Package {
     archive: Archive,
     digests: OnceLock<Vec<ContentDigest>>,
-    declaration: OnceLock<Declaration>,
+    declaration: OnceLock<(Declaration, Vec<Notice>)>,
 }
 
 impl Package {
@@ -68,19 +81,28 @@ impl Package {
         Ok(combine(names.zip(digests.iter().copied()).collect()))
     }
 
-    /// The declaration, its `verified` flag set by the trusted keys.
+    /// The declaration as Dify reads it (see [`dify::adapt`]), its `verified` flag set by the trusted keys.
     ///
-    /// Why a signed package is not verified, [`Package::verification`] tells.
+    /// [`Package::verification`] says why a signed package is not verified.
     pub fn declaration(&self, keys: &TrustedKeys) -> Result<Declaration, PackageError> {
-        let mut declaration = self.decoded()?.clone();
+        let mut declaration = self.decoded()?.0.clone();
+        dify::adapt(&mut declaration);
         declaration.verified = matches!(self.verification(keys), Ok(Some(_)));
         Ok(declaration)
     }
 
     /// Who the package is: `author/name:version@checksum`.
     pub fn identifier(&self) -> Result<UniqueIdentifier, PackageError> {
-        let declaration = self.decoded()?;
+        let (declaration, _) = self.decoded()?;
         Ok(declaration.unique_identifier(&self.checksum()?)?)
+    }
+
+    /// Refuses a package that decodes and could never work: Dify or the SDK does not know a value, in whatever version.
+    /// An upload asks this; packages that are there already are not refused.
+    pub fn ensure_readable(&self) -> Result<(), PackageError> {
+        let (declaration, notices) = self.decoded()?;
+        let found = refusals(self, declaration, notices);
+        if found.is_empty() { Ok(()) } else { Err(PackageError::Unreadable(found)) }
     }
 
     /// What the package's signature says: `None` when it has none.
@@ -102,17 +124,29 @@ impl Package {
         signature::sign(&self.archive, key, category, time)
     }
 
+    /// Paths that several entries have, of which the first counts.
+    pub fn repeated_paths(&self) -> Vec<&str> {
+        let repeated =
+            |(index, entry): (usize, &Entry)| self.archive.position(entry.name()).is_some_and(|first| first < index);
+        let entries = self.archive.entries().iter().enumerate();
+        let mut paths: Vec<&str> =
+            entries.filter(|entry| repeated((entry.0, entry.1))).map(|(_, entry)| entry.name()).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
     pub(crate) fn archive(&self) -> &Archive {
         &self.archive
     }
 
     /// The declaration as it is written, `verified` aside.
-    fn decoded(&self) -> Result<&Declaration, PackageError> {
-        if let Some(declaration) = self.declaration.get() {
-            return Ok(declaration);
+    fn decoded(&self) -> Result<&(Declaration, Vec<Notice>), PackageError> {
+        if let Some(decoded) = self.declaration.get() {
+            return Ok(decoded);
         }
-        let declaration = plugin_manifest::decode(self)?;
-        Ok(self.declaration.get_or_init(|| declaration))
+        let decoded = plugin_manifest::decode_with_notices(self)?;
+        Ok(self.declaration.get_or_init(|| decoded))
     }
 
     /// The digests of the contents, one for each entry; entries of one name all have the first one's.

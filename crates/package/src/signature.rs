@@ -22,7 +22,7 @@ use crate::zip::{Archive, Entry, ZipError};
 pub const RECORD: &str = ".verification.dify.json";
 /// Category of packages that were signed before there were records.
 const DEFAULT_CATEGORY: &str = "langgenius";
-/// Records under another name are looked for in entries of up to so many bytes; signers write them much smaller.
+/// Largest entry, in bytes, in which a record under another name is looked for; signers write far smaller ones.
 const LARGEST_RECORD: u64 = 4096;
 
 /// What a good signature says.

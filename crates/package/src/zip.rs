@@ -2,6 +2,7 @@
 
 mod error;
 mod files;
+mod kind;
 mod name;
 mod write;
 
@@ -83,7 +84,11 @@ impl std::fmt::Debug for Archive {
 
 impl Archive {
     pub(crate) fn open(bytes: Bytes, limits: &Limits) -> Result<Self, ZipError> {
-        let zip = ZipArchive::from_slice(bytes).map_err(|error| not_an_archive(&error))?;
+        let given = bytes.clone();
+        let zip = ZipArchive::from_slice(bytes).map_err(|error| match kind::looks_like(&given) {
+            Some(text) => ZipError::NotAnArchive(text),
+            None => not_an_archive(&error),
+        })?;
         let found = zip.entries_hint();
         if found > limits.entries {
             return Err(ZipError::TooManyEntries { limit: limits.entries, found });

@@ -4,19 +4,23 @@ use std::collections::BTreeSet;
 
 use plugin_manifest::Declaration;
 
-use super::locate::Place;
+use super::place::Place;
 use super::{Checker, Diagnostic};
 
-/// Folders that nobody wants to ship, with the reason.
-const FOLDERS: [(&str, &str); 7] = [
+/// Folders that do not belong into a package, with the reason.
+const FOLDERS: [(&str, &str); 8] = [
     (".git", "the history of the project"),
     (".venv", "an environment, which every daemon makes for itself"),
     ("venv", "an environment, which every daemon makes for itself"),
     ("__pycache__", "compiled files"),
+    ("__MACOSX", "attributes of files on a Mac"),
     ("node_modules", "packages of another language"),
     (".idea", "settings of an editor"),
     (".vscode", "settings of an editor"),
 ];
+/// Files that file managers leave.
+const STRAY: [&str; 3] = [".DS_Store", "Thumbs.db", "desktop.ini"];
+
 /// Whether a file is below one of those folders.
 pub(super) fn is_foreign(file: &str) -> bool {
     file.split('/').any(|part| FOLDERS.iter().any(|(folder, _)| *folder == part))
@@ -37,6 +41,7 @@ impl Checker<'_> {
         let files: BTreeSet<&str> = files.iter().map(String::as_str).collect();
         self.ignored(declaration, &files);
         self.unwanted(&files);
+        self.repeated();
         self.links();
         self.texts(declaration, &files);
     }
@@ -46,10 +51,10 @@ impl Checker<'_> {
         let Some(folder) = self.source.folder() else { return };
         let rules = [".difyignore", ".gitignore"].into_iter().find(|name| folder.root().join(name).is_file());
         let Some(rules) = rules else { return };
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         for file in self.needed_files(declaration) {
             let is_icon = file.starts_with(plugin_package::ASSETS);
-            if !packed.contains(&*file) && folder.size(&file).is_ok() && told.insert(file.clone()) {
+            if !packed.contains(&*file) && folder.size(&file).is_ok() && reported.insert(file.clone()) {
                 let what = if is_icon { "icon" } else { "file" };
                 let message = format!("{what} {file} is needed, and {rules} leaves it out of the package");
                 let fix = format!("take the rule out of {rules}, or make it narrower");
@@ -64,19 +69,24 @@ impl Checker<'_> {
     }
 
     fn unwanted(&mut self, files: &BTreeSet<&str>) {
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         for file in files {
             let mut parts: Vec<&str> = file.split('/').collect();
             let name = parts.pop().unwrap_or_default();
             for (depth, part) in parts.iter().enumerate() {
                 let Some((folder, what)) = FOLDERS.iter().find(|(folder, _)| folder == part) else { continue };
                 let path = parts.get(..=depth).unwrap_or_default().join("/");
-                if told.insert(path.clone()) {
+                if reported.insert(path.clone()) {
                     let message = format!("folder {path} goes into the package: {what}");
                     let fix = format!("write {folder}/ into .difyignore");
                     self.report.add(Diagnostic::warning("unwanted_folder", message).fix(fix));
                 }
                 break;
+            }
+            if STRAY.contains(&name) && !is_foreign(file) {
+                let message = "this file is of a file manager, and goes into the package";
+                let fix = format!("write {name} into .difyignore");
+                self.report.add(Diagnostic::warning("stray_file", message).at(Place::file(*file)).fix(fix));
             }
             let is_environment = name == ".env" || (name.starts_with(".env.") && !name.contains("example"));
             if is_environment || self.holds_key(file, name) {
@@ -84,6 +94,15 @@ impl Checker<'_> {
                 let fix = format!("write {file} into .difyignore");
                 self.report.add(Diagnostic::warning("secret_file", message).at(Place::file(*file)).fix(fix));
             }
+        }
+    }
+
+    /// Entries of one name: the first one counts, and which that is shows nowhere.
+    fn repeated(&mut self) {
+        for path in self.source.package().map(plugin_package::Package::repeated_paths).unwrap_or_default() {
+            let message = "the package has several files of this name, of which the first one counts";
+            let fix = "pack the folder again with `dify plugin package`";
+            self.report.add(Diagnostic::error("repeated_file", message).at(Place::file(path)).fix(fix));
         }
     }
 

@@ -1,12 +1,13 @@
-//! What the plugin asks Python for.
+//! The plugin's Python dependencies.
 
-use super::locate::Place;
+use super::place::Place;
 use super::{Checker, Diagnostic};
 
 const PROJECT: &str = "pyproject.toml";
 const REQUIREMENTS: &str = "requirements.txt";
 
 impl Checker<'_> {
+    /// Checks what an environment is made of, and finds out whether the plugin uses the SDK.
     pub(super) fn dependencies(&mut self) {
         let project = self.text(PROJECT);
         let requirements = self.text(REQUIREMENTS);
@@ -19,6 +20,7 @@ impl Checker<'_> {
         if let Some(text) = &project {
             names_sdk |= self.project(text);
         }
+        self.uses_sdk = names_sdk;
         if !names_sdk {
             let file = if project.is_some() { PROJECT } else { REQUIREMENTS };
             let message = "the SDK is not among the dependencies: the plugin cannot be started without dify_plugin";
@@ -60,10 +62,10 @@ impl Checker<'_> {
         Place { line, ..Place::file(file) }
     }
 
-    /// A file of the plugin as text, if it is there.
+    /// A file of the plugin as text, if it is there: UTF-8, or UTF-16 with a byte-order mark, as pip and uv read it.
     pub(super) fn text(&self, file: &str) -> Option<String> {
         let content = self.source.files().read(file).ok()?;
-        Some(String::from_utf8_lossy(&content).into_owned())
+        Some(plugin_package::text(&content))
     }
 }
 

@@ -1,12 +1,11 @@
 //! One thing that is wrong, and how all of them are shown.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::locate::Place;
+use super::place::Place;
 use crate::printer::Printer;
 
 /// How bad it is.
@@ -55,8 +54,8 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
 
-    pub(crate) fn at(mut self, place: Place) -> Self {
-        self.place = place;
+    pub(crate) fn at(mut self, place: impl Into<Place>) -> Self {
+        self.place = place.into();
         self
     }
 
@@ -89,18 +88,6 @@ impl Diagnostic {
         properties.extend(column.map(|column| format!("col={column}")));
         let fix = self.fix.as_ref().map(|fix| format!(" - {fix}")).unwrap_or_default();
         format!("::{} {}::{}", self.severity.as_str(), properties.join(","), escape(&format!("{}{fix}", self.message)))
-    }
-}
-
-impl fmt::Display for Place {
-    /// With what separates it from the rest of the line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self { file: Some(file), line: Some(line), column: Some(column) } => write!(f, "{file}:{line}:{column}: "),
-            Self { file: Some(file), line: Some(line), .. } => write!(f, "{file}:{line}: "),
-            Self { file: Some(file), .. } => write!(f, "{file}: "),
-            Self { file: None, .. } => Ok(()),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use plugin_manifest::Declaration;
 use plugin_package::{ASSETS, read_asset};
 
-use super::locate::Place;
+use super::place::Place;
 use super::{Checker, Diagnostic, MANIFEST};
 
 /// Marks the icons of generated projects.

@@ -1,4 +1,4 @@
-//! Whether the Python files are Python, as far as there is one on this machine to ask.
+//! The syntax of Python files, checked by a Python of this machine if there is one.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,7 @@ use plugin_manifest::Declaration;
 use serde::Deserialize;
 
 use super::contents::is_foreign;
-use super::locate::Place;
+use super::place::Place;
 use super::{Checker, Diagnostic};
 use crate::export::on_path;
 
@@ -36,7 +36,7 @@ const PROGRAMS: [&str; 4] = ["python3.14", "python3.13", "python3.12", "python3"
 const FULL: (u8, u8) = (3, 12);
 /// Text that is looked at; the rest of a larger plugin is not.
 const MOST: usize = 32 << 20;
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// What Python says.
 #[derive(Debug, Deserialize)]
@@ -81,7 +81,7 @@ impl Checker<'_> {
     }
 }
 
-/// Has the files read by a Python, if there is one.
+/// Has the files parsed by a Python, if there is one.
 fn ask(files: &[u8]) -> Option<Answer> {
     let path = std::env::var_os("PATH")?;
     PROGRAMS.iter().filter_map(|name| on_path(name, &path)).find_map(|program| ask_this(&program, files))
@@ -93,14 +93,14 @@ fn ask_this(program: &Path, files: &[u8]) -> Option<Answer> {
     let (mut input, mut output) = (child.stdin.take()?, child.stdout.take()?);
     // one that ends early does not read it all
     thread::spawn(move || input.write_all(&files));
-    let (told, answer) = mpsc::channel();
+    let (sender, answer) = mpsc::channel();
     thread::spawn(move || {
         let mut text = Vec::new();
         let read = output.read_to_end(&mut text);
-        // nobody waits any more for one that is late
-        let _late = told.send(read.map(|_| text));
+        // the receiver is gone after the time limit
+        let _late = sender.send(read.map(|_| text));
     });
-    let text = answer.recv_timeout(PATIENCE);
+    let text = answer.recv_timeout(TIME_LIMIT);
     if text.is_err() {
         // it may have ended meanwhile
         let _gone = child.kill();

@@ -1,9 +1,10 @@
 //! The Python files that the declarations name: they have to be there, and in the package.
 
 use plugin_manifest::declaration::Declaration;
+use plugin_manifest::locate::{KINDS, at, pair, sources_of};
 use plugin_manifest::yaml::{Kind, Mark, Node};
 
-use super::locate::{KINDS, Place, at, pair};
+use super::place::Place;
 use super::{Checker, Diagnostic, MANIFEST};
 
 /// A source that a file names.
@@ -92,11 +93,7 @@ fn add(found: &mut Vec<Named>, file: &str, sources: Vec<(String, Mark, bool)>) {
 
 /// What `extra.python` of a declaration names.
 fn of_node(node: Node<'_>, loaded: bool) -> Vec<(String, Mark, bool)> {
-    let Some(python) = at(node, &["extra", "python"]) else { return Vec::new() };
-    let single = ["source", "provider_source"].into_iter().filter_map(|key| Some(pair(python, key)?.1));
-    let list = pair(python, "model_sources").into_iter().flat_map(|(_, list)| list.children());
-    let named = |node: Node<'_>| Some((node.scalar()?.text.clone().into_owned(), node.mark(), loaded));
-    single.chain(list).filter_map(named).filter(|(path, ..)| !path.is_empty()).collect()
+    sources_of(node).map(|(path, mark)| (path.to_owned(), mark, loaded)).collect()
 }
 
 impl Checker<'_> {

@@ -2,6 +2,8 @@ use std::path::Path;
 
 use super::*;
 
+mod readers;
+
 const PLUGIN: [(&str, &str); 8] = [
     (
         "manifest.yaml",
@@ -124,10 +126,13 @@ fn fields_against_the_rules_are_found_where_they_stand() {
     one(
         &[("tools/one.yaml", "  name: one\n", "")],
         &[],
-        "tools/one.yaml:1:1: warning[rule_required]: `identity.name` must not be empty",
+        "tools/one.yaml:1:1: error[sdk]: `identity.name` is missing: the SDK refuses it, and the plugin does not start",
     );
-    let found = checked(&[("tools/one.yaml", "type: string", "type: text")], &[], Options::default());
-    assert!(found[0].starts_with("tools/one.yaml:10:5: warning[rule_"), "{found:?}");
+    one(
+        &[("tools/one.yaml", "  name: one\n", "  name: one one\n")],
+        &[],
+        "tools/one.yaml:3:3: warning[rule_name]: `identity.name` must consist of letters, digits, `_` and `-`",
+    );
 }
 
 #[test]
@@ -140,6 +145,16 @@ fn misspelt_keys() {
     let report = check(&Source::open(root.path()).unwrap(), Options::default());
     let found: Vec<_> = report.diagnostics.iter().map(|found| (found.place.line, found.fix.as_deref())).collect();
     assert_eq!(found, [(Some(9), Some("did you mean it by `nmae`?"))]);
+}
+
+#[test]
+fn a_manifest_one_folder_too_deep() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("small")).unwrap();
+    std::fs::write(root.path().join("small/manifest.yaml"), PLUGIN[0].1).unwrap();
+    let report = check(&Source::open(root.path()).unwrap(), Options::default());
+    let found: Vec<_> = report.diagnostics.iter().map(|found| (&*found.code, found.fix.as_deref().unwrap())).collect();
+    assert_eq!(found, [("file_missing", "it is in small: check that folder")]);
 }
 
 #[test]
@@ -282,6 +297,16 @@ fn what_goes_into_the_package() {
         &[],
         &[("lib/.idea/a.xml", ""), ("lib/.idea/b.xml", "")],
         "warning[unwanted_folder]: folder lib/.idea goes into the package: settings of an editor",
+    );
+    one(
+        &[],
+        &[("__MACOSX/._main.py", ""), ("__MACOSX/.DS_Store", "")],
+        "warning[unwanted_folder]: folder __MACOSX goes into the package: attributes of files on a Mac",
+    );
+    one(
+        &[],
+        &[("tools/.DS_Store", "")],
+        "tools/.DS_Store: warning[stray_file]: this file is of a file manager, and goes into the package",
     );
 }
 

@@ -16,8 +16,11 @@ use crate::source::Source;
 Each line names the file, the line and the column, and says what to do:
   tools/search.yaml:12:11: warning[rule_oneof]: `parameters[0].type` ...
 
-An error keeps the plugin from being packed, installed or started; the exit status is then 1. A warning is something
-that you most likely do not want.
+An error is what fails later: when the plugin is packed, uploaded, installed or started, in Dify, or when a field is
+filled in. The exit status is then 1. A warning is something that you most likely do not want. Among the errors:
+  sdk      a value that the SDK (dify_plugin) refuses when the plugin starts, such as `version: 3.12` without quotes
+  dify     a value that Dify does not know, such as a parameter's `type: text`; an upload is refused, too
+  utf16    a file that the SDK cannot read; save it as UTF-8
 
 Examples:
   dify plugin check .

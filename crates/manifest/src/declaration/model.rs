@@ -202,6 +202,11 @@ impl ParameterRule {
     }
 }
 
+/// Whether `use_template` may name it.
+pub(crate) fn is_template(name: &str) -> bool {
+    template::find(name).is_some()
+}
+
 fn fill<T: Clone>(own: &mut Option<T>, template: Option<&T>) {
     if own.is_none() {
         *own = template.cloned();

@@ -198,7 +198,7 @@ fn scalar<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Value {
     }
 }
 
-/// A float as JSON prints it: without a fraction when it has none, and with no more digits than tell it from others.
+/// A float as JSON prints it: without a fraction when it has none, and with the fewest digits that identify it.
 fn number(value: f64) -> Option<Number> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() != 0.0 || value.abs() >= 1e19 {

@@ -1,10 +1,11 @@
-//! What works, but likely not as meant.
+//! What a package's files hold that its author should know of.
 
 use std::fmt;
 
+use crate::locate::sources_of;
 use crate::yaml::{Mark, Resolved, Scalar, Style, Tree};
 
-/// Something in a package's files that its author should know of.
+/// Something in a package's files that its author should know of: it decodes, and will not do what it is meant to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// The file, as a path in the package.
@@ -14,6 +15,8 @@ pub struct Notice {
     /// A stable word for the kind of notice, for machines.
     pub code: &'static str,
     pub message: String,
+    /// No version of the SDK can read it, so that the plugin never starts: an upload is refused.
+    pub is_fatal: bool,
 }
 
 impl fmt::Display for Notice {
@@ -25,7 +28,37 @@ impl fmt::Display for Notice {
     }
 }
 
-/// Tells of plain scalars that the plugin's own process, reading the same file by the rules of YAML 1.1, takes for
+/// Reports a file in an encoding that the SDK, which opens files as UTF-8, cannot read.
+pub(super) fn encoding(file: &str, bytes: &[u8], notices: &mut Vec<Notice>) {
+    if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+        notices.push(Notice {
+            file: file.to_owned(),
+            mark: None,
+            code: "utf16",
+            message: "the file is in UTF-16, which the SDK cannot read: save it as UTF-8".to_owned(),
+            is_fatal: true,
+        });
+    }
+}
+
+/// Reports sources that are named with backslashes: the SDK takes them for parts of a file's name.
+pub(super) fn sources(file: &str, tree: &Tree<'_>, notices: &mut Vec<Notice>) {
+    let Some(root) = tree.root() else { return };
+    for (path, mark) in sources_of(root).filter(|(path, _)| path.contains('\\')) {
+        notices.push(Notice {
+            file: file.to_owned(),
+            mark: Some(mark),
+            code: "backslash",
+            message: format!(
+                "`{path}` names no file outside Windows: use forward slashes, {}",
+                path.replace('\\', "/")
+            ),
+            is_fatal: true,
+        });
+    }
+}
+
+/// Reports plain scalars that the plugin's own process, reading the same file by the rules of YAML 1.1, takes for
 /// something else (package-format 20.1).
 pub(super) fn dialect(file: &str, tree: &Tree<'_>, notices: &mut Vec<Notice>) {
     for (scalar, mark) in tree.scalars().filter(|(scalar, _)| scalar.style == Style::Plain && scalar.tag.is_none()) {
@@ -35,6 +68,7 @@ pub(super) fn dialect(file: &str, tree: &Tree<'_>, notices: &mut Vec<Notice>) {
                 mark: Some(mark),
                 code: "yaml_dialect",
                 message: format!("`{}` is {here} to Dify but {there} to the plugin: put it in quotes", scalar.text),
+                is_fatal: false,
             });
         }
     }

@@ -117,7 +117,7 @@ fn models_that_fail() {
     check(
         &provider("{position: }"),
         "bad_path",
-        "open : invalid argument: write paths relative to the plugin's folder, such as provider/search.yaml\n\
+        "open : invalid argument: write paths relative to the plugin's folder, with forward slashes, such as provider/search.yaml\n\
          failed to read llm position file: ",
     );
     check(

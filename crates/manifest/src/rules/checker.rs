@@ -1,3 +1,5 @@
+//! Collects the violations of a declaration with the path of each.
+
 use std::ops::RangeInclusive;
 
 use super::Violation;
@@ -6,23 +8,23 @@ use super::Violation;
 ///
 /// Lengths count characters. A field that breaks several rules is reported for the first of them.
 #[derive(Debug)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     namespace: String,
     path: String,
     violations: Vec<Violation>,
 }
 
 impl Checker {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { namespace: name.to_owned(), path: String::new(), violations: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> Vec<Violation> {
+    pub(crate) fn finish(self) -> Vec<Violation> {
         self.violations
     }
 
     /// Runs rules on what lies under a key.
-    pub(super) fn at(&mut self, key: &str, run: impl FnOnce(&mut Self)) {
+    pub(crate) fn at(&mut self, key: &str, run: impl FnOnce(&mut Self)) {
         let (namespace, path) = (self.namespace.len(), self.path.len());
         self.namespace.push('.');
         self.namespace.push_str(&go_name(key));
@@ -36,7 +38,7 @@ impl Checker {
     }
 
     /// Runs rules on every item of the list under a key.
-    pub(super) fn each<T>(&mut self, key: &str, items: &[T], run: impl Fn(&mut Self, &T)) {
+    pub(crate) fn each<T>(&mut self, key: &str, items: &[T], run: impl Fn(&mut Self, &T)) {
         self.at(key, |checker| {
             for (index, item) in items.iter().enumerate() {
                 let (namespace, path) = (checker.namespace.len(), checker.path.len());
@@ -51,7 +53,7 @@ impl Checker {
     }
 
     /// Reports the place that is looked at.
-    pub(super) fn violate(&mut self, tag: &'static str, reason: impl Into<String>) {
+    pub(crate) fn violate(&mut self, tag: &'static str, reason: impl Into<String>) {
         self.violations.push(Violation {
             namespace: self.namespace.clone(),
             path: self.path.clone(),
@@ -61,52 +63,52 @@ impl Checker {
     }
 
     /// Reports the field under a key unless it is good.
-    pub(super) fn ensure(&mut self, key: &str, good: bool, tag: &'static str, reason: &str) {
+    pub(crate) fn ensure(&mut self, key: &str, good: bool, tag: &'static str, reason: &str) {
         if !good {
             self.at(key, |checker| checker.violate(tag, reason));
         }
     }
 
     /// A text that may not be empty.
-    pub(super) fn required(&mut self, key: &str, text: &str) -> bool {
+    pub(crate) fn required(&mut self, key: &str, text: &str) -> bool {
         self.ensure(key, !text.is_empty(), "required", "must not be empty");
         !text.is_empty()
     }
 
-    /// A text of at most so many characters.
-    pub(super) fn max(&mut self, key: &str, text: &str, most: usize) {
+    /// A text of at most `most` characters.
+    pub(crate) fn max(&mut self, key: &str, text: &str, most: usize) {
         let good = text.chars().count() <= most;
         self.ensure(key, good, "max", &format!("must have at most {most} characters"));
     }
 
-    /// A text that is not empty and has at most so many characters.
-    pub(super) fn required_max(&mut self, key: &str, text: &str, most: usize) {
+    /// A text of 1 to `most` characters.
+    pub(crate) fn required_max(&mut self, key: &str, text: &str, most: usize) {
         if self.required(key, text) {
             self.max(key, text, most);
         }
     }
 
-    /// A list of at most so many items.
-    pub(super) fn max_items(&mut self, key: &str, count: usize, most: usize) {
+    /// A list of at most `most` items.
+    pub(crate) fn max_items(&mut self, key: &str, count: usize, most: usize) {
         self.ensure(key, count <= most, "max", &format!("must have at most {most} items"));
     }
 
     /// A number within a range.
-    pub(super) fn within(&mut self, key: &str, number: u64, range: &RangeInclusive<u64>) {
+    pub(crate) fn within(&mut self, key: &str, number: u64, range: &RangeInclusive<u64>) {
         let (least, most) = (range.start(), range.end());
         self.ensure(key, number >= *least, "min", &format!("must be at least {least}"));
         self.ensure(key, number <= *most, "max", &format!("must be at most {most}"));
     }
 
     /// A word of a set.
-    pub(super) fn one_of(&mut self, key: &str, word: &str, tag: &'static str, words: &[&str]) {
+    pub(crate) fn one_of(&mut self, key: &str, word: &str, tag: &'static str, words: &[&str]) {
         if !words.contains(&word) {
             self.at(key, |checker| checker.violate(tag, not_one_of(word, words)));
         }
     }
 
     /// Words of a set.
-    pub(super) fn each_one_of(&mut self, key: &str, found: &[String], tag: &'static str, words: &[&str]) {
+    pub(crate) fn each_one_of(&mut self, key: &str, found: &[String], tag: &'static str, words: &[&str]) {
         self.each(key, found, |checker, word| {
             if !words.contains(&&**word) {
                 checker.violate(tag, not_one_of(word, words));

@@ -1,3 +1,5 @@
+//! Errors in YAML and JSON texts, with their places.
+
 use std::fmt;
 
 use super::Mark;

@@ -1,3 +1,5 @@
+//! JSON as a tree, so that one reader serves both languages.
+
 use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};

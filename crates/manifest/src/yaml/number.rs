@@ -1,3 +1,5 @@
+//! Numbers as YAML and JSON write them, and their conversion to the types of fields.
+
 use std::borrow::Cow;
 
 use super::Resolved;

@@ -1,3 +1,5 @@
+//! Turns nodes into typed values and collects every typing error of a file.
+
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
@@ -14,7 +16,7 @@ pub trait Read: Default {
     fn read<'t>(node: Node<'t>, reader: &mut Reader<'t>) -> Self;
 }
 
-/// At most so many typing errors of one file are reported.
+/// Typing errors of one file that are reported; further ones are dropped.
 const MOST_PROBLEMS: usize = 50;
 
 /// What following an alias costs of the reader's budget, since even an empty mapping can become a large value.
@@ -386,7 +388,7 @@ fn tag_of(scalar: &Scalar<'_>, dialect: Dialect) -> &'static str {
     }
 }
 
-/// A text of so many bytes, or its beginning when it has more.
+/// A text of at most `most` bytes: the text, or its beginning.
 pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return Cow::Borrowed(text);

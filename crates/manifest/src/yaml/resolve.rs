@@ -1,3 +1,5 @@
+//! What a scalar means by itself, from its text, style and tag.
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use super::{Dialect, Scalar, Style, number};

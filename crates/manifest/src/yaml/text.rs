@@ -1,3 +1,5 @@
+//! The encoding of a YAML file.
+
 use std::borrow::Cow;
 
 use super::{Error, ErrorKind, Mark};

@@ -1,3 +1,5 @@
+//! The document as it is written: nodes with text, style, tag and place.
+
 use std::{borrow::Cow, fmt};
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};

@@ -94,7 +94,7 @@ impl Bundle {
     }
 }
 
-/// Replaces a file as a whole: whoever reads it, or comes after a crash, finds the old content or the new.
+/// Replaces a file atomically: a reader, and a start after a crash, finds the old content or the new.
 fn replace(path: &Path, content: &[u8]) -> Result<(), BundleError> {
     let write = || -> io::Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -105,7 +105,7 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), BundleError> {
             fs::rename(&beside, path)
         });
         if written.is_err() {
-            // The first error is the one to tell; what is left is a hidden file.
+            // The first error is reported; what is left is a hidden file.
             drop(fs::remove_file(&beside));
         }
         written

@@ -61,6 +61,10 @@ fn declarations_that_are_wrong() {
     for (changes, expected) in [
         (&[("manifest.yaml", None)][..], "open manifest.yaml: file does not exist"),
         (
+            &[("manifest.yaml", None), ("small/manifest.yaml", Some(PLUGIN[3].1))],
+            "open manifest.yaml: file does not exist\nmanifest.yaml is in small/: pack what that folder holds, not the folder",
+        ),
+        (
             &[("tools/one.yaml", None)],
             "open tools/one.yaml: file does not exist\nfailed to read tool file: tools/one.yaml",
         ),

@@ -7,6 +7,7 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::{KeyPair, KeySize, PublicKey};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaParameters, UnparsedPublicKey};
 use pem::Pem;
+use pkcs8::PrivateKeyInfoRef;
 
 const OFFICIAL: &str = include_str!("official.pem");
 const PUBLIC_PKCS1: &str = "RSA PUBLIC KEY";
@@ -271,42 +272,14 @@ pub(crate) fn generate(size: KeySize) -> Result<KeyPairPem, KeyError> {
     let fail = |cause: &str| invalid("the new key", cause);
     let pair = KeyPair::generate(size).map_err(|_| fail("generation failed"))?;
     let pkcs8 = pair.as_der().map_err(|_| fail("it cannot be encoded"))?;
-    let pkcs1 = private_key_of(pkcs8.as_ref()).ok_or_else(|| fail("it cannot be encoded"))?;
-    Ok(KeyPairPem { private: encode(PRIVATE_PKCS1, pkcs1), public: encode(PUBLIC_PKCS1, pair.public_key().as_ref()) })
+    let info = PrivateKeyInfoRef::try_from(pkcs8.as_ref()).map_err(|error| invalid("the new key", error))?;
+    let private = encode(PRIVATE_PKCS1, info.private_key.as_bytes());
+    Ok(KeyPairPem { private, public: encode(PUBLIC_PKCS1, pair.public_key().as_ref()) })
 }
 
 fn encode(tag: &str, der: &[u8]) -> String {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&Pem::new(tag, der), config)
-}
-
-/// The key inside a PKCS#8 structure: the octet string after the version and the algorithm (RFC 5208).
-fn private_key_of(pkcs8: &[u8]) -> Option<&[u8]> {
-    let (SEQUENCE, content, []) = der_value(pkcs8)? else { return None };
-    let (_version, _, rest) = der_value(content)?;
-    let (_algorithm, _, rest) = der_value(rest)?;
-    match der_value(rest)? {
-        (OCTET_STRING, key, _) => Some(key),
-        _ => None,
-    }
-}
-
-const SEQUENCE: u8 = 0x30;
-const OCTET_STRING: u8 = 0x04;
-
-/// Splits DER into the first value's tag and content, and what follows.
-fn der_value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        let length = bytes.iter().try_fold(0_usize, |length, byte| Some(length.checked_mul(256)? + usize::from(*byte)));
-        (length?, rest)
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// From a declaration in memory.
+    /// From a declaration in memory; what Dify could not read of it and can do without is mended.
     pub fn new(manifest: impl Into<Box<Declaration>>) -> Result<Self, CatalogError> {
-        let manifest = manifest.into();
+        let mut manifest = manifest.into();
+        plugin_manifest::dify::adapt(&mut manifest);
         let json = RawJson::of(&manifest)?;
         Ok(Self { manifest, json })
     }

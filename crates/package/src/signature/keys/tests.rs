@@ -94,18 +94,6 @@ fn private_keys() {
 }
 
 #[test]
-fn pkcs1_comes_out_of_pkcs8() {
-    let key = SigningKey::from_pem("a.pem", key_pair().private.as_bytes()).unwrap();
-    let pkcs8 = key.pair().as_der().unwrap().as_ref().to_vec();
-    let pkcs1 = pem::parse(&key_pair().private).unwrap().into_contents();
-    assert_eq!(private_key_of(&pkcs8), Some(&*pkcs1));
-    for length in 0..pkcs8.len() {
-        assert_eq!(private_key_of(&pkcs8[..length]), None);
-    }
-    assert_eq!(private_key_of(&[0x30, 0x88, 1, 1, 1, 1, 1, 1, 1, 1]), None);
-}
-
-#[test]
 fn a_new_pair() {
     let pair = generate_key_pair().unwrap();
     assert!(pair.private.starts_with("-----BEGIN RSA PRIVATE KEY-----\n") && !pair.private.contains('\r'));

@@ -1,44 +1,59 @@
 //! From a field of a declaration to its place in a file.
 
-use plugin_manifest::declaration::Plugins;
-use plugin_manifest::yaml::{self, Kind, Mark, Node, Tree};
-use plugin_manifest::{Declaration, Files};
-use serde::Serialize;
+use std::fmt;
 
-use super::MANIFEST;
+use crate::declaration::Plugins;
+use crate::yaml::{self, Kind, Mark, Node, Tree};
+use crate::{Declaration, Files};
+
+/// The file that every package has.
+pub const MANIFEST: &str = "manifest.yaml";
 
 /// A place in a plugin's files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) struct Place {
-    pub(crate) file: Option<String>,
-    /// Counted from 1.
-    pub(crate) line: Option<u32>,
-    /// In characters, counted from 1.
-    pub(crate) column: Option<u32>,
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The path in the package.
+    pub file: String,
+    /// Where in the file, when it is there and can be read.
+    pub mark: Option<Mark>,
 }
 
 impl Place {
-    pub(super) fn new(file: impl Into<String>, mark: Option<Mark>) -> Self {
-        let mark = mark.filter(|mark| mark.line > 0);
-        Self { file: Some(file.into()), line: mark.map(|mark| mark.line), column: mark.map(|mark| mark.column) }
+    /// A place in a file; a mark without a line counts as none.
+    pub fn new(file: impl Into<String>, mark: Option<Mark>) -> Self {
+        Self { file: file.into(), mark: mark.filter(|mark| mark.line > 0) }
     }
 
-    pub(super) fn file(file: impl Into<String>) -> Self {
+    /// A whole file.
+    pub fn file(file: impl Into<String>) -> Self {
         Self::new(file, None)
     }
 }
 
-/// A kind of provider: its key in a declaration, its files in the manifest, and the key of its children.
-pub(super) struct ProviderKind {
-    key: &'static str,
-    /// Its key below `plugins`.
-    list: &'static str,
-    pub(super) files: fn(&Plugins) -> &Option<Vec<String>>,
-    pub(super) children: &'static str,
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mark {
+            Some(Mark { line, column }) => write!(f, "{}:{line}:{column}", self.file),
+            None => f.write_str(&self.file),
+        }
+    }
+}
+
+/// A kind of provider.
+#[derive(Debug)]
+pub struct ProviderKind {
+    /// Its key in a declaration.
+    pub key: &'static str,
+    /// The key of its files below `plugins`.
+    pub list: &'static str,
+    /// Its files in the manifest.
+    pub files: fn(&Plugins) -> &Option<Vec<String>>,
+    /// The key of its children.
+    pub children: &'static str,
 }
 
 /// Every kind of provider.
-pub(super) const KINDS: [ProviderKind; 6] = [
+pub const KINDS: [ProviderKind; 6] = [
     ProviderKind { key: "tool", list: "tools", files: |plugins| &plugins.tools, children: "tools" },
     ProviderKind { key: "endpoint", list: "endpoints", files: |plugins| &plugins.endpoints, children: "endpoints" },
     ProviderKind { key: "model", list: "models", files: |plugins| &plugins.models, children: "models" },
@@ -59,7 +74,7 @@ pub(super) const KINDS: [ProviderKind; 6] = [
 
 impl ProviderKind {
     /// The provider's file: of several, the last one counts.
-    pub(super) fn file<'d>(&self, declaration: &'d Declaration) -> Option<&'d String> {
+    pub fn file<'d>(&self, declaration: &'d Declaration) -> Option<&'d String> {
         (self.files)(&declaration.plugins).as_ref()?.last()
     }
 }
@@ -71,18 +86,25 @@ enum Step<'p> {
     Index(usize),
 }
 
-/// The YAML files of a plugin.
-pub(super) struct Documents<'f> {
+/// The YAML files of a plugin, read again to find the place of a field.
+pub struct Documents<'f> {
     files: &'f dyn Files,
 }
 
+impl fmt::Debug for Documents<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Documents").finish_non_exhaustive()
+    }
+}
+
 impl<'f> Documents<'f> {
-    pub(super) fn new(files: &'f dyn Files) -> Self {
+    /// The documents among these files.
+    pub fn new(files: &'f dyn Files) -> Self {
         Self { files }
     }
 
     /// Runs a function on the top node of a file; nothing comes of a file that cannot be read.
-    pub(super) fn with<T>(&self, file: &str, run: impl FnOnce(Node<'_>) -> T) -> Option<T> {
+    pub fn with<T>(&self, file: &str, run: impl FnOnce(Node<'_>) -> T) -> Option<T> {
         let bytes = self.files.read(file).ok()?;
         let text = yaml::text(&bytes).ok()?;
         let tree: Tree<'_> = yaml::parse(&text).ok()?;
@@ -91,16 +113,25 @@ impl<'f> Documents<'f> {
 
     /// The place of a field of a declaration, such as `tool.tools[0].identity.name`, or of the nearest thing around it,
     /// and the field as that file has it.
-    pub(super) fn find(&self, declaration: &Declaration, path: &str) -> (Place, String) {
+    pub fn find(&self, declaration: &Declaration, path: &str) -> (Place, String) {
         let (file, steps) = self.locate(declaration, path);
         (self.place(&file, &steps), shown(&steps))
     }
 
     /// A key that stands beside a missing field and is likely meant to be it.
-    pub(super) fn misspelt(&self, declaration: &Declaration, path: &str) -> Option<String> {
+    pub fn misspelt(&self, declaration: &Declaration, path: &str) -> Option<String> {
         let (file, steps) = self.locate(declaration, path);
+        self.similar(&file, &steps)
+    }
+
+    /// The same for a field as its file has it.
+    pub fn misspelt_in(&self, file: &str, field: &str) -> Option<String> {
+        self.similar(file, &steps(field))
+    }
+
+    fn similar(&self, file: &str, steps: &[Step<'_>]) -> Option<String> {
         let (Step::Key(wanted), around) = steps.split_last()? else { return None };
-        let keys = self.with(&file, |root| {
+        let keys = self.with(file, |root| {
             let around = around.iter().try_fold(root, |node, step| Some(step_into(node, step)?.1));
             let pairs = around.into_iter().filter(|node| matches!(node.kind(), Kind::Mapping)).flat_map(Node::pairs);
             pairs.filter_map(|(key, _)| Some(key.scalar()?.text.clone().into_owned())).collect::<Vec<_>>()
@@ -140,7 +171,7 @@ impl<'f> Documents<'f> {
     }
 
     /// How many children of a provider are written in its file, and the files of the others.
-    pub(super) fn children(&self, provider: &str, key: &str) -> (usize, Vec<String>) {
+    pub fn children(&self, provider: &str, key: &str) -> (usize, Vec<String>) {
         let list = |root: Node<'_>| {
             let Some((_, list)) = pair(root, key) else { return (0, Vec::new()) };
             let items: Vec<_> = list.children().collect();
@@ -167,7 +198,7 @@ impl<'f> Documents<'f> {
     }
 
     /// The files that the manifest names, and those that these name, whether they are there or not.
-    pub(super) fn named_files(&self) -> Vec<String> {
+    pub fn named_files(&self) -> Vec<String> {
         let (mut files, mut children) = (Vec::new(), Vec::new());
         for kind in &KINDS {
             let list = |root: Node<'_>| {
@@ -185,7 +216,7 @@ impl<'f> Documents<'f> {
     }
 
     /// Where the manifest, or one of the files that it names, names a file.
-    pub(super) fn naming(&self, file: &str) -> Option<Place> {
+    pub fn naming(&self, file: &str) -> Option<Place> {
         let files = std::iter::once(MANIFEST.to_owned()).chain(self.named_files());
         let named = |by: &str| self.with(by, |root| mention(root, file)).flatten();
         files.into_iter().find_map(|by| Some(Place::new(&*by, Some(named(&by)?))))
@@ -193,14 +224,14 @@ impl<'f> Documents<'f> {
 }
 
 /// The value of a key, and the key itself.
-pub(super) fn pair<'t>(node: Node<'t>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
+pub fn pair<'t>(node: Node<'t>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
     let mapping = node.resolve().filter(|node| matches!(node.kind(), Kind::Mapping))?;
     let (key, value) = mapping.pairs().find(|(found, _)| found.scalar().is_some_and(|scalar| scalar.text == key))?;
     Some((key, value.resolve()?))
 }
 
 /// The value at the end of a path of keys.
-pub(super) fn at<'t>(node: Node<'t>, path: &[&str]) -> Option<Node<'t>> {
+pub fn at<'t>(node: Node<'t>, path: &[&str]) -> Option<Node<'t>> {
     path.iter().try_fold(node, |node, key| Some(pair(node, key)?.1))
 }
 
@@ -230,6 +261,16 @@ fn step_into<'t>(node: Node<'t>, step: &Step<'_>) -> Option<(Node<'t>, Node<'t>)
         },
     };
     Some((key, value.resolve()?))
+}
+
+/// The sources that the `extra.python` of a declaration names, with their places.
+pub fn sources_of<'t>(root: Node<'t>) -> impl Iterator<Item = (&'t str, Mark)> {
+    let python = at(root, &["extra", "python"]);
+    let single = ["source", "provider_source"].into_iter().filter_map(move |key| Some(pair(python?, key)?.1));
+    let list =
+        python.and_then(|python| pair(python, "model_sources")).into_iter().flat_map(|(_, list)| list.children());
+    let named = |node: Node<'t>| Some((&*node.scalar()?.text, node.mark()));
+    single.chain(list).filter_map(named).filter(|(path, _)| !path.is_empty())
 }
 
 fn mention(node: Node<'_>, text: &str) -> Option<Mark> {

@@ -1,0 +1,39 @@
+//! What Dify and the SDK refuse of declarations that decode.
+
+use plugin_manifest::{Declaration, dify, sdk};
+
+use super::place::Place;
+use super::{Checker, Diagnostic};
+
+impl Checker<'_> {
+    /// Checks the declarations against the models of those that read them.
+    pub(super) fn readers(&mut self, declaration: &Declaration) {
+        for problem in sdk::problems(self.source.files()) {
+            let field = problem.field;
+            if !self.reported.insert((problem.place.file.clone(), field.clone())) {
+                continue;
+            }
+            // without the SDK its rules are none
+            let found = if self.uses_sdk { Diagnostic::error } else { Diagnostic::warning };
+            let message = match &*field {
+                "" => format!("this file {}", problem.reason),
+                field => format!("`{field}` {}: the SDK refuses it, and the plugin does not start", problem.reason),
+            };
+            let misspelt = self.documents.misspelt_in(&problem.place.file, &field).filter(|_| problem.is_missing);
+            let fix = misspelt.map_or_else(|| problem.fix.to_owned(), |key| format!("did you mean it by `{key}`?"));
+            self.report.add(found("sdk", message).at(problem.place).fix(fix));
+        }
+        let refused = dify::refused(declaration);
+        for violation in dify::unreadable(declaration) {
+            let (place, field) = self.documents.find(declaration, &violation.path);
+            if !self.reported.insert((place.file.clone(), field.clone())) {
+                continue;
+            }
+            let is_refused = refused.contains(&violation);
+            let found = if is_refused { Diagnostic::error } else { Diagnostic::warning };
+            let code = if is_refused { "dify" } else { "dify_version" };
+            let message = format!("`{field}`: {}: Dify does not list the plugin", violation.reason);
+            self.report.add(found(code, message).at(Place::from(place)).fix("write a value that is allowed"));
+        }
+    }
+}

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks the structure of the workspace against docs/architecture.md: `.ci/architecture.py [ROOT]`.
 
-- A crate depends only on the crates, and is the only user of the libraries, that the tables of the page allow.
+- A crate depends only on the crates, and is the only user of the libraries, that the tables of the page allow. What only the
+  feature `test-util` turns on counts as a dependency of tests.
 - The modules directly below a crate's root do not import each other in a circle. Code that is only compiled for tests does
   not count.
 - Files and folders that the page and CONTRIBUTING.md name exist.
@@ -26,6 +27,8 @@ EXCUSES = ".ci/long-files.txt"
 LONGEST = 400
 SOURCES = ("crates", "fuzz/fuzz_targets", ".ci", "deploy", "examples")
 SUFFIXES = (".rs", ".py")
+# the feature that opens what crates share between their tests
+TESTS_ONLY = {"test-util"}
 # folders of builds and of installed packages
 NOT_OURS = {"target", ".venv", "node_modules", "__pycache__"}
 
@@ -84,9 +87,15 @@ def read_crate(root: Path, folder: str) -> Crate:
     dev: dict[str, int] = {}
     for section in [manifest, *manifest.get("target", {}).values()]:
         for key, into in (("dependencies", normal), ("build-dependencies", normal), ("dev-dependencies", dev)):
-            for name in section.get(key, {}):
-                into[name] = line_of(text, key, name)
+            for name, wanted in section.get(key, {}).items():
+                for_tests = isinstance(wanted, dict) and wanted.get("optional") and enabled_by(manifest, name) == TESTS_ONLY
+                (dev if for_tests else into)[name] = line_of(text, key, name)
     return Crate(short(manifest["package"]["name"]), folder, f"{folder}/Cargo.toml", normal, dev)
+
+
+def enabled_by(manifest: dict, dependency: str) -> set[str]:
+    """The features of a crate that turn an optional dependency on."""
+    return {feature for feature, parts in manifest.get("features", {}).items() if f"dep:{dependency}" in parts}
 
 
 def line_of(manifest: str, section: str, name: str) -> int:

@@ -75,6 +75,15 @@ class Crates(Workspace):
         self.crate("upper", "[dev-dependencies]\nplugin-help.workspace = true\n[dependencies]\nplugin-help.workspace = true\n")
         self.assert_finding("crates/upper/Cargo.toml:6: `upper` must not use `help`")
 
+    def test_what_only_test_util_turns_on_is_for_tests(self) -> None:
+        optional = 'plugin-help = { workspace = true, optional = true }\n'
+        features = '[features]\ntest-util = ["dep:plugin-help"]\n'
+        self.crate("upper", f"{features}[dependencies]\nplugin-ground.workspace = true\n{optional}")
+        self.assertEqual(self.findings(), [])
+        features = '[features]\nfull = ["dep:plugin-help"]\ntest-util = ["dep:plugin-help"]\n'
+        self.crate("upper", f"{features}[dependencies]\nplugin-ground.workspace = true\n{optional}")
+        self.assert_finding("crates/upper/Cargo.toml:8", "`upper` must not use `help`")
+
     def test_a_crate_without_a_row(self) -> None:
         self.replace("docs/architecture.md", "| `help` | | |\n", "")
         findings = self.findings()

@@ -19,6 +19,7 @@ pub mod local;
 mod log;
 mod owner;
 mod permission;
+mod proc;
 pub mod serverless;
 pub mod session;
 mod task;

@@ -1,16 +1,18 @@
-//! Which process of which machine something belongs to, so that another can tell whether that process still lives.
+//! Which process of which machine something belongs to, so that another process can check whether that one still lives.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-/// A daemon process, told apart from any other that has had or will have the same process id.
+use crate::proc;
+
+/// A daemon process, distinct from any other that has had or will have the same process id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The machine, since its last start; empty where it cannot be told.
+    /// The machine, since its last start; empty where it is not known.
     boot: String,
-    /// The namespace in which the process id counts; other containers' processes may be visible.
+    /// The namespace in which the process id counts, since other containers' processes may be visible; 0 where there is
+    /// none.
     namespace: u64,
     pid: u32,
     /// In clock ticks since boot.
@@ -22,10 +24,10 @@ impl Owner {
     pub fn this_process() -> &'static Self {
         static OWNER: OnceLock<Owner> = OnceLock::new();
         OWNER.get_or_init(|| {
-            let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
             let pid = std::process::id();
-            let started = start_time(pid).unwrap_or_default();
-            Self { boot: boot.trim().to_owned(), namespace: namespace(), pid, started }
+            let boot = proc::boot_id().unwrap_or_default().trim().to_owned();
+            let (namespace, started) = (proc::pid_namespace(), proc::start_time(pid));
+            Self { boot, namespace: namespace.unwrap_or_default(), pid, started: started.unwrap_or_default() }
         })
     }
 
@@ -34,7 +36,7 @@ impl Owner {
         let here = Self::this_process();
         !here.boot.is_empty()
             && (&self.boot, self.namespace) == (&here.boot, here.namespace)
-            && start_time(self.pid) != Some(self.started)
+            && proc::start_time(self.pid) != Some(self.started)
     }
 }
 
@@ -62,23 +64,6 @@ impl FromStr for Owner {
         let started = next()?.parse().map_err(|_| NotAnOwner)?;
         if parts.next().is_some() { Err(NotAnOwner) } else { Ok(Self { boot, namespace, pid, started }) }
     }
-}
-
-/// The inode number of the process id namespace; 0 where there is none.
-fn namespace() -> u64 {
-    let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    number_in(&link).unwrap_or_default()
-}
-
-/// `pid:[4026531836]`
-fn number_in(link: &Path) -> Option<u64> {
-    link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
-}
-
-/// The 22nd field of `stat`, counted behind the name, which may hold anything.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! What the debug runtime needs of the daemon.
+
 use std::fmt;
 
 use async_trait::async_trait;

@@ -1,3 +1,5 @@
+//! Settings of debugging connections.
+
 use std::time::Duration;
 
 use crate::channel::ChannelLimits;

@@ -1,3 +1,5 @@
+//! What an operator sees of a debugging connection.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -163,11 +163,6 @@ impl Environments {
         self.code.directory(plugin)
     }
 
-    /// The folder of a shared environment, by the name that [`Prepared`] gives.
-    pub fn environment_dir(&self, name: &str) -> PathBuf {
-        self.store.directory(name)
-    }
-
     /// Where the output of the tools that last worked for a plugin is kept; absent if none had to.
     pub fn log_path(&self, plugin: &UniqueIdentifier) -> PathBuf {
         let name = plugin.as_str().replace(['/', ':'], "-");

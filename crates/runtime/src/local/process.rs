@@ -169,12 +169,6 @@ fn end(mut child: Child) {
     }
 }
 
-/// Resident memory in bytes. Reads a file that is made in memory, which does not block.
-pub(super) fn resident_memory(pid: u32) -> Option<u64> {
-    let pages: u64 = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,11 +217,5 @@ mod tests {
         signal_group(pid, Signal::SIGKILL);
         process.exited().await;
         assert_eq!(process.reap().to_string(), "signal 9 (SIGKILL)");
-    }
-
-    #[test]
-    fn memory_of_this_process() {
-        assert!(resident_memory(std::process::id()).unwrap() > 100_000);
-        assert_eq!(resident_memory(u32::MAX), None);
     }
 }

@@ -21,11 +21,12 @@ use self::stderr::Stderr;
 use super::error::StartError;
 use super::launch::{LaunchSpec, Launcher};
 use super::orphans::Mark;
-use super::process::{self, Exit};
+use super::process::Exit;
 use super::settings::WorkerSettings;
 use super::status::WorkerStatus;
 use crate::channel::{Channel, Input, NodeBudget, Poison, Sessions, Vitals};
 use crate::log::{Level, PluginLog, Tail};
+use crate::proc;
 use crate::session::Failure;
 use crate::task::{self, Task};
 
@@ -246,7 +247,7 @@ impl Worker {
             uptime: self.channel.vitals.uptime(),
             start_time: self.channel.vitals.start_time().unwrap_or_default(),
             silent_for: self.channel.vitals.silent_for(),
-            rss: process::resident_memory(self.pid),
+            rss: proc::resident_memory(self.pid),
             draining: self.is_retired(),
         }
     }

@@ -1,4 +1,6 @@
-use std::time::{Duration, Instant};
+//! Peers that are no plugins: silent, endless, slow to leave.
+
+use std::time::Duration;
 
 use plugin_runtime::debug::DebugSettings;
 use serde_json::json;
@@ -20,11 +22,7 @@ async fn two_hundred_silent_connections_keep_nobody_out() {
         }
         silent.push(peer);
     }
-    let began = Instant::now();
     let (mut peer, plugin) = world.plugin(1).await;
-    let took = began.elapsed();
-    println!("from connect to registered with 200 silent connections: {took:?}");
-    assert!(took < Duration::from_millis(500), "{took:?}");
     let _session = world.open(&plugin).await.unwrap();
     peer.request().await;
 }
@@ -37,11 +35,9 @@ async fn the_oldest_silent_connection_makes_room() {
         silent.push(world.connect().await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let began = Instant::now();
     for peer in &mut silent[..2] {
         assert_eq!(peer.hung_up().await, "");
     }
-    assert!(began.elapsed() < Duration::from_secs(1));
     for peer in &mut silent[2..] {
         assert!(timeout(Duration::from_millis(50), peer.line()).await.is_err());
     }
@@ -132,7 +128,5 @@ async fn a_key_that_takes_long_to_look_up_costs_the_handshake_time() {
     *world.host.delay.lock().unwrap() = Duration::from_mins(1);
     let mut peer = world.connect().await;
     peer.handshake("1").await;
-    let began = Instant::now();
     assert_eq!(peer.hung_up().await, "");
-    assert!(began.elapsed() < Duration::from_secs(2));
 }

@@ -1,4 +1,6 @@
-use std::time::{Duration, Instant};
+//! Connections that end, are replaced, or are cut off by a shutdown.
+
+use std::time::Duration;
 
 use plugin_runtime::debug::DebugSettings;
 use plugin_runtime::{Event, Failure, OpenError};
@@ -12,7 +14,6 @@ use crate::support::{Told, World, eventually};
 async fn a_hundred_reconnects() {
     let world = World::new().await;
     let (mut peer, plugin) = world.plugin(1).await;
-    let mut slowest = Duration::ZERO;
     for round in 0..100 {
         let mut session = world.open(&plugin).await.unwrap();
         peer.request().await;
@@ -23,7 +24,6 @@ async fn a_hundred_reconnects() {
         drop(peer);
         assert_eq!(session.recv().await, Some(Event::Failed(Failure::ConnectionClosed)));
 
-        let began = Instant::now();
         peer = world.connect().await;
         peer.register(1).await;
         let mut session = loop {
@@ -39,27 +39,22 @@ async fn a_hundred_reconnects() {
         });
         assert_eq!(session.recv().await, Some(Event::Chunk("\"answer\"".into())));
         assert_eq!(session.recv().await, Some(Event::End));
-        slowest = slowest.max(began.elapsed());
         peer = serving.await.unwrap();
     }
-    println!("slowest of 100 reconnects, from connect to the end of a call: {slowest:?}");
-    assert!(slowest < Duration::from_millis(200), "{slowest:?}");
     assert_eq!(world.host.present(), 1);
 }
 
 #[tokio::test]
 async fn silence_is_the_end_and_any_traffic_is_life() {
-    let settings = DebugSettings { silence_limit: Duration::from_millis(300), ..DebugSettings::default() };
+    let settings = DebugSettings { silence_limit: Duration::from_secs(2), ..DebugSettings::default() };
     let world = World::with(settings).await;
     let (mut peer, _) = world.plugin(1).await;
-    for _ in 0..10 {
+    for _ in 0..30 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         peer.send(b"\n").await;
     }
     assert_eq!(world.host.told(), [Told::Connected(0)]);
-    let began = Instant::now();
     assert_eq!(peer.hung_up().await, "");
-    assert!((200..900).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     assert_eq!(world.host.told(), [Told::Connected(0), Told::Disconnected(0)]);
 }
 

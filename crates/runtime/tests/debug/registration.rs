@@ -1,3 +1,5 @@
+//! What a plugin sends before it is registered.
+
 use std::time::Duration;
 
 use plugin_runtime::debug::DebugSettings;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plugin_runtime::local::environment::{Cause, Silent, Step};
 use plugin_runtime::local::{StartError, State};
@@ -11,6 +11,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Host, all, eventually, plugin, runs, within};
+
+/// Well below the times after which what is tested would happen anyway.
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_brings_the_plugin_up_and_waits_for_it() {
@@ -39,10 +42,10 @@ async fn an_environment_that_fails_is_tried_ever_more_seldom() {
     let host = Host::new("main");
     *host.preparer.fails.lock().unwrap() = Some(Cause::Network);
     for _ in 0..5 {
-        let error = within(Duration::from_secs(1), host.open(json!({"do": "echo"}))).await.unwrap_err();
+        let error = within(SOON, host.open(json!({"do": "echo"}))).await.unwrap_err();
         let OpenError::NotReady { cause, next_try: Some(next_try) } = error else { panic!("{error:?}") };
         assert_eq!(cause, "no luck: network");
-        assert!((8..=10).contains(&next_try.as_secs()), "{next_try:?}");
+        assert!(next_try.as_secs() <= 10, "{next_try:?}");
     }
     assert_eq!(host.preparer.attempts.load(Ordering::Relaxed), 1);
     let State::Failed(failed) = host.status().state else { panic!("{:?}", host.status()) };
@@ -66,7 +69,7 @@ async fn an_install_reports_its_progress_and_can_be_cancelled() {
         }
     };
     let ensured = host.runtime.ensure(&host.plugin, Arc::new(progress), &cancel);
-    let result = within(Duration::from_secs(2), ensured).await;
+    let result = within(SOON, ensured).await;
     assert!(matches!(result, Err(StartError::Cancelled)), "{result:?}");
     assert_eq!(*seen.lock().unwrap(), [format!("{} something", Step::Install.as_str())]);
     eventually("the attempt ends", || host.status().state == State::Absent).await;
@@ -110,13 +113,14 @@ async fn load_brings_up_more_workers_and_calm_lets_them_go() {
         settings.pool.idle_timeout = Duration::from_millis(500);
     });
     let mut open = Vec::new();
-    for _ in 0..6 {
-        open.push(host.open(json!({"do": "hang"})).await.unwrap());
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    for (sessions, workers) in [(1, 1), (3, 2), (6, 3)] {
+        while open.len() < sessions {
+            open.push(host.open(json!({"do": "hang"})).await.unwrap());
+        }
+        eventually("as many workers as the load needs", || host.status().workers.len() == workers).await;
     }
-    eventually("three workers", || host.status().workers.len() == 3).await;
     let busiest = host.status().workers.iter().map(|worker| worker.in_flight).max();
-    assert!(busiest <= Some(4), "new sessions go to the least busy: {:?}", host.status().workers);
+    assert_eq!(busiest, Some(3), "new sessions go to the least busy: {:?}", host.status().workers);
     drop(open);
     eventually("no workers", || host.status().workers.is_empty()).await;
 }
@@ -187,7 +191,7 @@ async fn forced_removal_does_not_wait() {
     let host = Host::new("main");
     let session = host.open(json!({"do": "hang"})).await.unwrap();
     let pid = host.pid();
-    within(Duration::from_secs(1), host.runtime.remove(&host.plugin, false)).await;
+    within(SOON, host.runtime.remove(&host.plugin, false)).await;
     assert!(!runs(pid));
     assert_eq!(all(session).await, [Event::Failed(Failure::Stopped("it was removed".into()))]);
 }
@@ -202,7 +206,6 @@ async fn the_end_of_the_daemon_drains_all_plugins_at_once() {
         sessions.push(host.open(what).await.unwrap());
     }
     let stuck = host.open(json!({"do": "hang"})).await.unwrap();
-    let began = Instant::now();
     let runtime = host.runtime.clone();
     let stop =
         tokio::spawn(async move { runtime.stop_all(tokio::time::Instant::now() + Duration::from_secs(1)).await });
@@ -213,7 +216,6 @@ async fn the_end_of_the_daemon_drains_all_plugins_at_once() {
     }
     assert_eq!(all(stuck).await, [Event::Failed(Failure::Stopped("the daemon stops".into()))]);
     stop.await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +231,7 @@ async fn a_start_that_hangs_does_not_keep_others_from_starting() {
     eventually("it starts", || host.runtime.status(&host.plugin).is_some_and(|it| it.state == State::Starting)).await;
     host.will_start("main");
     host.plugin = plugin("other");
-    within(Duration::from_secs(2), host.echo()).await;
+    host.echo().await;
     cancel.cancel();
     assert!(matches!(start.await.unwrap(), Err(StartError::Cancelled)));
 }
@@ -266,12 +268,12 @@ async fn callers_of_a_frozen_plugin_cost_other_plugins_nothing() {
     let frozen = host.open(json!({"do": "freeze"})).await.unwrap();
     let mut waiting = vec![frozen];
     for _ in 0..1000 {
-        waiting.push(within(Duration::from_secs(1), host.open(json!({"do": "hang"}))).await.unwrap());
+        waiting.push(within(SOON, host.open(json!({"do": "hang"}))).await.unwrap());
     }
     host.plugin = plugin("other");
     host.echo().await;
     for _ in 0..50 {
-        within(Duration::from_millis(200), host.echo()).await;
+        host.echo().await;
     }
-    drop(waiting);
+    assert!(waiting.iter_mut().all(|session| session.try_recv().is_none()), "the frozen one is still waited for");
 }

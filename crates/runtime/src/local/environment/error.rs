@@ -51,11 +51,6 @@ impl Cause {
             Self::Io => "io",
         }
     }
-
-    /// Whether the same attempt can succeed later without anyone changing the plugin.
-    pub const fn is_transient(self) -> bool {
-        !matches!(self, Self::Plugin | Self::Resolve)
-    }
 }
 
 impl fmt::Display for Cause {

@@ -225,13 +225,10 @@ pub(crate) async fn output_of(mut command: Command) -> Result<String, String> {
 
 async fn on_path(environment: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
     let path = environment.get(OsStr::new("PATH"))?;
-    for directory in std::env::split_paths(path).filter(|directory| directory.is_absolute()) {
-        let candidate = directory.join("uv");
-        if is_executable(&candidate).await {
-            return Some(candidate);
-        }
-    }
-    None
+    // not from a folder that depends on where the daemon was started
+    let absolute = std::env::join_paths(std::env::split_paths(path).filter(|folder| folder.is_absolute())).ok()?;
+    let find = move || which::which_in_global("uv", Some(absolute)).ok()?.next();
+    tokio::task::spawn_blocking(find).await.ok().flatten()
 }
 
 pub(crate) async fn is_executable(path: &Path) -> bool {

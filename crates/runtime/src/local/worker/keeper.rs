@@ -12,9 +12,10 @@ use super::output::OutputEnd;
 use super::{Control, Ended, memory};
 use crate::channel::Channel;
 use crate::local::orphans::Mark;
-use crate::local::process::{Exit, Process, resident_memory, signal_group};
+use crate::local::process::{Exit, Process, signal_group};
 use crate::local::settings::WorkerSettings;
 use crate::log::{Level, Tail};
+use crate::proc;
 use crate::session::Failure;
 use crate::task::{self, Panicked, Running, Task};
 
@@ -22,6 +23,11 @@ use crate::task::{self, Panicked, Running, Task};
 /// busy with a call that was cancelled, at the cost of all others.
 const RUNAWAY_BYTES_PER_SECOND: u64 = 1024 * 1024;
 const RUNAWAY_CHECKS: u32 = 3;
+
+/// How long a process may take to exit once it has begun to, be it with a core dump.
+const EXIT: Duration = Duration::from_secs(10);
+/// How long to wait for the exit of a process of which it is not known whether it has begun.
+const MOMENT: Duration = Duration::from_millis(50);
 
 pub(super) struct Keeper {
     pub(super) process: Box<dyn Process>,
@@ -168,13 +174,21 @@ impl Keeper {
         }
     }
 
-    /// Ends a worker that cannot be talked to any more. When it has closed a pipe, it is most often about to exit.
+    /// Ends a worker that cannot be talked to any more. Most often it is exiting, which closes its pipes first.
     async fn lost(&mut self, pipe: &str, end: Result<(), Panicked>) {
-        const MOMENT: Duration = Duration::from_millis(50);
         let failure = match end {
             Err(panicked) => Failure::from(&panicked),
-            Ok(()) if tokio::time::timeout(MOMENT, self.process.exited()).await.is_ok() => return,
-            Ok(()) => Failure::Stopped(format!("it has closed its {pipe}")),
+            Ok(()) => {
+                let moment = match proc::is_exiting(self.process.pid()) {
+                    Some(true) => EXIT,
+                    Some(false) => Duration::ZERO,
+                    None => MOMENT,
+                };
+                if tokio::time::timeout(moment, self.process.exited()).await.is_ok() {
+                    return;
+                }
+                Failure::Stopped(format!("it has closed its {pipe}"))
+            }
         };
         self.control.fail(&self.channel, failure);
         self.changed.notify_one();
@@ -205,7 +219,7 @@ impl Keeper {
         if soft.is_none() && hard.is_none() {
             return;
         }
-        let Some(used) = resident_memory(self.process.pid()) else { return };
+        let Some(used) = proc::resident_memory(self.process.pid()) else { return };
         if let Some(limit) = hard.filter(|limit| used > *limit) {
             let why = format!("it uses {used} bytes of memory, the limit is {limit}");
             self.channel.suspect(&why);

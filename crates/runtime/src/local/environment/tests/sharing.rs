@@ -184,7 +184,7 @@ async fn what_has_become_unusable_is_made_again() {
     let environments = bench.environments();
     let plugin = plugin("small", &[REQUIREMENTS]);
     let first = prepare(&environments, &plugin).await.unwrap();
-    let directory = environments.environment_dir(&first.environment.clone().unwrap());
+    let directory = environments.store.directory(&first.environment.clone().unwrap());
     let damages: [(&str, &dyn Fn()); 4] = [
         ("the environment is gone", &|| std::fs::remove_dir_all(&directory).unwrap()),
         ("its marker is gone", &|| std::fs::remove_file(directory.join("dify/plugin.json")).unwrap()),

@@ -66,12 +66,14 @@ pub struct Features {
 }
 
 /// The client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Connector {
     client: reqwest::Client,
     base: String,
     key: HeaderValue,
     launch_timeout: Duration,
+    /// What its requests belong to; `None` for a trace of each one's own.
+    trace: Option<TraceContext>,
 }
 
 impl Connector {
@@ -87,7 +89,13 @@ impl Connector {
         let mut key = HeaderValue::try_from(&options.key)?;
         key.set_sensitive(true);
         let base = options.url.trim_end_matches('/').to_owned();
-        Ok(Self { client, base, key, launch_timeout: options.launch_timeout })
+        Ok(Self { client, base, key, launch_timeout: options.launch_timeout, trace: None })
+    }
+
+    /// The same client, whose requests belong to this trace.
+    #[must_use]
+    pub fn traced(&self, trace: TraceContext) -> Self {
+        Self { trace: Some(trace), ..self.clone() }
     }
 
     /// How long a launch may take.
@@ -134,7 +142,7 @@ impl Connector {
         self.client
             .request(method, format!("{}{path}", self.base))
             .header(header::AUTHORIZATION, self.key.clone())
-            .header("traceparent", TraceContext::random().traceparent())
+            .header("traceparent", self.trace.clone().unwrap_or_else(TraceContext::random).traceparent())
     }
 
     /// A call with a short answer.

@@ -27,6 +27,7 @@ use plugin_registry::catalog::Catalog;
 use plugin_registry::packages::Packages;
 use plugin_runtime::serverless::Function;
 use plugin_service::lifecycle::{Lifecycle, OnEnd};
+use plugin_service::telemetry::TraceContext;
 
 pub use self::error::ReinstallError;
 
@@ -78,7 +79,7 @@ impl ServerlessPlatform {
             return Err(ReinstallError::NotLaunched);
         }
         let lease = self.0.lease(identifier).await;
-        let launched = self.0.launch(identifier, progress).await;
+        let launched = self.0.launch(&self.0.parts.connector, identifier, progress).await;
         release(lease).await;
         launched.map_err(ReinstallError::Launch)
     }
@@ -95,10 +96,12 @@ impl ServerlessPlatform {
         Ok(switched)
     }
 
-    /// Makes sure that a version has a function; shared by all who want it at the same time.
+    /// Makes sure that a version has a function; shared by all who want it at the same time. The requests to the connector
+    /// belong to the trace of the first of them.
     async fn ensure_function(
         &self,
         identifier: &UniqueIdentifier,
+        trace: TraceContext,
         progress: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<(), LaunchError> {
         let landing = self.0.flights.join(identifier, |flight| {
@@ -106,7 +109,7 @@ impl ServerlessPlatform {
             let work = async move {
                 let told = flight.clone();
                 let progress = move |_: &str| told.works();
-                flight.land(inner.make_function(&identifier, &progress)).await;
+                flight.land(inner.make_function(&identifier, trace, &progress)).await;
             };
             self.0.parts.lifecycle.spawn("launch of a function", OnEnd::Ignore, work);
         });
@@ -123,15 +126,17 @@ impl Inner {
     async fn make_function(
         &self,
         identifier: &UniqueIdentifier,
+        trace: TraceContext,
         progress: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<(), LaunchError> {
         let lease = self.lease(identifier).await;
-        let made = match self.parts.connector.find(identifier).await {
+        let connector = self.parts.connector.traced(trace);
+        let made = match connector.find(identifier).await {
             Ok(Some(function)) => {
                 progress("");
                 self.keep(identifier, &function).await
             }
-            Ok(None) => self.launch(identifier, progress).await,
+            Ok(None) => self.launch(&connector, identifier, progress).await,
             Err(error @ ConnectorError::Unreachable(_)) => self.known(identifier, error).await,
             Err(error) => Err(error.into()),
         };
@@ -153,6 +158,7 @@ impl Inner {
 
     async fn launch(
         &self,
+        connector: &Connector,
         identifier: &UniqueIdentifier,
         progress: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<(), LaunchError> {
@@ -160,7 +166,7 @@ impl Inner {
         let declared = self.parts.catalog.declaration(identifier).await?.ok_or(LaunchError::NoPackage)?;
         let launch = Launch { identifier, package, verified: declared.manifest.verified };
         let begun = Instant::now();
-        let function = self.parts.connector.launch(&launch, progress).await?;
+        let function = connector.launch(&launch, progress).await?;
         tracing::info!(
             plugin = %identifier,
             function = function.name,
@@ -233,7 +239,7 @@ impl Platform for ServerlessPlatform {
 
     async fn ensure(&self, attempt: Attempt<'_>) -> Result<(), EnsureError> {
         let Attempt { identifier, progress, cancel, .. } = attempt;
-        let ensured = self.ensure_function(identifier, &*progress);
+        let ensured = self.ensure_function(identifier, TraceContext::random(), &*progress);
         match cancel.run_until_cancelled(ensured).await {
             None => Err(EnsureError::Cancelled),
             Some(result) => result.map_err(EnsureError::from),
@@ -258,21 +264,22 @@ impl Platform for ServerlessPlatform {
 
 #[async_trait]
 impl Functions for ServerlessPlatform {
-    async fn url(&self, plugin: &UniqueIdentifier, start_by: Instant) -> Result<Url, OpenError> {
+    async fn url(&self, plugin: &UniqueIdentifier, start_by: Instant, traceparent: &str) -> Result<Url, OpenError> {
         match self.function(plugin).await? {
             Some(function) => Ok(function.url.clone()),
             // the row is lost, or the plugin was installed on another platform
-            None => self.again(plugin, start_by).await,
+            None => self.again(plugin, start_by, traceparent).await,
         }
     }
 
-    async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant) -> Result<Url, OpenError> {
+    async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant, traceparent: &str) -> Result<Url, OpenError> {
         let begun = Instant::now();
         let unknown = || not_ready(format!("plugin serverless runtime not found: {plugin}"));
         // what nobody has installed is not launched for whoever calls it
         let used = self.0.parts.database.plugins.get(plugin.as_str()).await;
         used.map_err(|error| not_ready(error.to_string()))?.ok_or_else(unknown)?;
-        match timeout_at(start_by, self.ensure_function(plugin, &|_| {}).boxed()).await {
+        let trace = TraceContext::parse(traceparent).unwrap_or_else(TraceContext::random);
+        match timeout_at(start_by, self.ensure_function(plugin, trace, &|_| {}).boxed()).await {
             Ok(Ok(())) => Ok(self.function(plugin).await?.ok_or_else(unknown)?.url.clone()),
             Ok(Err(error)) => Err(not_ready(error.to_string())),
             Err(_) => {

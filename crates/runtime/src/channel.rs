@@ -2,7 +2,7 @@
 //! common (plugin-protocol 2.1, 2.2, 3).
 //!
 //! [`Input`] takes what goes to the plugin; a [`Router`] cuts what comes from it into events and hands them to the
-//! [`Sessions`] they belong to. Whoever owns the transport reads into the router and drives the writer of the input.
+//! [`Sessions`] they belong to. The owner of the transport reads into the router and drives the writer of the input.
 
 mod budget;
 mod input;
@@ -105,13 +105,13 @@ impl Channel {
         }
     }
 
-    /// Nobody waits for the session any more: the plugin is told to stop working on it, if it still does.
+    /// Nobody waits for the session any more: asks the plugin to stop working on it, if it still does.
     fn abandon(&self, id: &str) {
         if !self.sessions.abandon(id) || !self.vitals.is_cancellable() {
             return;
         }
         if let Err(error) = self.input.try_send(cancel(&SessionId::from(id))) {
-            tracing::debug!(pid = self.pid, session = id, %error, "failed to tell a plugin that a call was cancelled");
+            tracing::debug!(pid = self.pid, session = id, %error, "failed to send a cancellation to a plugin");
         }
     }
 

@@ -1,15 +1,15 @@
 //! The debug runtime: plugins on developers' machines, which connect over TCP (plugin-protocol 2.2,
 //! cluster-serverless-observability 3).
 //!
-//! A connection comes through four rooms: at the [`door`] it shows its key, then it takes one of the [`slots`], registers
-//! what it is ([`registration`]), and lives as a [`connection`] on a [`crate::channel`] like any worker does.
+//! A connection has four stages: it is [`half_open`] until it has sent its key, takes one of the [`slots`], registers what
+//! it is ([`registration`]), and serves calls as a [`connection`] on a [`crate::channel`] like any worker does.
 //!
-//! Invariants: who has not shown a key costs little memory and little time, and keeps nobody out; the newest connection of
-//! a plugin is asked; the end of a connection ends its sessions at once and takes away nothing of another's.
+//! Invariants: a peer without a key costs little memory and time, and does not keep others from connecting; the newest
+//! connection of a plugin gets the calls; the end of a connection ends its own sessions at once, and no other's.
 
 mod assets;
 mod connection;
-mod door;
+mod half_open;
 mod host;
 mod listener;
 mod memory;
@@ -42,7 +42,7 @@ pub use self::security::{Security, SecurityError};
 pub use self::settings::DebugSettings;
 pub use self::status::ConnectionStatus;
 
-use self::door::Door;
+use self::half_open::HalfOpen;
 use self::memory::Memory;
 use self::refusal_log::RefusalLog;
 use self::routes::Routes;
@@ -63,7 +63,7 @@ struct Shared {
     security: Security,
     host: Arc<dyn Host>,
     budget: NodeBudget,
-    door: Arc<Door>,
+    half_open: Arc<HalfOpen>,
     slots: Arc<Slots>,
     memory: Arc<Memory>,
     routes: Routes,
@@ -88,7 +88,7 @@ impl DebugRuntime {
         hard: CancellationToken,
     ) -> Self {
         Self(Arc::new(Shared {
-            door: Door::new(settings.max_half_open),
+            half_open: HalfOpen::new(settings.max_half_open),
             slots: Slots::new(settings.max_connections, settings.max_tenant_connections),
             memory: Memory::new(settings.registration_bytes),
             routes: Routes::default(),
@@ -104,13 +104,13 @@ impl DebugRuntime {
         }))
     }
 
-    /// Takes connections until the soft stop; returns when all have ended and the host was told.
+    /// Takes connections until the soft stop; returns when all have ended and the host was notified.
     pub async fn serve(&self, listener: TcpListener) {
         listener::accept(&self.0, listener).await;
         self.ended().await;
     }
 
-    /// Resolves after a stop, when all connections have ended and the host was told.
+    /// Resolves after a stop, when all connections have ended and the host was notified.
     pub async fn ended(&self) {
         self.0.tasks.close();
         self.0.tasks.wait().await;
@@ -139,7 +139,7 @@ impl Runtime for DebugRuntime {
             match connection.channel.open(&call).await {
                 Ok(session) => return Ok(session),
                 Err(Refused::Stalled(cause)) => return Err(OpenError::NotReady { cause, next_try: None }),
-                // it has just ended: one that is older may still be there
+                // it has just ended: an older one may still be there
                 Err(Refused::Gone) => {}
             }
         }

@@ -1,8 +1,8 @@
 //! The local runtime: plugins as subprocesses of the daemon (lifecycle-and-storage 1, plugin-protocol 2.1).
 //!
 //! A *plugin version* has an *environment*, made by a [`Preparer`], and a *pool* of *workers*, processes that carry many
-//! *sessions* each. For every version an actor ([`supervisor`]) brings workers up when they are wanted, replaces those
-//! that end, and lets go of those that idle.
+//! *sessions* each. For every version an actor ([`supervisor`]) starts workers on demand, replaces those that end, and
+//! stops those that idle.
 //!
 //! Invariants: a call for an installed plugin waits for it, within bounds, or gets the cause; the death of a process ends
 //! its sessions at once; a caller who does not read costs only its own session; no process outlives the daemon.
@@ -118,12 +118,12 @@ impl LocalRuntime {
         join_all(plugins.values().map(|plugin| plugin.shut_down(deadline, "the daemon stops"))).await;
     }
 
-    /// The plugin as it is on this node; `None` when nobody has wanted it here since the start.
+    /// The plugin as it is on this node; `None` when it was neither called nor started here since the start.
     pub fn status(&self, plugin: &UniqueIdentifier) -> Option<PluginStatus> {
         self.plugins.get(plugin).map(|plugin| plugin.status())
     }
 
-    /// All plugins that somebody has wanted here, in no order.
+    /// All plugins that were called or started here since the start, in no order.
     pub fn status_all(&self) -> Vec<PluginStatus> {
         self.plugins.snapshot().values().map(|plugin| plugin.status()).collect()
     }

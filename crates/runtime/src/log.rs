@@ -1,4 +1,4 @@
-//! What a plugin said beside its answers, kept in memory for whoever asks later, and told to the daemon's log at a
+//! The output of a plugin beside its answers: the last of it is kept in memory, and it is copied to the daemon's log at a
 //! bounded rate.
 
 use std::collections::VecDeque;
@@ -110,8 +110,8 @@ impl PluginLog {
         }
         let kept = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default();
         let text = if kept.len() < text.len() { format!("{kept}...") } else { kept.to_owned() };
-        if let Some(suppressed) = self.ring.lock().may_tell(source) {
-            self.tell(pid, source, level, &text, suppressed);
+        if let Some(suppressed) = self.ring.lock().may_forward(source) {
+            self.forward(pid, source, level, &text, suppressed);
         }
         let mut ring = self.ring.lock();
         let number = ring.entries.back().map_or(0, |entry| entry.number) + 1;
@@ -135,7 +135,7 @@ impl PluginLog {
         self.newest.subscribe()
     }
 
-    fn tell(&self, pid: Option<u32>, source: Source, level: Level, text: &str, suppressed: u64) {
+    fn forward(&self, pid: Option<u32>, source: Source, level: Level, text: &str, suppressed: u64) {
         let plugin = self.plugin.identity();
         if suppressed > 0 {
             tracing::warn!(plugin, suppressed, "plugin writes more than the daemon's log takes; its own log has it");
@@ -155,8 +155,8 @@ impl PluginLog {
 }
 
 impl Ring {
-    /// Whether the daemon's log is told, and how many entries it was not told before.
-    fn may_tell(&mut self, source: Source) -> Option<u64> {
+    /// Whether an entry goes to the daemon's log, and how many before it did not.
+    fn may_forward(&mut self, source: Source) -> Option<u64> {
         let now = Instant::now();
         self.allowance = (self.allowance + now.duration_since(self.refilled).as_secs_f64() * PER_SECOND).min(BURST);
         self.refilled = now;
@@ -223,13 +223,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_daemons_log_is_told_at_a_bounded_rate() {
+    async fn the_daemons_log_gets_a_bounded_rate() {
         let log = log(1000);
-        let told = |log: &PluginLog, n: u32| (0..n).filter(|_| log.ring.lock().may_tell(Source::Log).is_some()).count();
-        assert_eq!(told(&log, 1000), 100);
+        let forwarded =
+            |log: &PluginLog, n: u32| (0..n).filter(|_| log.ring.lock().may_forward(Source::Log).is_some()).count();
+        assert_eq!(forwarded(&log, 1000), 100);
         assert_eq!(log.ring.lock().suppressed, 900);
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
-        assert_eq!(told(&log, 1000), 20);
+        assert_eq!(forwarded(&log, 1000), 20);
     }
 
     #[test]

@@ -73,11 +73,12 @@ impl Default for ServerlessSettings {
 /// Knows where the function of a plugin is.
 #[async_trait]
 pub trait Functions: Send + Sync + fmt::Debug {
-    /// The URL of the function, below which `invoke` is. One that has to be made first may take until `start_by`.
-    async fn url(&self, plugin: &UniqueIdentifier, start_by: Instant) -> Result<Url, OpenError>;
+    /// The URL of the function, below which `invoke` is. One that has to be made first may take until `start_by`;
+    /// requests that this needs belong to the trace of the call.
+    async fn url(&self, plugin: &UniqueIdentifier, start_by: Instant, traceparent: &str) -> Result<Url, OpenError>;
 
     /// The same when the function that was known is gone: it is made again.
-    async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant) -> Result<Url, OpenError>;
+    async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant, traceparent: &str) -> Result<Url, OpenError>;
 }
 
 /// Calls functions.
@@ -112,7 +113,7 @@ impl Runtime for ServerlessRuntime {
         if bytes > limit {
             return Err(OpenError::TooLarge(too_large(call.action, bytes, limit, None)));
         }
-        let url = self.functions.url(&call.plugin, call.start_by).await?;
+        let url = self.functions.url(&call.plugin, call.start_by, &call.traceparent).await?;
         let cut = CancellationToken::new();
         let on_drop = cut.clone();
         let (sender, session) = Session::new(Arc::new(NoReplies), move || on_drop.cancel());

@@ -123,7 +123,7 @@ pub struct Session {
     queue: Arc<Queue>,
     batch: VecDeque<Event>,
     replies: Replies,
-    /// Tells the worker when this end is gone.
+    /// Notifies the worker when this end is gone.
     _guard: Guard,
 }
 

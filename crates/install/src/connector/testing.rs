@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     /// Functions by filename: their numbers.
     functions: Mutex<BTreeMap<String, usize>>,
     pub(crate) headers: Mutex<HeaderMap>,
+    /// `traceparent` of each lookup and launch.
+    traces: Mutex<Vec<String>>,
     /// Whether it says that it deletes.
     pub(crate) deletes: AtomicBool,
     pub(crate) hung_up: AtomicBool,
@@ -108,8 +110,19 @@ impl FakeConnector {
         self.shared.launches.lock().unwrap().len()
     }
 
+    /// The `traceparent` of each lookup and launch since the last call.
+    pub(crate) fn traces(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.traces.lock().unwrap())
+    }
+
     pub(crate) fn hung_up(&self) -> bool {
         self.shared.hung_up.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn trace(&self, headers: &HeaderMap) {
+        self.traces.lock().unwrap().push(headers["traceparent"].to_str().unwrap().to_owned());
     }
 }
 
@@ -138,8 +151,10 @@ async fn ping(State(shared): State<Arc<Shared>>, method: Method, headers: Header
 async fn instances(
     State(shared): State<Arc<Shared>>,
     method: Method,
+    headers: HeaderMap,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Response {
+    shared.trace(&headers);
     let filename = query["filename"].clone();
     if method == Method::DELETE {
         shared.functions.lock().unwrap().remove(&filename);
@@ -153,7 +168,8 @@ async fn instances(
     json!({"error": "", "Items": items}).to_string().into_response()
 }
 
-async fn launch(State(shared): State<Arc<Shared>>, mut form: Multipart) -> Response {
+async fn launch(State(shared): State<Arc<Shared>>, headers: HeaderMap, mut form: Multipart) -> Response {
+    shared.trace(&headers);
     let mut launched = Launched::default();
     while let Some(field) = form.next_field().await.unwrap() {
         let name = field.name().unwrap().to_owned();

@@ -63,9 +63,12 @@ impl Cloud {
     /// Where a call goes.
     async fn url(&self, identifier: &UniqueIdentifier) -> Result<String, String> {
         let soon = Instant::now() + Duration::from_secs(5);
-        self.platform.url(identifier, soon).await.map(|url| url.to_string()).map_err(|error| error.to_string())
+        self.platform.url(identifier, soon, TRACE).await.map(|url| url.to_string()).map_err(|error| error.to_string())
     }
 }
+
+/// The `traceparent` of a call.
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Waits until something is so.
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
@@ -207,10 +210,12 @@ async fn a_lost_row_is_found_again_by_a_call() {
     cloud.services.catalog.version_changed(&identifier).await;
     cloud.connector.script(Script::slow(Duration::from_mins(1)));
     let soon = Instant::now() + Duration::from_millis(200);
-    let error = cloud.platform.url(&identifier, soon).await.unwrap_err();
+    let error = cloud.platform.url(&identifier, soon, TRACE).await.unwrap_err();
     assert!(matches!(error, OpenError::StillStarting { .. }), "{error}");
     until("the end of the launch", async || cloud.connector.hung_up()).await;
+    assert_eq!(cloud.connector.traces().last().map(String::as_str), Some(TRACE), "the launch belongs to the call");
     assert_eq!(cloud.url(&identifier).await.unwrap(), "http://f/3");
+    assert_eq!(cloud.connector.traces(), [TRACE, TRACE], "so do the lookup and the launch of the next");
 }
 
 #[tokio::test]

@@ -51,22 +51,22 @@ mod tests {
     use bytes::Bytes;
 
     #[derive(Debug)]
-    struct Nowhere;
+    struct NullSink;
 
     #[async_trait::async_trait]
-    impl ReplySink for Nowhere {
+    impl ReplySink for NullSink {
         async fn reply(&self, _: Bytes) -> Result<(), ReplyError> {
             Ok(())
         }
     }
 
     #[test]
-    fn who_holds_more_than_a_fair_share_gives_way_first() {
+    fn sessions_over_their_fair_share_fail_first() {
         let budget = NodeBudget::new(1_000_000);
         let sessions: Vec<_> = [100_000, 200_000, 800_000]
             .map(|size| {
                 budget.opened();
-                let (sender, session) = Session::counted(Arc::new(Nowhere), budget.gauge(), || {});
+                let (sender, session) = Session::counted(Arc::new(NullSink), budget.gauge(), || {});
                 sender.push(Event::Chunk(vec![0; size].into()));
                 (sender, session)
             })

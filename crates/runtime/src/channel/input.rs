@@ -126,7 +126,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
     }
 
-    /// Fails only when the other end is closed, which the end of the process tells everybody else.
+    /// Fails only when the other end is closed. Sessions then fail with the end of the process or connection.
     async fn write(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
         while !bytes.is_empty() {
             let written = if let Ok(written) = tokio::time::timeout(self.timeout, self.pipe.write(bytes)).await {

@@ -7,7 +7,7 @@
 //! that was opened last, since most such requests do their harm soon. So another request that happened to be open each
 //! time has a chance to complete before it is refused, too.
 //!
-//! Requests count as the same when their action and parameters are, whoever makes them (see
+//! Requests count as the same when their action and parameters are equal, whatever user makes them (see
 //! [`plugin_protocol::envelope::work`]). A caller is never refused as such: what else it asks for may be harmless.
 
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ const SUSPECTS: usize = 1024;
 /// Of a longer request, so many bytes at each end are compared.
 const COMPARED: usize = 64 * 1024;
 
-/// Tells requests apart within one process.
+/// Identifies the work of a request within one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(u64);
 

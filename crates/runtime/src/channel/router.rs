@@ -227,7 +227,7 @@ impl Router {
 }
 
 impl Channel {
-    /// Tells a plugin that calls back in a session which is over, so that it stops instead of waiting for an answer.
+    /// Answers a call back of a session that is over with an error, so that the plugin does not wait for the answer.
     fn refuse_invoke(&self, session: &str, invoke: &RawValue) {
         #[derive(Deserialize)]
         struct Id<'a> {

@@ -22,7 +22,7 @@ const REMEMBERED: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Sessions {
     table: Mutex<Table>,
-    /// A session was opened: whoever waits for another session's caller looks again.
+    /// A session was opened: a reader that waits for another session's caller checks whether that is still fair.
     opened: Notify,
     /// The last session has ended.
     drained: Notify,
@@ -273,10 +273,10 @@ mod tests {
     use bytes::Bytes;
 
     #[derive(Debug)]
-    struct Nowhere;
+    struct NullSink;
 
     #[async_trait::async_trait]
-    impl ReplySink for Nowhere {
+    impl ReplySink for NullSink {
         async fn reply(&self, _: Bytes) -> Result<(), ReplyError> {
             Ok(())
         }
@@ -285,7 +285,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn work_for_nobody_counts_until_it_ends() {
         let sessions = Sessions::new(NodeBudget::new(1000));
-        let open = |id: &str| sessions.open(OpenRequest::of(id), |_| Arc::new(Nowhere), || {}).unwrap();
+        let open = |id: &str| sessions.open(OpenRequest::of(id), |_| Arc::new(NullSink), || {}).unwrap();
         let _held = [open("ends"), open("leaves"), open("both"), open("settles")];
         sessions.end("ends");
         assert!(!sessions.abandon("ends") && sessions.longest_abandoned().is_none());

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Shared;
-use super::door::Pass;
+use super::half_open::Entry;
 use super::memory::Held;
 use super::refusal::Refusal;
 use super::registration::{Identity, Plugin, Registering, Step, handshake};
@@ -30,7 +30,7 @@ use crate::task::{self, Panicked, Running, Task};
 const CHECK: Duration = Duration::from_secs(5);
 /// How long it may take to record a plugin.
 const INSTALL: Duration = Duration::from_secs(30);
-/// How long the last words to a plugin may take.
+/// How long sending the reason of a disconnection may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection whose plugin is registered.
@@ -83,9 +83,9 @@ impl fmt::Display for End {
 }
 
 /// Serves one connection until it ends.
-pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, pass: Pass) {
+pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, half_open: Entry) {
     let by = Instant::now() + shared.settings.handshake_timeout;
-    let Some((wire, tenant_id, slot)) = welcome(&shared, stream, peer, pass, by).await else { return };
+    let Some((wire, tenant_id, slot)) = welcome(&shared, stream, peer, half_open, by).await else { return };
     let Some((wire, registered)) = register(&shared, wire, tenant_id, peer).await else { return };
     live(&shared, wire, registered, peer, slot).await;
 }
@@ -95,7 +95,7 @@ async fn welcome(
     shared: &Shared,
     stream: TcpStream,
     peer: SocketAddr,
-    pass: Pass,
+    half_open: Entry,
     by: Instant,
 ) -> Option<(Wire, Uuid, Slot)> {
     let greeted = async {
@@ -122,7 +122,7 @@ async fn welcome(
             shared.refusals.add(peer, &format!("no handshake within {} s", shared.settings.handshake_timeout.as_secs()));
             None
         }),
-        () = pass.shown_out.cancelled() => None,
+        () = half_open.evicted.cancelled() => None,
         () = shared.soft.cancelled() => None,
     }
 }
@@ -212,11 +212,11 @@ async fn live(shared: &Shared, wire: Wire, registered: Registered, peer: SocketA
     drop(slot);
     if let End::NotInstalled(why) = end {
         let line = Refusal::Install(why).to_string();
-        // its queue has room, unless the plugin was called already: then it is told by the end of the connection alone
-        let told = connection.channel.input.try_send(line.into()).is_ok();
+        // its queue has room, unless the plugin was called already: then only the end of the connection remains
+        let queued = connection.channel.input.try_send(line.into()).is_ok();
         drop(connection);
-        if told && timeout(FAREWELL, &mut writing).await.is_err() {
-            tracing::debug!(%peer, "a plugin was not told why it is disconnected");
+        if queued && timeout(FAREWELL, &mut writing).await.is_err() {
+            tracing::debug!(%peer, "the reason of a disconnection could not be sent");
         }
     }
     drop(writing);

@@ -10,7 +10,7 @@ use super::registration::{Identity, Plugin};
 /// What the daemon does for debugging connections.
 #[async_trait]
 pub trait Host: Send + Sync + fmt::Debug {
-    /// The tenant that a key belongs to; `None` when it is not valid. The error is told to the plugin.
+    /// The tenant that a key belongs to; `None` when it is not valid. The plugin is sent the error.
     async fn tenant(&self, key: &str) -> Result<Option<Uuid>, HostError>;
 
     /// A plugin has registered and can be called from now on: whatever has to be recorded is recorded. When it fails, the

@@ -91,8 +91,8 @@ async fn accept_each(shared: &Arc<Shared>, listener: &TcpListener) {
                 if let Err(error) = tune(&stream) {
                     tracing::debug!(%peer, %error, "failed to set options of a debugging connection");
                 }
-                let pass = shared.door.enter();
-                let serve = connection::serve(Arc::clone(shared), stream, peer, pass);
+                let half_open = shared.half_open.add();
+                let serve = connection::serve(Arc::clone(shared), stream, peer, half_open);
                 // whatever panics, the connection is closed by being dropped
                 shared.tasks.spawn(task::guard(Task::Connection, peer, serve));
             }

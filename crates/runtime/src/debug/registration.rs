@@ -68,7 +68,7 @@ pub struct Registering {
 pub enum Step {
     /// It goes on.
     More,
-    /// That was its last message: [`Registering::finish`] tells what came out.
+    /// That was its last message: [`Registering::finish`] gives the plugin.
     Last,
 }
 

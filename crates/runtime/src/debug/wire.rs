@@ -1,4 +1,4 @@
-//! The two ends of one connection, and the line that a plugin is told before it is turned away.
+//! The two ends of one connection, and the line that a plugin is sent before it is refused.
 
 use std::fmt;
 use std::io;
@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::refusal::Refusal;
 
-/// The longest first line; a key is 36 bytes, and what else is sent in its place is told that it is none.
+/// The longest first line; a key is 36 bytes, and other first lines are answered with a refusal.
 const HANDSHAKE_BYTES: usize = 128 * 1024;
 const TOO_LONG: &str = "more than 128 KiB without a handshake";
 /// How much is read at once before the handshake.
 const FIRST_BLOCK: usize = 4 * 1024;
-/// How long a peer may take to read why it is turned away.
+/// How long a peer may take to read why it is refused.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
@@ -70,7 +70,7 @@ impl Wire {
         self.reader.read_buf(self.splitter.buffer()).await
     }
 
-    /// Tells the peer why, and closes. What it still sends is thrown away for a moment: a connection that is closed with
+    /// Sends the reason, and closes. What it still sends is thrown away for a moment: a connection that is closed with
     /// unread bytes is reset, and the peer would not see the line.
     pub(super) async fn refuse(mut self, refusal: &Refusal) {
         drop(self.splitter);
@@ -81,7 +81,7 @@ impl Wire {
             tokio::io::copy(&mut self.reader, &mut tokio::io::sink()).await
         };
         if let Ok(Err(error)) = tokio::time::timeout(FAREWELL, farewell).await {
-            tracing::debug!(%error, "a refused debugging connection ended before it was told why");
+            tracing::debug!(%error, "a refused debugging connection ended before the reason was sent");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::environment::EnvironmentError;
 use super::process::Exit;
 use crate::task::Panicked;
 
-/// A plugin did not come up. Cloned for everybody who waited for it.
+/// A plugin did not come up. Cloned for every caller that waited for it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StartError {
     /// Its code or its Python environment could not be made ready.
@@ -27,7 +27,7 @@ pub enum StartError {
     /// It is being removed, or the daemon stops.
     #[error("plugin runtime is stopping")]
     Stopping,
-    /// Whoever asked for it does not want it any more.
+    /// Every caller that asked for it has cancelled.
     #[error("start of the plugin was cancelled")]
     Cancelled,
 }

@@ -1,4 +1,4 @@
-//! One process of the operating system: how its end is seen, how its group is told to go, what it uses.
+//! One process of the operating system: how its end is seen, and how its group is signalled.
 
 use std::fmt;
 use std::io;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_is_seen_and_told_in_words() {
+    async fn the_end_is_seen_and_described() {
         for (script, expected) in
             [("exit 3", "exit code 3"), ("kill -9 $$", "signal 9 (SIGKILL)"), ("true", "exit code 0")]
         {

@@ -76,7 +76,7 @@ pub struct PluginStatus {
     pub since: Timestamp,
     /// Why the last attempt or worker failed, although another one may be up by now.
     pub last_failure: Option<String>,
-    /// Workers that ended without being told to.
+    /// Workers that ended without having been stopped.
     pub crashes: u64,
     pub workers: Vec<WorkerStatus>,
 }
@@ -96,7 +96,7 @@ pub struct WorkerStatus {
     /// Since its last sign of life.
     #[serde(serialize_with = "seconds")]
     pub silent_for: Duration,
-    /// Resident memory in bytes; absent where the system does not tell.
+    /// Resident memory in bytes; absent where the system does not report it.
     pub rss: Option<u64>,
     /// It finishes what it has and takes no new sessions.
     pub draining: bool,

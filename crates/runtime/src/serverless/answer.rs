@@ -10,7 +10,7 @@ use crate::channel::{LARGE, apart, payload};
 use crate::log::{Level, PluginLog, Source};
 use crate::session::{Event, Failure};
 
-/// Bytes of a function's own log lines that are held while they are told.
+/// Bytes of a function's own log lines that are held while they are forwarded to the daemon's log.
 const LOG_BYTES: usize = 16 * 1024;
 /// So much of a line is quoted in an error, in bytes.
 const QUOTED: usize = 1024;
@@ -35,7 +35,7 @@ impl AnswerReader {
         Self { session, plugin, head, max_line, heard: false, log: None }
     }
 
-    /// Hands over what a line says. Whoever takes the last event of a session need not read on.
+    /// Hands over what a line says. After the last event of a session nothing needs to be read.
     pub(super) fn read(&mut self, line: &Line, mut take: impl FnMut(Event)) {
         let line = match line {
             Line::Whole(line) => line,

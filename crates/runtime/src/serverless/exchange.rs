@@ -129,7 +129,7 @@ impl Exchange {
     /// Has the function made again that is gone.
     async fn make_again(&mut self) -> Result<(), Event> {
         tracing::warn!(plugin = %self.call.plugin, "the function of a plugin is gone, it is made again");
-        let url = self.functions.again(&self.call.plugin, self.call.start_by).await;
+        let url = self.functions.again(&self.call.plugin, self.call.start_by, &self.call.traceparent).await;
         let url = url.map_err(|error| inner(format!("the function is gone and cannot be made again: {error}")))?;
         self.url = invoke_at(url, self.call.action);
         Ok(())

@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
-/// The document by which AWS Lambda tells of a failed function. Members of another type count as absent.
+/// The document by which AWS Lambda reports a failed function. Members of another type count as absent.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct LambdaError {
     pub(super) kind: Option<String>,
@@ -30,7 +30,7 @@ impl LambdaError {
     }
 }
 
-/// The head of an answer, as far as errors tell of it.
+/// What errors quote of the head of an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,

@@ -26,11 +26,11 @@ struct At(String);
 
 #[async_trait]
 impl Functions for At {
-    async fn url(&self, _: &UniqueIdentifier, _: Instant) -> Result<Url, OpenError> {
+    async fn url(&self, _: &UniqueIdentifier, _: Instant, _: &str) -> Result<Url, OpenError> {
         Ok(self.0.parse().unwrap())
     }
 
-    async fn again(&self, _: &UniqueIdentifier, _: Instant) -> Result<Url, OpenError> {
+    async fn again(&self, _: &UniqueIdentifier, _: Instant, _: &str) -> Result<Url, OpenError> {
         Ok(format!("{}/again", self.0).parse().unwrap())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use plugin_runtime::debug::DebugSettings;
 use serde_json::{Value, json};
 
-use crate::support::{Told, World, eventually, manifest, tools};
+use crate::support::{Notice, TestBed, eventually, manifest, tools};
 
 /// Messages of all kinds, and the line that the last of them is answered with.
 #[tokio::test]
@@ -34,26 +34,26 @@ async fn what_is_refused_at_which_step() {
         ),
         (&[shake("1"), ("tool_declaration", tools()), ("end", json!({}))], "assets remap failed, "),
     ];
-    let world = World::new().await;
+    let bed = TestBed::new().await;
     for (messages, expected) in cases {
-        let mut peer = world.connect().await;
+        let mut peer = bed.connect().await;
         for (kind, data) in *messages {
             peer.message(kind, data).await;
         }
         let said = peer.hung_up().await;
         assert!(said.starts_with(expected), "{said:?} instead of {expected:?}");
     }
-    assert_eq!(world.host.told(), []);
+    assert_eq!(bed.host.notices(), []);
 }
 
 #[tokio::test]
 async fn who_does_not_come_to_an_end_is_told() {
     let limit = Duration::from_millis(200);
     let settings = DebugSettings { handshake_timeout: limit, registration_timeout: limit, ..DebugSettings::default() };
-    let world = World::with(settings).await;
-    let mut silent = world.connect().await;
+    let bed = TestBed::with(settings).await;
+    let mut silent = bed.connect().await;
     assert_eq!(silent.hung_up().await, "");
-    let mut slow = world.connect().await;
+    let mut slow = bed.connect().await;
     slow.handshake("1").await;
     slow.message("manifest_declaration", &manifest()).await;
     assert_eq!(slow.hung_up().await, "registration failed, it was not complete after 0 s");
@@ -61,22 +61,22 @@ async fn who_does_not_come_to_an_end_is_told() {
 
 #[tokio::test]
 async fn a_plugin_that_cannot_be_recorded_is_told() {
-    let world = World::new().await;
-    *world.host.refusal.lock().unwrap() = Some("the disk is full".to_owned());
-    let mut peer = world.connect().await;
+    let bed = TestBed::new().await;
+    *bed.host.refusal.lock().unwrap() = Some("the disk is full".to_owned());
+    let mut peer = bed.connect().await;
     peer.register(1).await;
     let said = peer.hung_up().await;
     assert_eq!(said, "register failed, the plugin could not be installed: the disk is full");
-    eventually("the parting", || world.host.told() == [Told::Connected(0), Told::Disconnected(0)]).await;
-    assert_eq!(world.runtime.status().len(), 0);
+    eventually("the parting", || bed.host.notices() == [Notice::Connected(0), Notice::Disconnected(0)]).await;
+    assert_eq!(bed.runtime.status().len(), 0);
 }
 
 #[tokio::test]
 async fn the_identifier_is_the_tenants_and_the_declarations() {
-    let world = World::new().await;
-    let (_first, one) = world.plugin(1).await;
-    let (_second, two) = world.plugin(2).await;
-    let (_third, again) = world.plugin(1).await;
+    let bed = TestBed::new().await;
+    let (_first, one) = bed.plugin(1).await;
+    let (_second, two) = bed.plugin(2).await;
+    let (_third, again) = bed.plugin(1).await;
     assert_eq!(one, again);
     assert_ne!(one, two);
     assert_eq!((one.identity(), one.checksum().len()), ("a/b:0.0.1", 64));
@@ -84,8 +84,8 @@ async fn the_identifier_is_the_tenants_and_the_declarations() {
 
 #[tokio::test]
 async fn declarations_are_bounded_together() {
-    let world = World::new().await;
-    let mut peer = world.connect().await;
+    let bed = TestBed::new().await;
+    let mut peer = bed.connect().await;
     peer.handshake("1").await;
     let filler = json!({"filler": "x".repeat(17 << 20)});
     peer.message("manifest_declaration", &filler).await;

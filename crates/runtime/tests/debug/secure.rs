@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::support::{Peer, World, eventually};
+use crate::support::{Peer, TestBed, eventually};
 
 const CERTIFICATE: &[u8] = include_bytes!("tls/certificate.pem");
 const KEY: &[u8] = include_bytes!("tls/key.pem");
@@ -32,13 +32,13 @@ fn connector() -> TlsConnector {
 
 #[tokio::test]
 async fn calls_over_tls() {
-    let world = World::secured(DebugSettings::default(), Security::tls(CERTIFICATE, KEY).unwrap()).await;
-    let stream = TcpStream::connect(world.address).await.unwrap();
+    let bed = TestBed::secured(DebugSettings::default(), Security::tls(CERTIFICATE, KEY).unwrap()).await;
+    let stream = TcpStream::connect(bed.address).await.unwrap();
     let stream = connector().connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
     let mut peer = Peer::new(stream);
     peer.register(1).await;
-    eventually("the plugin", || world.host.last().is_some()).await;
-    let mut session = world.open(&world.host.last().unwrap().identifier).await.unwrap();
+    eventually("the plugin", || bed.host.last().is_some()).await;
+    let mut session = bed.open(&bed.host.last().unwrap().identifier).await.unwrap();
     let id = peer.request().await;
     let large = "x".repeat(3 << 20);
     peer.answer(&id, "stream", &json!(large)).await;
@@ -50,11 +50,11 @@ async fn calls_over_tls() {
 #[tokio::test]
 async fn nobody_gets_in_without_tls() {
     let settings = DebugSettings { handshake_timeout: Duration::from_millis(500), ..DebugSettings::default() };
-    let world = World::secured(settings, Security::tls(CERTIFICATE, KEY).unwrap()).await;
-    let mut peer = world.connect().await;
+    let bed = TestBed::secured(settings, Security::tls(CERTIFICATE, KEY).unwrap()).await;
+    let mut peer = bed.connect().await;
     peer.handshake("1").await;
     timeout(Duration::from_secs(2), peer.hung_up()).await.unwrap();
-    assert_eq!(world.host.told(), []);
+    assert_eq!(bed.host.notices(), []);
 }
 
 #[test]

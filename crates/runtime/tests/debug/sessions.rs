@@ -3,13 +3,13 @@
 use plugin_runtime::{Event, Failure, OpenError};
 use serde_json::json;
 
-use crate::support::{World, eventually};
+use crate::support::{TestBed, eventually};
 
 #[tokio::test]
 async fn a_call_and_its_answer() {
-    let world = World::new().await;
-    let (mut peer, plugin) = world.plugin(1).await;
-    let mut session = world.open(&plugin).await.unwrap();
+    let bed = TestBed::new().await;
+    let (mut peer, plugin) = bed.plugin(1).await;
+    let mut session = bed.open(&plugin).await.unwrap();
     let id = peer.request().await;
     peer.answer(&id, "stream", &json!({"a": 1.5})).await;
     peer.answer(&id, "invoke", &json!({"type": "llm", "backwards_request_id": "1", "request": {}})).await;
@@ -20,25 +20,25 @@ async fn a_call_and_its_answer() {
     peer.answer(&id, "end", &json!({})).await;
     assert_eq!(session.recv().await, Some(Event::End));
     drop(session);
-    eventually("the end of the session", || world.runtime.status()[0].in_flight == 0).await;
+    eventually("the end of the session", || bed.runtime.status()[0].in_flight == 0).await;
 }
 
 #[tokio::test]
 async fn an_unknown_plugin_is_not_found() {
-    let world = World::new().await;
-    let (peer, plugin) = world.plugin(1).await;
+    let bed = TestBed::new().await;
+    let (peer, plugin) = bed.plugin(1).await;
     drop(peer);
-    eventually("the parting", || world.host.present() == 0).await;
-    assert!(matches!(world.open(&plugin).await, Err(OpenError::NotFound)));
+    eventually("the parting", || bed.host.present() == 0).await;
+    assert!(matches!(bed.open(&plugin).await, Err(OpenError::NotFound)));
 }
 
 #[tokio::test]
 async fn the_end_of_a_connection_ends_its_sessions_at_once() {
-    let world = World::new().await;
-    let (peer, plugin) = world.plugin(1).await;
+    let bed = TestBed::new().await;
+    let (peer, plugin) = bed.plugin(1).await;
     let mut sessions = Vec::new();
     for _ in 0..20 {
-        sessions.push(world.open(&plugin).await.unwrap());
+        sessions.push(bed.open(&plugin).await.unwrap());
     }
     drop(peer);
     for session in &mut sessions {
@@ -50,9 +50,9 @@ async fn the_end_of_a_connection_ends_its_sessions_at_once() {
 
 #[tokio::test]
 async fn what_was_said_before_the_end_is_delivered() {
-    let world = World::new().await;
-    let (mut peer, plugin) = world.plugin(1).await;
-    let mut session = world.open(&plugin).await.unwrap();
+    let bed = TestBed::new().await;
+    let (mut peer, plugin) = bed.plugin(1).await;
+    let mut session = bed.open(&plugin).await.unwrap();
     let id = peer.request().await;
     for n in 0..100 {
         peer.answer(&id, "stream", &json!(n)).await;
@@ -68,28 +68,28 @@ async fn what_was_said_before_the_end_is_delivered() {
 
 #[tokio::test]
 async fn the_newest_connection_is_asked_and_the_older_one_after_it() {
-    let world = World::new().await;
-    let (mut old, plugin) = world.plugin(1).await;
-    let (mut new, _) = world.plugin(1).await;
-    let _asked = world.open(&plugin).await.unwrap();
+    let bed = TestBed::new().await;
+    let (mut old, plugin) = bed.plugin(1).await;
+    let (mut new, _) = bed.plugin(1).await;
+    let _asked = bed.open(&plugin).await.unwrap();
     new.request().await;
     drop(new);
-    eventually("the parting", || world.host.present() == 1).await;
-    let _asked = world.open(&plugin).await.unwrap();
+    eventually("the parting", || bed.host.present() == 1).await;
+    let _asked = bed.open(&plugin).await.unwrap();
     old.request().await;
 }
 
 #[tokio::test]
 async fn the_end_of_an_old_connection_is_its_own() {
-    let world = World::new().await;
-    let (old, plugin) = world.plugin(1).await;
-    let (mut new, _) = world.plugin(1).await;
-    let mut session = world.open(&plugin).await.unwrap();
+    let bed = TestBed::new().await;
+    let (old, plugin) = bed.plugin(1).await;
+    let (mut new, _) = bed.plugin(1).await;
+    let mut session = bed.open(&plugin).await.unwrap();
     let id = new.request().await;
     drop(old);
-    eventually("the parting", || world.host.present() == 1).await;
+    eventually("the parting", || bed.host.present() == 1).await;
     new.answer(&id, "end", &json!({})).await;
     assert_eq!(session.recv().await, Some(Event::End));
-    let _again = world.open(&plugin).await.unwrap();
+    let _again = bed.open(&plugin).await.unwrap();
     new.request().await;
 }

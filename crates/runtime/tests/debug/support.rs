@@ -1,4 +1,4 @@
-//! A host that remembers what it was told, and a plugin that says what the test wants.
+//! A host that records its notifications, and a scripted plugin.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// What the host was told of.
+/// What the host was notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Notice {
     Connected(u64),
     Disconnected(u64),
 }
@@ -27,33 +27,37 @@ pub(crate) enum Told {
 /// Keys are numbers, which are tenants too.
 #[derive(Debug, Default)]
 pub(crate) struct TestHost {
-    told: Mutex<Vec<(Told, Identity)>>,
-    /// What the next connections are told instead of being recorded.
+    notices: Mutex<Vec<(Notice, Identity)>>,
+    /// The error that the next connections get instead of being recorded.
     pub(crate) refusal: Mutex<Option<String>>,
     /// How long it takes to look a key up.
     pub(crate) delay: Mutex<Duration>,
 }
 
 impl TestHost {
-    fn tell(&self, what: Told, plugin: &Identity) {
-        self.told.lock().unwrap().push((what, plugin.clone()));
+    fn note(&self, what: Notice, plugin: &Identity) {
+        self.notices.lock().unwrap().push((what, plugin.clone()));
     }
 
-    pub(crate) fn told(&self) -> Vec<Told> {
-        self.told.lock().unwrap().iter().map(|(told, _)| told.clone()).collect()
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        self.notices.lock().unwrap().iter().map(|(notice, _)| notice.clone()).collect()
     }
 
     /// The plugin that was connected last.
     pub(crate) fn last(&self) -> Option<Identity> {
-        let told = self.told.lock().unwrap();
-        told.iter().rev().find(|(told, _)| matches!(told, Told::Connected(_))).map(|(_, plugin)| plugin.clone())
+        let notices = self.notices.lock().unwrap();
+        notices
+            .iter()
+            .rev()
+            .find(|(notice, _)| matches!(notice, Notice::Connected(_)))
+            .map(|(_, plugin)| plugin.clone())
     }
 
     /// How many connections there are.
     pub(crate) fn present(&self) -> usize {
-        let told = self.told();
-        let connected = told.iter().filter(|told| matches!(told, Told::Connected(_))).count();
-        2 * connected - told.len()
+        let notices = self.notices();
+        let connected = notices.iter().filter(|notice| matches!(notice, Notice::Connected(_))).count();
+        2 * connected - notices.len()
     }
 }
 
@@ -69,17 +73,17 @@ impl Host for TestHost {
     }
 
     async fn connected(&self, connection: u64, plugin: Plugin) -> Result<(), HostError> {
-        self.tell(Told::Connected(connection), &plugin.identity);
+        self.note(Notice::Connected(connection), &plugin.identity);
         self.refusal.lock().unwrap().clone().map_or(Ok(()), |why| Err(HostError(why)))
     }
 
     async fn disconnected(&self, connection: u64, plugin: &Identity) {
-        self.tell(Told::Disconnected(connection), plugin);
+        self.note(Notice::Disconnected(connection), plugin);
     }
 }
 
 /// A runtime that listens.
-pub(crate) struct World {
+pub(crate) struct TestBed {
     pub(crate) runtime: Arc<DebugRuntime>,
     pub(crate) host: Arc<TestHost>,
     pub(crate) address: SocketAddr,
@@ -88,7 +92,7 @@ pub(crate) struct World {
     pub(crate) serving: JoinHandle<()>,
 }
 
-impl World {
+impl TestBed {
     pub(crate) async fn new() -> Self {
         Self::with(DebugSettings::default()).await
     }
@@ -118,10 +122,10 @@ impl World {
 
     /// A plugin that has registered for a tenant, once it can be called.
     pub(crate) async fn plugin(&self, tenant: u128) -> (Peer<TcpStream>, UniqueIdentifier) {
-        let before = self.host.told().len();
+        let before = self.host.notices().len();
         let mut peer = self.connect().await;
         peer.register(tenant).await;
-        eventually("the plugin", || self.host.told().len() > before).await;
+        eventually("the plugin", || self.host.notices().len() > before).await;
         (peer, self.host.last().unwrap().identifier)
     }
 

@@ -148,11 +148,11 @@ async fn a_plugin_that_can_be_told_stops_and_stays() {
     host.echo().await;
     let pid = host.pid();
     drop(host.open(json!({"do": "hang"})).await.unwrap());
-    eventually("it was told", || host.log().contains("told to stop")).await;
+    eventually("it was asked", || host.log().contains("asked to stop")).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(host.pid(), pid);
     host.echo().await;
-    assert_eq!(host.log().matches("told to stop").count(), 1, "a call that has ended is not cancelled");
+    assert_eq!(host.log().matches("asked to stop").count(), 1, "a call that has ended is not cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +169,7 @@ async fn a_plugin_that_goes_on_for_nobody_is_replaced_once_its_other_calls_are_d
     host.echo().await;
     assert_eq!(all(other).await.len(), 101);
     eventually("the old one is gone", || !runs(pid) && host.status().workers.len() == 1).await;
-    assert!(!host.log().contains("told to stop"), "it has never said that it can be told");
+    assert!(!host.log().contains("asked to stop"), "it has never said that it can be cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

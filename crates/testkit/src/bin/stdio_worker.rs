@@ -62,7 +62,7 @@ fn main() -> Result<()> {
                 std::thread::spawn(move || call(&Session { id: session }, &data, &answers));
             }
             _ if text(&data["event"]) == "cancel" => {
-                writeln!(io::stderr(), "told to stop: {data}")?;
+                writeln!(io::stderr(), "asked to stop: {data}")?;
                 if start == "cancellable" {
                     Session { id: session }.message("end", &json!({}))?;
                 }

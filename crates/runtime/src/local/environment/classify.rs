@@ -121,7 +121,7 @@ fn class_of(output: &str) -> Cause {
     SIGNS.iter().find(|(_, signs)| speaks(signs)).map_or(Cause::Crashed, |(cause, _)| *cause)
 }
 
-/// The part of the output that tells of the failure: from the first line that names an error, else all of it.
+/// The part of the output that describes the failure: from the first line that names an error, else all of it.
 fn quote(output: &Tail) -> String {
     let lines: Vec<&str> = output.lines().collect();
     let names_error = |line: &&str| {

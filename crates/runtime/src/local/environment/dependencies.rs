@@ -38,7 +38,7 @@ impl Dependencies {
 
     /// Reads the dependency files of a working directory. Blocks.
     ///
-    /// `identity` tells this plugin from all others; it goes into the digest of dependencies that point into the
+    /// `identity` is unique to this plugin; it goes into the digest of dependencies that point into the
     /// plugin's own files. With a mirror, `requirements.txt` comes before an unlocked project as in the reference, but a
     /// lock is kept: it names hashes, so the mirror can serve it.
     pub(crate) fn read(
@@ -209,7 +209,7 @@ fn has_local_source(settings: &Value) -> bool {
     }
 }
 
-/// Takes the plugin's own name and version out of a lock. Tells whether the lock has other local packages.
+/// Takes the plugin's own name and version out of a lock. Returns whether the lock has other local packages.
 fn forget_root(lock: &mut Value) -> bool {
     let mut others = false;
     for package in lock.get_mut("package").and_then(Value::as_array_mut).into_iter().flatten() {

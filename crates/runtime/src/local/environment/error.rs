@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// The class of a failure, for metrics, for the decision when to try again and for what to tell an operator.
+/// The class of a failure, for metrics, for the decision when to try again and for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// An index or a download server could not be reached.

@@ -1,4 +1,4 @@
-//! One attempt at a time for each key; who waited for a failed attempt shares its failure instead of repeating it.
+//! One attempt at a time for each key; callers that waited for a failed attempt share its failure instead of repeating it.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,7 +15,7 @@ pub(crate) struct Flights {
     by_key: Mutex<HashMap<String, Weak<Turn>>>,
 }
 
-/// Held by whoever makes the attempt. Holds when the last one failed, and how.
+/// Locked during an attempt. Holds when the last one failed, and how.
 type Turn = tokio::sync::Mutex<Option<(Instant, EnvironmentError)>>;
 
 impl Flights {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_comes_later_tries_again() {
+    async fn a_later_caller_tries_again() {
         let flights = Flights::default();
         let failing = || flights.run("key", async { Err::<(), _>(EnvironmentError::new(Cause::Network, "x")) });
         assert!(failing().await.is_err());

@@ -8,7 +8,7 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 /// Bytes of output that a log keeps; what comes later is counted and left out.
 const LIMIT: u64 = 8 * 1024 * 1024;
 
-/// A log file being written. Trouble with it never fails the work it tells about.
+/// A log file being written. Trouble with it never fails the work that it records.
 #[derive(Debug)]
 pub(crate) struct ToolLog {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! The uv binary: where it is, and what it is told of the daemon's environment.
+//! The uv binary: where it is, and which of the daemon's variables it gets.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

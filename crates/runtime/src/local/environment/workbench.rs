@@ -14,7 +14,7 @@ use super::process::{self, Limits};
 use super::progress::{Progress, Step};
 use super::settings::EnvironmentSettings;
 
-/// How uv begins to repeat where it was told to work, which is no news.
+/// How uv begins to repeat its folder, which is no news.
 const USING: &str = "Using ";
 
 /// Everything that tools need while they work for one plugin.

@@ -298,7 +298,7 @@ impl Actor {
     fn publish(&self) {
         let state = match (&self.attempt, &self.failed) {
             _ if self.plugin.pool.len() > 0 => State::Running,
-            // it tells itself how far it is
+            // the attempt publishes its own steps
             (Some(_), _) => return,
             (None, Some((cause, failed))) => State::Failed(self.failed_state(cause, failed)),
             (None, None) if self.prepared => State::Ready,

@@ -176,19 +176,18 @@ impl Keeper {
 
     /// Ends a worker that cannot be talked to any more. Most often it is exiting, which closes its pipes first.
     async fn lost(&mut self, pipe: &str, end: Result<(), Panicked>) {
-        let failure = match end {
-            Err(panicked) => Failure::from(&panicked),
-            Ok(()) => {
-                let moment = match proc::is_exiting(self.process.pid()) {
-                    Some(true) => EXIT,
-                    Some(false) => Duration::ZERO,
-                    None => MOMENT,
-                };
-                if tokio::time::timeout(moment, self.process.exited()).await.is_ok() {
-                    return;
-                }
-                Failure::Stopped(format!("it has closed its {pipe}"))
+        let failure = if let Err(panicked) = end {
+            Failure::from(&panicked)
+        } else {
+            let moment = match proc::is_exiting(self.process.pid()) {
+                Some(true) => EXIT,
+                Some(false) => Duration::ZERO,
+                None => MOMENT,
+            };
+            if tokio::time::timeout(moment, self.process.exited()).await.is_ok() {
+                return;
             }
+            Failure::Stopped(format!("it has closed its {pipe}"))
         };
         self.control.fail(&self.channel, failure);
         self.changed.notify_one();

@@ -1,4 +1,4 @@
-//! Standard error of a worker: kept for whoever asks, and for the error that the worker's end causes.
+//! Standard error of a worker: kept in the plugin's log, and for the error that the worker's end causes.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What fails, how it is told, and that nothing is left of it.
+//! Preparations that fail: the error, and that nothing is left behind.
 
 use super::*;
 

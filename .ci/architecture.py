@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks the structure of the workspace against docs/architecture.md: `.ci/architecture.py [ROOT]`.
 
-- A crate depends only on the crates, and is the only user of the libraries, that the tables of the page allow. What only the
-  feature `test-util` turns on counts as a dependency of tests.
+- A crate depends only on the crates that the page allows, and a library in its table is used by those crates alone. What
+  tests use, and what a crate offers to the tests of others under its feature `test-util`, may be more.
 - The modules directly below a crate's root do not import each other in a circle. Code that is only compiled for tests does
   not count.
 - Files and folders that the page and CONTRIBUTING.md name exist.
@@ -25,10 +25,10 @@ PAGE = "docs/architecture.md"
 PAGES = (PAGE, "CONTRIBUTING.md")
 EXCUSES = ".ci/long-files.txt"
 LONGEST = 400
+# the feature of what a crate offers to the tests of others
+FOR_TESTS = "test-util"
 SOURCES = ("crates", "fuzz/fuzz_targets", ".ci", "deploy", "examples")
 SUFFIXES = (".rs", ".py")
-# the feature that opens what crates share between their tests
-TESTS_ONLY = {"test-util"}
 # folders of builds and of installed packages
 NOT_OURS = {"target", ".venv", "node_modules", "__pycache__"}
 
@@ -85,17 +85,14 @@ def read_crate(root: Path, folder: str) -> Crate:
     manifest = tomllib.loads(text)
     normal: dict[str, int] = {}
     dev: dict[str, int] = {}
+    features = manifest.get("features", {})
     for section in [manifest, *manifest.get("target", {}).values()]:
         for key, into in (("dependencies", normal), ("build-dependencies", normal), ("dev-dependencies", dev)):
-            for name, wanted in section.get(key, {}).items():
-                for_tests = isinstance(wanted, dict) and wanted.get("optional") and enabled_by(manifest, name) == TESTS_ONLY
-                (dev if for_tests else into)[name] = line_of(text, key, name)
+            for name, value in section.get(key, {}).items():
+                optional = isinstance(value, dict) and value.get("optional", False)
+                of_tests = optional and {f for f, parts in features.items() if f"dep:{name}" in parts} == {FOR_TESTS}
+                (dev if of_tests else into)[name] = line_of(text, key, name)
     return Crate(short(manifest["package"]["name"]), folder, f"{folder}/Cargo.toml", normal, dev)
-
-
-def enabled_by(manifest: dict, dependency: str) -> set[str]:
-    """The features of a crate that turn an optional dependency on."""
-    return {feature for feature, parts in manifest.get("features", {}).items() if f"dep:{dependency}" in parts}
 
 
 def line_of(manifest: str, section: str, name: str) -> int:

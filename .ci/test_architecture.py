@@ -75,14 +75,12 @@ class Crates(Workspace):
         self.crate("upper", "[dev-dependencies]\nplugin-help.workspace = true\n[dependencies]\nplugin-help.workspace = true\n")
         self.assert_finding("crates/upper/Cargo.toml:6: `upper` must not use `help`")
 
-    def test_what_only_test_util_turns_on_is_for_tests(self) -> None:
-        optional = 'plugin-help = { workspace = true, optional = true }\n'
-        features = '[features]\ntest-util = ["dep:plugin-help"]\n'
-        self.crate("upper", f"{features}[dependencies]\nplugin-ground.workspace = true\n{optional}")
+    def test_what_is_offered_to_the_tests_of_others_is_for_tests(self) -> None:
+        optional = "[dependencies]\nplugin-help = { workspace = true, optional = true }\n"
+        self.crate("upper", optional + '[features]\ntest-util = ["dep:plugin-help"]\n')
         self.assertEqual(self.findings(), [])
-        features = '[features]\nfull = ["dep:plugin-help"]\ntest-util = ["dep:plugin-help"]\n'
-        self.crate("upper", f"{features}[dependencies]\nplugin-ground.workspace = true\n{optional}")
-        self.assert_finding("crates/upper/Cargo.toml:8", "`upper` must not use `help`")
+        self.crate("upper", optional + '[features]\ntest-util = ["dep:plugin-help"]\nfull = ["dep:plugin-help"]\n')
+        self.assert_finding("crates/upper/Cargo.toml:4: `upper` must not use `help`")
 
     def test_a_crate_without_a_row(self) -> None:
         self.replace("docs/architecture.md", "| `help` | | |\n", "")

@@ -19,7 +19,13 @@ NOT_CODE = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-FOR_TESTS = re.compile(r"#\s*\[\s*cfg\s*\(\s*(?:test|all\s*\(\s*test\b[^\]]*)\s*\)\s*\]")
+# what a crate offers to the tests of others
+TEST_FEATURE = '"test-util"'
+FOR_TESTS = re.compile(
+    r"#\s*\[\s*cfg\s*\(\s*(?:test|all\s*\(\s*test\b[^\]]*|(?:any\s*\(\s*test\s*,\s*)?feature\s*=\s*"
+    + TEST_FEATURE
+    + r"\s*\)?)\s*\)\s*\]"
+)
 ATTRIBUTE = re.compile(r"\s*#\s*\[")
 MODULE = re.compile(r"\bmod\s+(?:r#)?(\w+)\s*([;{])")
 USE = re.compile(r"\buse\s+")
@@ -54,6 +60,10 @@ def code_only(text: str) -> str:
     position = 0
     while match := NOT_CODE.search(text, position):
         end = match.end()
+        if match.group() == TEST_FEATURE:
+            pieces.append(text[position:end])
+            position = end
+            continue
         if match.group() == "/*":
             depth = 1
             while depth and (mark := re.compile(r"/\*|\*/").search(text, end)):

@@ -158,6 +158,10 @@ use crate::a::{A, B};
 mod tests { use crate::a::A; fn f() { let _ = "}"; } }
 #[cfg(test)]
 mod testing;
+#[cfg(any(test, feature = "test-util"))]
+pub mod theatre { use crate::a::A; }
+#[cfg(feature = "test-util")]
+pub use crate::a::A;
 ''',
         )
         self.write("crates/ground/src/b/testing.rs", "//! For tests.\nuse crate::a::A;\n")

@@ -21,7 +21,10 @@ use plugin_runtime::local::{ProcessSettings, kill_orphans, stage};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How long calls may go on after the first signal.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -49,8 +52,9 @@ fn serve(options: Options) -> anyhow::Result<()> {
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
     }
-    let filter = EnvFilter::try_new(&options.log).context("CONNECTOR_LOG")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    let filter: Targets = options.log.parse().context("CONNECTOR_LOG")?;
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(options))
 }

@@ -1,5 +1,8 @@
-//! Private servers for tests: each starts from a shell script, and goes with the test process.
+//! Private servers for tests: each starts from a shell script, and ends with the test process or the run of the tests.
 
+mod shared;
+
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -7,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+pub use shared::Shared;
 
 /// How long a server may take to start or to stop.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -33,14 +38,9 @@ impl Running {
     /// Runs a shell script, `$1` (also `$folder`) being a new folder and the rest `arguments`. It should start the server,
     /// wait for its input to end (`cat >/dev/null`), and stop the server; the folder is removed then.
     pub fn start(script: &str, arguments: &[String]) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("test-server-").tempdir()?.keep();
-        let script = Command::new("sh")
-            .args(["-c", &format!("folder=$1; {script}\nrm -rf \"$folder\""), "server"])
-            .arg(&folder)
-            .args(arguments)
+        let folder = new_folder()?;
+        let script = silent(Command::new("sh").args(shell_arguments(script, &folder, arguments)))
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .spawn()
             .context("cannot run sh")?;
         Ok(Self { script, folder })
@@ -70,6 +70,22 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.script.stdin.take());
     }
+}
+
+fn new_folder() -> Result<PathBuf> {
+    Ok(tempfile::Builder::new().prefix("test-server-").tempdir()?.keep())
+}
+
+/// The arguments of a shell that runs the script and then removes its folder.
+fn shell_arguments(script: &str, folder: &Path, arguments: &[String]) -> Vec<OsString> {
+    let script = format!("folder=$1; {script}\nrm -rf \"$folder\"");
+    let mut all: Vec<OsString> = vec!["-c".into(), script.into(), "server".into(), folder.into()];
+    all.extend(arguments.iter().map(OsString::from));
+    all
+}
+
+fn silent(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
 /// A server on a port of its own, which can be stopped and started again.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use plugin_testkit::servers::{Running, free_port, is_installed, skip};
+use plugin_testkit::servers::{Running, Shared, free_port, is_installed, skip};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
@@ -16,8 +16,8 @@ mod refusals;
 
 const HOST: &str = "127.0.0.1";
 
-static SINGLE: OnceCell<(u16, Running)> = OnceCell::const_new();
-static CLUSTER: OnceCell<(Vec<u16>, Running)> = OnceCell::const_new();
+static SINGLE: OnceCell<(u16, Shared)> = OnceCell::const_new();
+static CLUSTER: OnceCell<(Vec<u16>, Shared)> = OnceCell::const_new();
 
 const START_SINGLE: &str = r#"
     redis-server --port "$2" --bind 127.0.0.1 --dir "$folder" --save '' --requirepass sesame &
@@ -72,7 +72,7 @@ fn config(servers: RedisServers) -> RedisConfig {
         password: String::new(),
         database: 0,
         // Tests share a server.
-        prefix: format!("test {}", TESTS.fetch_add(1, Ordering::Relaxed)),
+        prefix: format!("test {} {}", std::process::id(), TESTS.fetch_add(1, Ordering::Relaxed)),
         tls: None,
         timeout: Duration::from_secs(2),
     }
@@ -107,8 +107,8 @@ pub(super) async fn on_single<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<dy
         return;
     }
     let start = async || {
-        let port = free_port().unwrap();
-        (port, Running::start(START_SINGLE, &[port.to_string()]).unwrap())
+        let server = Shared::start("redis", START_SINGLE, || Ok(vec![free_port()?.to_string()])).unwrap();
+        (server.arguments()[0].parse().unwrap(), server)
     };
     let (port, _) = SINGLE.get_or_init(start).await;
     let config = RedisConfig { password: "sesame".to_owned(), ..single(*port) };
@@ -123,10 +123,9 @@ pub(super) async fn on_cluster<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<d
         config(RedisServers::Cluster { nodes: ports.iter().map(|port| (HOST.to_owned(), *port)).collect() })
     };
     let start = async || {
-        let ports: Vec<u16> = (0..6).map(|_| free_port().unwrap()).collect();
-        let arguments: Vec<String> = ports.iter().map(u16::to_string).collect();
-        let running = Running::start(START_CLUSTER, &arguments).unwrap();
-        let ports = ports[..3].to_vec();
+        let new_ports = || (0..6).map(|_| Ok(free_port()?.to_string())).collect();
+        let server = Shared::start("redis-cluster", START_CLUSTER, new_ports).unwrap();
+        let ports: Vec<u16> = server.arguments()[..3].iter().map(|port| port.parse().unwrap()).collect();
         // Until every slot has its node.
         for _ in 0..200 {
             if let Ok(state) = RedisState::open(&nodes(&ports)).await
@@ -142,7 +141,7 @@ pub(super) async fn on_cluster<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<d
             }
             sleep(Duration::from_millis(100)).await;
         }
-        (ports, running)
+        (ports, server)
     };
     let (ports, _) = CLUSTER.get_or_init(start).await;
     case(Arc::new(eventually_open(&nodes(ports)).await)).await;

@@ -36,7 +36,7 @@ pub(super) async fn claimed_once(config: DatabaseConfig) {
 pub(super) async fn leases_run_out(config: DatabaseConfig) {
     let database = open(&config).await;
     create(&database, &[1], true).await;
-    let first = database.jobs.claim("killed", MOMENT, 10).await.unwrap().remove(0);
+    let first = database.jobs.claim("killed", LONG, 10).await.unwrap().remove(0);
     assert!(claim(&database, "other").await.is_empty());
     assert!(database.jobs.renew(first.id, "killed", MOMENT).await.unwrap());
     assert!(!database.jobs.renew(first.id, "other", LONG).await.unwrap());

@@ -1,17 +1,17 @@
-//! Private database servers, started once per test process and gone with it.
+//! Private database servers, started once per run of the tests.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use plugin_testkit::servers::{Running, free_port, skip};
+use plugin_testkit::servers::{Shared, free_port, skip};
 use tokio::sync::OnceCell;
 
 use crate::{Database, DatabaseConfig, ServerConfig, SslMode};
 
 pub(super) struct Server {
-    running: OnceCell<Option<(u16, Running)>>,
-    start: fn(u16) -> Option<Running>,
+    running: OnceCell<Option<(u16, Shared)>>,
+    start: fn() -> Option<Shared>,
     config: fn(ServerConfig) -> DatabaseConfig,
     administration: &'static str,
     databases: AtomicU32,
@@ -24,7 +24,7 @@ pub(super) static MYSQL: Server = Server::new(start_mysql, DatabaseConfig::MySql
 
 impl Server {
     const fn new(
-        start: fn(u16) -> Option<Running>,
+        start: fn() -> Option<Shared>,
         config: fn(ServerConfig) -> DatabaseConfig,
         administration: &'static str,
     ) -> Self {
@@ -38,7 +38,7 @@ impl Server {
             return None;
         };
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        Some((self.config)(self.server(*port, format!("Dify \"plugin\" {number}"))))
+        Some((self.config)(self.server(*port, format!("Dify \"plugin\" {}-{number}", std::process::id()))))
     }
 
     /// The authority of the server's certificate, which is for `localhost`; `None` if it has none.
@@ -65,10 +65,10 @@ impl Server {
         }
     }
 
-    async fn run(&self) -> Option<(u16, Running)> {
-        let port = free_port().unwrap();
-        let running = (self.start)(port)?;
-        let config = (self.config)(self.server(port, "probe".to_owned()));
+    async fn run(&self) -> Option<(u16, Shared)> {
+        let running = (self.start)()?;
+        let port = port(&running);
+        let config = (self.config)(self.server(port, format!("probe {}", std::process::id())));
         let mut last = String::new();
         for _ in 0..300 {
             match Database::open(&config).await {
@@ -79,6 +79,11 @@ impl Server {
         }
         panic!("the server did not start: {last}");
     }
+}
+
+/// The port that is the first argument of a server's script.
+fn port(server: &Shared) -> u16 {
+    server.arguments()[0].parse().unwrap()
 }
 
 /// A database on PostgreSQL that is there, reached through PgBouncer.
@@ -93,7 +98,7 @@ pub(super) async fn pooled_database() -> Option<DatabaseConfig> {
 /// One that does not exist yet. PgBouncer hands each transaction to any of three connections.
 #[cfg(feature = "postgres")]
 pub(super) async fn new_pooled_database() -> Option<ServerConfig> {
-    static POOLER: OnceCell<Option<(u16, Running)>> = OnceCell::const_new();
+    static POOLER: OnceCell<Option<(u16, Shared)>> = OnceCell::const_new();
     const START: &str = r#"
         port=$2 server=$3 as=
         printf '[databases]\n* = host=127.0.0.1 port=%s user=root\n[pgbouncer]\nlisten_addr = 127.0.0.1\n
@@ -108,8 +113,9 @@ max_client_conn = 1000\nmax_db_connections = 3\nserver_login_retry = 1\n' "$serv
         if !plugin_testkit::servers::is_installed("pgbouncer") {
             return None;
         }
-        let port = free_port().unwrap();
-        let running = Running::start(START, &[port.to_string(), direct.port.to_string()]).unwrap();
+        let arguments = || Ok(vec![free_port()?.to_string(), direct.port.to_string()]);
+        let running = Shared::start("pgbouncer", START, arguments).unwrap();
+        let port = port(&running);
         for _ in 0..100 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return Some((port, running));
@@ -138,7 +144,7 @@ const CERTIFICATES: &str = r#"
 
 /// With passwords for the user `checked` alone.
 #[cfg(feature = "postgres")]
-fn start_postgres(port: u16) -> Option<Running> {
+fn start_postgres() -> Option<Shared> {
     const START: &str = r#"
         port=$2 bin=$3 as= tls=
         certificates && tls="-c ssl=on -c ssl_cert_file='$folder/cert.pem' -c ssl_key_file='$folder/key.pem'"
@@ -153,11 +159,12 @@ fn start_postgres(port: u16) -> Option<Running> {
     let newest = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists()).max();
     let bin = newest?;
     let script = format!("{CERTIFICATES}{START}");
-    Some(Running::start(&script, &[port.to_string(), bin.display().to_string()]).unwrap())
+    let arguments = || Ok(vec![free_port()?.to_string(), bin.display().to_string()]);
+    Some(Shared::start("postgres", &script, arguments).unwrap())
 }
 
 #[cfg(feature = "mysql")]
-fn start_mysql(port: u16) -> Option<Running> {
+fn start_mysql() -> Option<Shared> {
     const START: &str = r#"
         port=$2 user=$(id -un) tls=
         certificates && tls="--ssl-cert=$folder/cert.pem --ssl-key=$folder/key.pem"
@@ -173,5 +180,5 @@ fn start_mysql(port: u16) -> Option<Running> {
         return None;
     }
     let script = format!("{CERTIFICATES}{START}");
-    Some(Running::start(&script, &[port.to_string()]).unwrap())
+    Some(Shared::start("mariadb", &script, || Ok(vec![free_port()?.to_string()])).unwrap())
 }

@@ -16,9 +16,9 @@ use crate::state::App;
 use crate::state::Calls;
 use plugin_service::base::Base;
 use plugin_web::ApiError;
+use plugin_web::Success;
 use plugin_web::auth::Key;
 use plugin_web::bind::{Bound, Validate, Violations};
-use plugin_web::envelope::Success;
 use plugin_web::sse;
 use plugin_web::table::Table;
 

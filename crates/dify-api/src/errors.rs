@@ -11,8 +11,8 @@ use plugin_registry::assets::AssetError;
 use plugin_registry::catalog::CatalogError;
 use plugin_registry::readme::ReadmeError;
 use plugin_runtime::OpenError;
-use plugin_web::envelope::{self, Success};
 use plugin_web::error::{ApiError, ErrorType};
+use plugin_web::{Success, envelope};
 
 /// A failure as it is answered, with an HTTP status of its own.
 #[derive(Debug, thiserror::Error)]

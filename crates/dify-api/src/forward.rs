@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::errors::Rejection;
+use crate::hook::{Hook, MAX_BODY};
 use crate::named::{named_plugin, named_version};
-use crate::webhook::{Hook, MAX_BODY};
 use exchange::{Exchange, ExchangeError};
 use marker::{Marked, Marker};
 use plugin_registry::catalog::Catalog;

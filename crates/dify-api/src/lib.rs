@@ -10,6 +10,7 @@ pub mod state;
 mod dispatch;
 mod endpoint;
 mod health;
+mod hook;
 mod management;
 mod metrics;
 mod named;

@@ -1,7 +1,6 @@
 //! `/e/:hook_id/*path`: requests from outside to the endpoints of plugins (http-api 8).
 
 mod answer;
-mod hook;
 mod raw;
 
 use axum::extract::{Request, State};
@@ -13,12 +12,8 @@ use plugin_service::telemetry::{RequestContext, TraceContext};
 use plugin_web::{SentUri, Table, body};
 
 use crate::errors::Rejection;
+use crate::hook::{Hook, MAX_BODY};
 use crate::state::{App, Calls};
-
-pub(crate) use hook::Hook;
-
-/// Bytes that the body of a request may have.
-pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// Adds the route.
 pub(crate) fn routes(table: Table<App>) -> Table<App> {

@@ -1,67 +1,13 @@
-//! Where the rows are, and the repositories over them.
+//! The repositories over one database.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::sql::Sql;
 use crate::{
-    Declarations, Endpoints, InstallJobs, InstallTasks, Installations, Plugins, Providers, Readmes, Result,
-    ServerlessRuntimes, StorageUsage,
+    DatabaseConfig, Declarations, Endpoints, InstallJobs, InstallTasks, Installations, Plugins, Providers, Readmes,
+    Result, ServerlessRuntimes, StorageUsage,
 };
-
-/// Where the rows are.
-#[derive(Clone, Debug)]
-pub enum DatabaseConfig {
-    /// One file, created when missing, with its folder.
-    Sqlite { path: PathBuf },
-    /// Needs the cargo feature `postgres`.
-    Postgres(ServerConfig),
-    /// MySQL, MariaDB and what speaks their protocol; needs the cargo feature `mysql`.
-    MySql(ServerConfig),
-}
-
-/// TLS to a database server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SslMode {
-    #[default]
-    Disable,
-    /// Encrypted, certificate not checked.
-    Require,
-    /// Certificate checked, its host name not.
-    VerifyCa,
-    /// Certificate and host name checked.
-    VerifyFull,
-}
-
-/// A database server (lifecycle-and-storage 3.1, 7.6).
-#[derive(Clone)]
-pub struct ServerConfig {
-    pub host: String,
-    pub port: u16,
-    pub username: String,
-    pub password: String,
-    /// Created when missing.
-    pub database: String,
-    /// Where to connect to create it: `postgres` or `mysql`.
-    pub default_database: String,
-    pub ssl_mode: SslMode,
-    /// PEM certificates of authorities to trust besides the public ones.
-    pub ssl_authorities: Option<PathBuf>,
-    /// PostgreSQL: run-time parameters as `-c name=value ...`; blank = none. Text always travels as UTF-8.
-    pub options: String,
-    /// PostgreSQL: connections go through a pooler such as PgBouncer, so no prepared statement may outlive a transaction.
-    pub pooled_by_server: bool,
-    pub max_connections: u32,
-    pub max_lifetime: Duration,
-    pub connect_timeout: Duration,
-}
-
-impl fmt::Debug for ServerConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}:{}/{}", self.username, self.host, self.port, self.database)
-    }
-}
 
 /// All repositories over one database; cheap to clone.
 #[derive(Clone)]
@@ -76,14 +22,14 @@ pub struct Database {
     pub serverless: Arc<dyn ServerlessRuntimes>,
     pub storage_usage: Arc<dyn StorageUsage>,
     pub readmes: Arc<dyn Readmes>,
-    pub(crate) sql: Arc<crate::sql::Sql>,
+    pub(crate) sql: Arc<Sql>,
 }
 
 impl Database {
     /// Connects, creates the database if it is missing, and brings the tables up to date: what is missing is added,
     /// nothing is dropped or altered, and a database that is complete is not written to.
     pub async fn open(config: &DatabaseConfig) -> Result<Self> {
-        let sql = Arc::new(crate::sql::Sql::open(config).await?);
+        let sql = Arc::new(Sql::open(config).await?);
         Ok(Self {
             installations: Arc::clone(&sql) as _,
             plugins: Arc::clone(&sql) as _,

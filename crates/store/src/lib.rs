@@ -40,6 +40,7 @@
 compile_error!("plugin-store needs one of the features sqlite, postgres and mysql");
 
 pub mod blob;
+mod config;
 mod database;
 mod declarations;
 mod endpoints;
@@ -58,7 +59,8 @@ mod storage_usage;
 mod tasks;
 
 pub use blob::{BlobEntry, BlobKey, BlobStore, Layout};
-pub use database::{Database, DatabaseConfig, ServerConfig, SslMode};
+pub use config::{DatabaseConfig, ServerConfig, SslMode};
+pub use database::Database;
 pub use declarations::{Declaration, Declarations};
 pub use endpoints::{Endpoint, EndpointChange, Endpoints, NewEndpoint};
 pub use error::{Error, ErrorKind, Result};

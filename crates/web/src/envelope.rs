@@ -1,26 +1,11 @@
 //! The JSON envelope of every answer: `{"code":int,"message":string,"data":any|null}` (http-api 1.3).
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use plugin_service::json::to_json;
-
-use crate::error::ApiError;
-
-/// A success with its `data`.
-#[derive(Debug, Clone, Copy)]
-pub struct Success<T>(pub T);
-
-impl<T: Serialize> IntoResponse for Success<T> {
-    fn into_response(self) -> Response {
-        match try_encode(0, "success", &self.0) {
-            Ok(body) => respond(StatusCode::OK, body),
-            Err(error) => ApiError::internal(format!("failed to encode the answer: {error}")).into_response(),
-        }
-    }
-}
 
 /// An answer with an encoded envelope as its body.
 pub fn respond(status: StatusCode, body: Bytes) -> Response {
@@ -37,7 +22,7 @@ struct Envelope<'a, T> {
     data: &'a T,
 }
 
-fn try_encode<T: Serialize>(code: i32, message: &str, data: &T) -> Result<Bytes, serde_json::Error> {
+pub(crate) fn try_encode<T: Serialize>(code: i32, message: &str, data: &T) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(&Envelope { code, message, data }).map(Bytes::from)
 }
 

@@ -12,13 +12,14 @@ pub mod front;
 pub mod headers;
 pub mod server;
 pub mod sse;
+mod success;
 pub mod table;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 pub mod upload;
 
 pub use bind::{Bound, Validate, Violations};
-pub use envelope::Success;
 pub use error::{ApiError, ErrorType};
 pub use front::{Front, SentUri};
+pub use success::Success;
 pub use table::Table;

@@ -7,7 +7,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
-use super::Hook;
+use crate::hook::Hook;
 use plugin_web::headers::end_to_end;
 
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-original-host");

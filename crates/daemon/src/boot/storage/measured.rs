@@ -1,3 +1,5 @@
+//! Storage whose operations are counted and timed.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -2,6 +2,9 @@
 
 use http::Uri;
 
+/// Bytes that the body of a request to a webhook may have.
+pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
+
 /// An address as it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hook<'a> {

@@ -207,13 +207,12 @@ fn declarations_are_sound() {
     assert!(names.len() > 180, "{}", names.len());
 }
 
-/// The files that are generated from the registry. To renew them: `config docs > docs/configuration.md` and
-/// `config example > .env.example`.
+/// The files that are generated from the registry.
 #[test]
 fn generated_files_are_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for (file, text) in [("docs/configuration.md", reference()), (".env.example", example())] {
         let have = std::fs::read_to_string(root.join(file)).unwrap();
-        assert!(have == text, "{file} is not what the registry says");
+        assert!(have == text, "{file} is not current: run ./dev generate");
     }
 }

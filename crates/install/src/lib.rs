@@ -13,7 +13,6 @@ mod bundle;
 pub mod connector;
 mod error;
 mod intake;
-mod job;
 mod local;
 mod locks;
 pub mod platform;

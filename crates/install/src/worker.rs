@@ -1,5 +1,7 @@
 //! Claims jobs and works on them, each in a task of its own, under a lease.
 
+mod job;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +15,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::InstallSettings;
-use super::job::JobError;
 use super::platform::Platform;
 use super::progress::Progress;
 use super::running::Running;
 use super::versions::Versions;
+use job::JobError;
 use plugin_registry::catalog::Catalog;
 use plugin_service::telemetry::Metrics;
 use plugin_service::telemetry::metrics::Success;

@@ -10,11 +10,11 @@ use plugin_store::{Install, InstallJob, InstallOutcome, JobKind, RuntimeType, Up
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::InstallError;
-use super::platform::{Attempt, EnsureError};
-use super::progress::Progress;
-use super::versions::UseError;
-use super::worker::Worker;
+use super::Worker;
+use crate::InstallError;
+use crate::platform::{Attempt, EnsureError};
+use crate::progress::Progress;
+use crate::versions::UseError;
 use plugin_registry::catalog::{CatalogError, Declared};
 
 /// Why a job did not succeed.

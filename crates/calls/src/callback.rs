@@ -1,6 +1,6 @@
 //! What plugins call back into Dify ("backwards invocation", plugin-protocol 5): permissions, Dify's inner API, storage.
 //!
-//! Every call runs as a task of its session's and is answered in order; its last answer is always `end`. Whoever drops
+//! Every call runs as a task of its session's and is answered in order; its last answer is always `end`. Dropping
 //! the task cancels the call.
 
 mod answers;
@@ -60,11 +60,11 @@ impl Callbacks {
         &self.dify
     }
 
-    /// Runs one call and tells the plugin everything about it. Returns when the end is told, or cannot be told because
+    /// Runs one call and sends the plugin all of its answers. Returns when the end is sent, or cannot be sent because
     /// the plugin is gone.
     pub async fn answer(&self, caller: &Caller, invoke: &Invoke<'_>, replies: Replies) {
         let answers = Answers::new(caller, &invoke.id, replies, Instant::now());
-        let told = match self.run(caller, invoke, &answers).await {
+        let done = match self.run(caller, invoke, &answers).await {
             Ok(()) => answers.end().await,
             Err(Stop::Failed(text)) => {
                 tracing::debug!(plugin = &*caller.plugin_id, kind = &*invoke.kind, error = text, "a call back failed");
@@ -72,15 +72,15 @@ impl Callbacks {
             }
             Err(gone @ Stop::Gone(_)) => Err(gone),
         };
-        if let Err(Stop::Gone(error)) = told {
-            tracing::debug!(plugin = &*caller.plugin_id, kind = &*invoke.kind, %error, "nobody takes an answer");
+        if let Err(Stop::Gone(error)) = done {
+            tracing::debug!(plugin = &*caller.plugin_id, kind = &*invoke.kind, %error, "the plugin no longer reads replies");
         }
     }
 
-    /// Tells the plugin that there is no room for one more call.
+    /// Refuses a call of the plugin: too many are running.
     pub async fn refuse(&self, caller: &Caller, invoke: &Invoke<'_>, replies: Replies, reason: &str) {
         if let Err(Stop::Gone(error)) = Answers::new(caller, &invoke.id, replies, Instant::now()).fail(reason).await {
-            tracing::debug!(plugin = &*caller.plugin_id, %error, "nobody takes an answer");
+            tracing::debug!(plugin = &*caller.plugin_id, %error, "the plugin no longer reads replies");
         }
     }
 

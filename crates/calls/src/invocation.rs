@@ -1,7 +1,7 @@
 //! One call of a plugin from its request to its end.
 //!
 //! [`Invocations::open`] opens a session on the runtime of a plugin and gives an [`Invocation`]: raw chunks come out of
-//! it, the plugin's calls back into Dify run beside, and dropping it ends everything at once. Nobody else keeps a call
+//! it, the plugin's calls back into Dify run beside, and dropping it ends everything at once. Nothing else keeps a call
 //! alive; its time is limited from the moment it is opened.
 
 mod batch;
@@ -38,7 +38,7 @@ use running::Running;
 pub use batch::BatchError;
 pub use chunks::Chunks;
 pub use error::CallError;
-pub use polling::last_word;
+pub use polling::final_result;
 pub use request::{InvalidRequest, check_data, one_line};
 pub use runtimes::Runtimes;
 
@@ -65,7 +65,7 @@ pub struct Plugin {
 
 /// What is asked of it, and by whom.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct CallRequest {
     pub tenant_id: Uuid,
     /// Empty where nobody is signed in.
     pub user_id: String,
@@ -119,7 +119,7 @@ impl Invocations {
         &self,
         session_id: SessionId,
         plugin: &Plugin,
-        ask: &Ask,
+        ask: &CallRequest,
         deadline: Instant,
     ) -> Result<Invocation, OpenError> {
         let runtime_type = plugin.runtime_type;
@@ -245,9 +245,9 @@ impl Invocation {
             tokio::select! {
                 biased;
                 event = session.recv() => return event.map(Ok),
-                () = self.budget.rings() => {
+                () = self.budget.expired() => {
                     let waits = self.calls.are_running() || self.registered.as_ref().is_some_and(Registered::is_calling);
-                    if let Err(error) = self.budget.rung(waits) {
+                    if let Err(error) = self.budget.on_timer(waits) {
                         return Some(Err(error));
                     }
                 }

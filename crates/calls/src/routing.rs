@@ -36,7 +36,7 @@ pub enum Location {
 pub enum Absence {
     /// The tenant has not installed the plugin, or what is installed has no declaration.
     NotInstalled,
-    /// Nobody has uploaded, installed or connected the version.
+    /// The version was never uploaded, installed or connected.
     Unknown,
 }
 

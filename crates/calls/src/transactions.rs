@@ -73,7 +73,7 @@ impl Transactions {
         Self { parts, live }
     }
 
-    /// Makes a session known, before its function hears of it, until the result is dropped.
+    /// Makes a session known, before its function is called, until the result is dropped.
     pub fn register(&self, caller: Arc<Caller>, plugin: &UniqueIdentifier) -> Registered {
         self.live.register(caller, plugin)
     }

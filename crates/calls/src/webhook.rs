@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::callback::{Cipher, Sealed};
-use crate::invocation::{Ask, InvalidRequest, Invocation, Invocations, Plugin, new_session, one_line};
+use crate::invocation::{CallRequest, InvalidRequest, Invocation, Invocations, Plugin, new_session, one_line};
 use crate::routing::{Routing, RoutingError, Target};
 
 /// Requests above this many bytes are encoded on a thread of their own.
@@ -87,7 +87,7 @@ impl Hooked {
     ) -> Result<Invocation, HookError> {
         let Self { endpoint, plugin } = self;
         let settings = settings(invocations, &trace, &endpoint, &plugin.declared).await?;
-        let ask = Ask {
+        let ask = CallRequest {
             tenant_id: endpoint.tenant_id,
             user_id: String::new(),
             origin: Arc::new(Origin { endpoint_id: Some(endpoint.id.to_string()), ..Origin::default() }),

@@ -24,7 +24,7 @@ use plugin_web::table::Table;
 
 use crate::errors::Rejection;
 use crate::named::{named_plugin, named_version};
-use plugin_calls::invocation::{Ask, Chunks, Plugin, check_data, last_word, new_session, one_line};
+use plugin_calls::invocation::{CallRequest, Chunks, Plugin, check_data, final_result, new_session, one_line};
 use plugin_calls::routing::{Absence, Target};
 use plugin_service::telemetry::RequestContext;
 
@@ -138,7 +138,7 @@ async fn poll(
     let ask = read(action, context, asked).await?;
     let call = calls.invocations.open(new_session(), &plugin, &ask, calls.invocations.deadline()).await?;
     drop(ask);
-    Ok(Success(last_word(call).await?).into_response())
+    Ok(Success(final_result(call).await?).into_response())
 }
 
 /// The plugin of a request that was not passed on to another node.
@@ -158,7 +158,7 @@ async fn locate(calls: &Calls, named: Named, headers: &HeaderMap, tenant: Uuid) 
 }
 
 /// Checks the request; nothing of it reaches a plugin unchecked.
-async fn read(action: Action, context: RequestContext, asked: Asked) -> Result<Ask, Rejection> {
+async fn read(action: Action, context: RequestContext, asked: Asked) -> Result<CallRequest, Rejection> {
     let size = asked.data.as_ref().map_or(0, |data| data.get().len());
     let check = move || {
         let data = check_data(action, asked.data.as_deref())?;
@@ -169,7 +169,7 @@ async fn read(action: Action, context: RequestContext, asked: Asked) -> Result<A
             endpoint_id: asked.endpoint_id,
             context: asked.context.map(|context| one_line("context", &context)).transpose()?,
         };
-        Ok(Ask {
+        Ok(CallRequest {
             tenant_id: asked.tenant_id,
             user_id: asked.user_id,
             origin: Arc::new(origin),

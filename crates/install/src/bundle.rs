@@ -17,7 +17,7 @@ use plugin_registry::packages::{Opened, PackagesError, whole};
 /// Bundles in work at a time: each may take hundreds of megabytes of memory.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
-/// One dependency of a bundle, as Dify is told (http-api 6.1).
+/// One dependency of a bundle, as Dify reads it (http-api 6.1).
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", content = "value", rename_all = "lowercase")]
 pub enum BundleItem {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | POST `/ping` | the connector is there; answers `"pong"` |
 //! | GET `/v1/runner/instances?filename=` | the function of a package, if there is one |
-//! | POST `/v1/launch` | makes it, and tells of its stages meanwhile |
+//! | POST `/v1/launch` | makes it, and streams its stages |
 //! | DELETE `/v1/runner/instances?filename=` | takes it down: an extension, announced by a header of the answer to `/ping` |
 //!
 //! A package is named by `author@name@version@checksum.difypkg`.
@@ -40,8 +40,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_secs(30);
 /// Bytes of an answer to a short call.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// So much of an answer that is an error is told, in bytes.
-const TOLD: usize = 4096;
+/// Bytes of an error answer that are quoted.
+const QUOTED: usize = 4096;
 /// Names extensions that the connector has, separated by commas.
 const EXTENSIONS: HeaderName = HeaderName::from_static("sri-extensions");
 /// The extension by which functions are taken down.
@@ -180,5 +180,5 @@ async fn whole(mut response: Response, limit: usize) -> Result<Bytes, ConnectorE
 }
 
 fn excerpt(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes.get(..TOLD).unwrap_or(bytes)).into_owned()
+    String::from_utf8_lossy(bytes.get(..QUOTED).unwrap_or(bytes)).into_owned()
 }

@@ -7,7 +7,7 @@ use plugin_package::signature::PolicyError;
 use plugin_registry::catalog::CatalogError;
 use plugin_registry::packages::PackagesError;
 
-/// A refusal or failure; its text is what the client is told.
+/// A refusal or failure; its text is what the client reads.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// The package cannot be used as it is (package-format 17).

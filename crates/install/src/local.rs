@@ -20,7 +20,7 @@ use plugin_service::lifecycle::{Lifecycle, OnEnd};
 
 /// The language of plugins (lifecycle-and-storage 1.3).
 const LANGUAGE: &str = "python";
-/// How often a client is told that a plugin is still coming up.
+/// How often a task says that its plugin is still starting.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often files that no plugin needs are looked for.
 const COLLECT_EVERY: Duration = Duration::from_hours(1);
@@ -165,7 +165,7 @@ impl Platform for LocalPlatform {
         }
         let (runtime, identifier) = (Arc::clone(&self.runtime), identifier.clone());
         let mut removal = Box::pin(async move { runtime.remove(&identifier, true).await });
-        // its first step takes the plugin out of routing, so that whoever ensures it next gets a new start
+        // its first step takes the plugin out of routing, so that the next attempt gets a new start
         if (&mut removal).now_or_never().is_none() {
             self.lifecycle.spawn("removal of a plugin", OnEnd::Ignore, removal);
         }

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 const STRIPES: usize = 64;
 
-/// Serialises what must not interleave on this node: putting a package into use, and taking one that nobody uses out of
+/// Serialises what must not interleave on this node: putting a package into use, and taking an unused one out of
 /// it. Versions share a few locks; nothing long is done under one. Between nodes the reconciliation repairs what these
 /// locks cannot prevent.
 #[derive(Debug)]

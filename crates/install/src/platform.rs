@@ -15,7 +15,7 @@ pub struct Attempt<'a> {
     pub identifier: &'a UniqueIdentifier,
     /// What the plugin declares.
     pub manifest: &'a Declaration,
-    /// Hears what is being done, in a few words; must not block.
+    /// Gets what is being done, in a few words; must not block.
     pub progress: Arc<dyn Fn(&str) + Send + Sync>,
     /// Ends the attempt and every process it started. Other attempts at the same version go on.
     pub cancel: &'a CancellationToken,
@@ -63,7 +63,7 @@ pub trait Platform: Send + Sync + fmt::Debug {
     /// The versions that have anything running or prepared to run on this node.
     async fn present(&self) -> Vec<UniqueIdentifier>;
 
-    /// What is installed, told at boot and whenever it may have changed: to warm up what should be warm, and to know
+    /// What is installed, reported at boot and whenever it may have changed: to warm up what should be warm, and to know
     /// what is garbage.
     async fn installed(&self, identifiers: &[UniqueIdentifier]);
 }

@@ -2,14 +2,14 @@
 
 use parking_lot::Mutex;
 
-/// The latest words of a job, and whether the client has been told.
+/// The latest message of a job, and whether it is new to the client.
 #[derive(Debug, Default)]
 pub(super) struct Progress(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     message: String,
-    untold: bool,
+    is_new: bool,
 }
 
 impl Progress {
@@ -18,14 +18,14 @@ impl Progress {
         let mut state = self.0.lock();
         if state.message != message {
             message.clone_into(&mut state.message);
-            state.untold = true;
+            state.is_new = true;
         }
     }
 
     /// The message, if it is news.
     pub(super) fn news(&self) -> Option<String> {
         let mut state = self.0.lock();
-        std::mem::take(&mut state.untold).then(|| state.message.clone())
+        std::mem::take(&mut state.is_new).then(|| state.message.clone())
     }
 
     /// The message, news or not.

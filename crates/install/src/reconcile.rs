@@ -16,13 +16,13 @@ use super::InstallError;
 use super::platform::Platform;
 use super::versions::Versions;
 
-/// How often runtimes are compared; changes are also told.
+/// How often runtimes are compared; changes come as notifications, too.
 const ROUND: Duration = Duration::from_secs(30);
 /// Every how many rounds the packages in use are listed.
 const LIST_EVERY: u32 = 20;
 /// Changes that come within this time make one round.
 const GATHER: Duration = Duration::from_millis(200);
-/// How long a package without a row is left alone beyond the time of an install: another make of daemon puts it there
+/// How long a package without a row is left alone beyond the time of an install: another implementation puts it there
 /// first, too.
 const PACKAGE_GRACE: Duration = Duration::from_mins(15);
 
@@ -100,7 +100,7 @@ impl Reconciler {
         Ok(local.filter_map(|plugin| plugin.plugin_unique_identifier.parse().ok()).collect())
     }
 
-    /// Puts back what is missing among the packages in use, and clears away what nobody has installed.
+    /// Puts back what is missing among the packages in use, and clears away what is not installed.
     async fn reconcile_packages(
         &self,
         installed: &[UniqueIdentifier],

@@ -33,7 +33,7 @@ pub use self::error::ReinstallError;
 
 /// How long a launch stays with a node that gives no sign of life.
 const LEASE: Duration = Duration::from_secs(20);
-/// What a client is told while a function is made (lifecycle-and-storage 2.9).
+/// The progress message while a function is made (lifecycle-and-storage 2.9).
 const INSTALLING: &str = "Installing...";
 
 /// What the platform stands on.
@@ -68,7 +68,7 @@ impl ServerlessPlatform {
         &self.0.parts.connector
     }
 
-    /// Has the function of an installed version made anew, whatever is there; `progress` hears of each stage. The
+    /// Has the function of an installed version made anew, whatever is there; `progress` gets each stage. The
     /// function that is there goes on until the new one is ready.
     pub async fn reinstall(
         &self,
@@ -107,8 +107,8 @@ impl ServerlessPlatform {
         let landing = self.0.flights.join(identifier, |flight| {
             let (inner, identifier) = (Arc::clone(&self.0), identifier.clone());
             let work = async move {
-                let told = flight.clone();
-                let progress = move |_: &str| told.works();
+                let reporter = flight.clone();
+                let progress = move |_: &str| reporter.works();
                 flight.land(inner.make_function(&identifier, trace, &progress)).await;
             };
             self.0.parts.lifecycle.spawn("launch of a function", OnEnd::Ignore, work);
@@ -250,7 +250,7 @@ impl Platform for ServerlessPlatform {
         let (inner, identifier) = (Arc::clone(&self.0), identifier.clone());
         self.0.parts.lifecycle.spawn("removal of a function", OnEnd::Ignore, async move {
             if let Err(error) = inner.take_down(&identifier).await {
-                tracing::warn!(plugin = %identifier, %error, "a function that nobody needs may be left at the connector");
+                tracing::warn!(plugin = %identifier, %error, "an unused function may be left at the connector");
             }
         });
     }
@@ -275,7 +275,7 @@ impl Functions for ServerlessPlatform {
     async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant, traceparent: &str) -> Result<Url, OpenError> {
         let begun = Instant::now();
         let unknown = || not_ready(format!("plugin serverless runtime not found: {plugin}"));
-        // what nobody has installed is not launched for whoever calls it
+        // what is not installed is not launched for a caller
         let used = self.0.parts.database.plugins.get(plugin.as_str()).await;
         used.map_err(|error| not_ready(error.to_string()))?.ok_or_else(unknown)?;
         let trace = TraceContext::parse(traceparent).unwrap_or_else(TraceContext::random);

@@ -68,7 +68,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Ends the work on a plugin of a task, on whatever node: its item fails at once, and whoever is at work notices. False
+    /// Ends the work on a plugin of a task, on whatever node: its item fails at once, and the node at work notices. False
     /// if there is no such work.
     pub async fn cancel(&self, task: Uuid, identifier: &UniqueIdentifier) -> Result<bool, InstallError> {
         const MESSAGE: &str = "cancelled by an operator";
@@ -95,8 +95,8 @@ pub(super) async fn sweep(database: &Database, settings: &InstallSettings, stop:
         }
         match tasks.fail_orphans(orphaned, "Task timed out but not properly terminated").await {
             Ok(0) => {}
-            Ok(count) => tracing::info!(count, "failed install tasks that nobody works on"),
-            Err(error) => tracing::warn!(%error, "failed to look for install tasks that nobody works on"),
+            Ok(count) => tracing::info!(count, "failed install tasks without a job"),
+            Err(error) => tracing::warn!(%error, "failed to look for install tasks without a job"),
         }
     }
 }

@@ -139,14 +139,14 @@ impl Versions {
     pub(super) async fn clear_away(&self, identifier: &UniqueIdentifier) -> Result<(), InstallError> {
         let _lock = self.locks.lock(identifier).await;
         if self.is_unused(identifier).await? {
-            // in this order: what nobody has installed does not go on running because the storage fails
+            // in this order: what is not installed does not go on running because the storage fails
             self.platform.remove(identifier).await;
             self.packages.delete_installed(identifier).await?;
         }
         Ok(())
     }
 
-    /// Whether nobody has a version installed and nothing is at work to install it.
+    /// Whether a version is neither installed nor being installed.
     pub(super) async fn is_unused(&self, identifier: &UniqueIdentifier) -> Result<bool, plugin_store::Error> {
         let uid = identifier.as_str();
         // in this order: a job writes its rows before it goes

@@ -26,9 +26,9 @@ use plugin_service::telemetry::metrics::Success;
 
 /// Jobs that one node works on at a time. The platform bounds what is heavy in them.
 const AT_ONCE: usize = 64;
-/// How often the client is told news, at most.
-const TELL: Duration = Duration::from_secs(1);
-/// Signs of life within a lease; as often, jobs of others that nobody works on any more are looked for.
+/// How often the message of a task is updated, at most.
+const UPDATE: Duration = Duration::from_secs(1);
+/// Signs of life within a lease; as often, abandoned jobs of others are looked for.
 const SIGNS: u32 = 4;
 /// How often a job is begun. Beyond it the daemon suspects that the job is what ends the daemon.
 const ATTEMPTS: i64 = 5;
@@ -180,19 +180,19 @@ impl Worker {
         })
     }
 
-    /// Tells the client news and keeps the lease, until there is a reason to end the work.
+    /// Updates the message of the task and renews the lease, until there is a reason to end the work.
     async fn watch(&self, job: &InstallJob, progress: &Progress) -> Ending {
         let every = |period| {
             let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         };
-        let (mut tell, mut renew) = (every(TELL), every(self.settings.lease / SIGNS));
+        let (mut update, mut renew) = (every(UPDATE), every(self.settings.lease / SIGNS));
         loop {
             tokio::select! {
-                _ = tell.tick() => {
+                _ = update.tick() => {
                     if let Some(message) = progress.news()
-                        && !self.tell(job, &message).await
+                        && !self.update_message(job, &message).await
                     {
                         return Ending::Unwanted;
                     }
@@ -201,7 +201,7 @@ impl Worker {
                     match self.database.jobs.renew(job.id, &self.owner, self.settings.lease).await {
                         Ok(true) => {}
                         Ok(false) => return Ending::Lost,
-                        // the work goes on: whoever else begins it meanwhile comes to the same result
+                        // the work goes on: another node that begins it comes to the same result
                         Err(error) => tracing::warn!(plugin = job.unique_identifier, %error, "failed to renew a lease"),
                     }
                     if self.is_unwanted(job).await {
@@ -213,10 +213,10 @@ impl Worker {
     }
 
     /// Sets the item's message; false if the client has deleted it.
-    async fn tell(&self, job: &InstallJob, message: &str) -> bool {
-        let told =
+    async fn update_message(&self, job: &InstallJob, message: &str) -> bool {
+        let updated =
             self.database.tasks.update_item(job.task_id, &job.unique_identifier, TaskStatus::Running, message).await;
-        told.unwrap_or_else(|error| {
+        updated.unwrap_or_else(|error| {
             tracing::warn!(plugin = job.unique_identifier, %error, "failed to update an install task");
             true
         })
@@ -247,7 +247,7 @@ impl Worker {
                 tracing::warn!(plugin, seconds, cause, "an install job is put off");
                 let delay = self.settings.retry_delay;
                 let message = format!("{cause}; it is tried again in {} s", delay.as_secs());
-                self.tell(job, &message).await;
+                self.update_message(job, &message).await;
                 self.release(job, delay).await;
             }
             Ending::Error(error) => {

@@ -13,7 +13,7 @@ use crate::packages::{Packages, PackagesError};
 
 /// What an asset is taken to weigh when a cache is sized by a number of assets.
 const USUAL_BYTES: u64 = 64 * 1024;
-/// Assets that nobody asked for in this time are forgotten.
+/// Assets without a request in this time are forgotten.
 const IDLE: Duration = Duration::from_hours(1);
 
 type Shared = Arc<PackagesError>;
@@ -46,7 +46,7 @@ impl From<PackagesError> for AssetError {
 }
 
 impl Assets {
-    /// Assets with caches for so many of the usual size (`PLUGIN_MEDIA_CACHE_SIZE`, `PLUGIN_ASSET_CACHE_SIZE`); what
+    /// Assets with caches for this many of the usual size (`PLUGIN_MEDIA_CACHE_SIZE`, `PLUGIN_ASSET_CACHE_SIZE`); what
     /// counts is bytes.
     pub fn new(packages: Arc<Packages>, icons: u64, packed: u64) -> Self {
         let weigh = |bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);

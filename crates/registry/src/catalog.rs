@@ -1,8 +1,8 @@
 //! What is installed, for everyone who asks often: installations, endpoints and declarations.
 //!
 //! The call path reads from here: once warm, a call costs no SQL and no network. What is absent is asked for again every
-//! time, so that nothing is "not found" a moment after it was installed. Whoever changes something says so here, after
-//! the change is in place; the other nodes are told through the shared state, and forget everything when they missed a
+//! time, so that nothing is "not found" a moment after it was installed. A change is reported here after
+//! it is in place; the other nodes are notified through the shared state, and forget everything when they missed a
 //! message.
 
 mod change;
@@ -30,7 +30,7 @@ use debugged::Debugged;
 use memo::Memo;
 use plugin_runtime::serverless::Function;
 
-/// How long an entry is believed at most: nodes of another make write to the same database without telling.
+/// How long an entry is believed at most: another implementation may write to the same database without a notification.
 const LIFETIME: Duration = Duration::from_mins(10);
 /// Bytes of declarations kept.
 const DECLARATION_BYTES: u64 = 96 * 1024 * 1024;
@@ -110,7 +110,7 @@ impl Catalog {
         self.endpoints.get(&key, || async { Ok(self.database.endpoints.by_hook(hook_id).await?.map(Arc::new)) }).await
     }
 
-    /// The declaration of a version, whoever has uploaded, installed or connected it (lifecycle-and-storage 4.4).
+    /// The declaration of a version, however it was uploaded, installed or connected (lifecycle-and-storage 4.4).
     ///
     /// A version whose row went with its last installation is read from its package, which stays (2.8).
     pub async fn declaration(&self, identifier: &UniqueIdentifier) -> Result<Option<Arc<Declared>>> {
@@ -127,7 +127,7 @@ impl Catalog {
             None => self.database.declarations.remote(uid).await?,
         };
         let stored = match stored {
-            None => self.told_elsewhere(identifier).await,
+            None => self.declared_elsewhere(identifier).await,
             stored => stored,
         };
         let declared = match stored {
@@ -146,10 +146,10 @@ impl Catalog {
     }
 
     /// The declaration of a plugin under development that another node has connected, and that has no rows.
-    async fn told_elsewhere(&self, identifier: &UniqueIdentifier) -> Option<RawJson> {
+    async fn declared_elsewhere(&self, identifier: &UniqueIdentifier) -> Option<RawJson> {
         // out of reach is as good as not there
-        let told = self.shared.get(&declaration_key(identifier)).await.ok().flatten()?;
-        RawJson::new(String::from_utf8(told.into()).ok()?).ok()
+        let found = self.shared.get(&declaration_key(identifier)).await.ok().flatten()?;
+        RawJson::new(String::from_utf8(found.into()).ok()?).ok()
     }
 
     /// The function of a version that runs as one.

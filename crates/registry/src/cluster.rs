@@ -1,8 +1,8 @@
 //! The nodes of one installation: who they are, and which plugins under development are connected to which of them.
 //!
-//! Every node tells this in the shared state. It keeps a picture of what the others have told, so that a call costs no
-//! look there; whoever has news rings a bell for the others, and the picture is made anew every few seconds besides.
-//! What a node has told ends by itself soon after the node has.
+//! Every node registers this in the shared state and keeps a picture of what the others have registered, so that a call
+//! costs no look there. A node that changes something notifies the others; the picture is refreshed every few seconds
+//! besides. Registrations expire soon after their node has ended.
 
 mod address;
 mod elsewhere;
@@ -36,14 +36,14 @@ const NODE_LIFETIME: Duration = Duration::from_secs(10);
 /// How often a node repeats what is connected to it, and how long that is believed.
 const REPEAT: Duration = Duration::from_secs(20);
 const LIFETIME: Duration = Duration::from_mins(1);
-/// How long telling the others that a node leaves may take.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// The bell.
+/// How long withdrawing a node may take.
+const WITHDRAW_WITHIN: Duration = Duration::from_secs(2);
+/// The topic of notifications.
 const TOPIC: &str = "cluster";
 
-/// What this node has told.
+/// What this node has registered.
 #[derive(Debug, Default)]
-struct Told {
+struct Registered {
     connected: HashSet<UniqueIdentifier>,
     /// By what the tenant has installed for good: what stands in its place, with its declaration.
     shadows: HashMap<(Uuid, PluginId), (UniqueIdentifier, RawJson)>,
@@ -55,7 +55,7 @@ pub struct Cluster {
     node: Node,
     state: Arc<dyn SharedState>,
     nodes: Nodes,
-    told: Mutex<Told>,
+    registered: Mutex<Registered>,
     picture: ArcSwap<Picture>,
     /// `DISPLAY_CLUSTER_LOG`.
     log: bool,
@@ -66,7 +66,7 @@ impl Cluster {
     pub fn new(state: Arc<dyn SharedState>, address: String, log: bool) -> Self {
         let node = Node { id: Uuid::new_v4(), address };
         let nodes = Nodes::new(Arc::clone(&state));
-        Self { node, state, nodes, told: Mutex::default(), picture: ArcSwap::default(), log }
+        Self { node, state, nodes, registered: Mutex::default(), picture: ArcSwap::default(), log }
     }
 
     /// This node, as the others know it.
@@ -74,8 +74,8 @@ impl Cluster {
         &self.node
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock()
+    fn registered(&self) -> MutexGuard<'_, Registered> {
+        self.registered.lock()
     }
 
     /// The other nodes alive that a plugin under development is connected to.
@@ -85,75 +85,75 @@ impl Cluster {
 
     /// A plugin under development is connected here.
     pub async fn connected(&self, plugin: &UniqueIdentifier) {
-        self.told().connected.insert(plugin.clone());
-        if let Err(error) = self.tell_connected(plugin).await {
+        self.registered().connected.insert(plugin.clone());
+        if let Err(error) = self.register_connected(plugin).await {
             tracing::warn!(%plugin, %error, "other nodes do not know yet that a plugin is connected here");
         }
-        self.ring().await;
+        self.notify().await;
     }
 
     /// It is not any more.
     pub async fn disconnected(&self, plugin: &UniqueIdentifier) {
-        self.told().connected.remove(plugin);
+        self.registered().connected.remove(plugin);
         if let Err(error) = self.state.leave(CONNECTED, &picture::member(self.node.id, plugin)).await {
             tracing::debug!(%plugin, %error, "other nodes learn late that a plugin is disconnected");
         }
-        self.ring().await;
+        self.notify().await;
     }
 
     /// A plugin under development stands in the place of what the tenant has installed, or nothing does any more.
     pub async fn shadow(&self, tenant: Uuid, plugin: &PluginId, by: Option<(&UniqueIdentifier, &RawJson)>) {
         let key = (tenant, plugin.clone());
-        let told = match by {
+        let done = match by {
             Some((identifier, declaration)) => {
-                self.told().shadows.insert(key, (identifier.clone(), declaration.clone()));
-                self.tell_shadow(tenant, plugin, identifier, declaration).await
+                self.registered().shadows.insert(key, (identifier.clone(), declaration.clone()));
+                self.register_shadow(tenant, plugin, identifier, declaration).await
             }
-            None if self.told().shadows.remove(&key).is_none() => return,
+            None if self.registered().shadows.remove(&key).is_none() => return,
             None => self.state.leave(SHADOWS, &picture::shadow_member(self.node.id, tenant, plugin)).await.map(drop),
         };
-        if let Err(error) = told {
+        if let Err(error) = done {
             tracing::warn!(%plugin, %error, "other nodes learn late which plugin is under development");
         }
-        self.ring().await;
+        self.notify().await;
     }
 
-    async fn tell_connected(&self, plugin: &UniqueIdentifier) -> plugin_store::Result<()> {
+    async fn register_connected(&self, plugin: &UniqueIdentifier) -> plugin_store::Result<()> {
         let value = plugin.as_str().to_owned().into();
         self.state.join(CONNECTED, &picture::member(self.node.id, plugin), value, LIFETIME).await
     }
 
-    async fn tell_shadow(
+    async fn register_shadow(
         &self,
         tenant: Uuid,
         plugin: &PluginId,
         by: &UniqueIdentifier,
         declaration: &RawJson,
     ) -> plugin_store::Result<()> {
-        // whoever sees the shadow looks for the declaration
+        // a node that sees the shadow looks for the declaration
         self.state.set(&declaration_key(by), declaration.as_str().to_owned().into(), LIFETIME).await?;
         let shadow = Shadow { node: self.node.id, tenant, plugin: plugin.clone(), by: by.clone() };
         let member = picture::shadow_member(self.node.id, tenant, plugin);
         self.state.join(SHADOWS, &member, shadow.to_json().into(), LIFETIME).await
     }
 
-    async fn tell_everything(&self) -> plugin_store::Result<()> {
+    async fn register_everything(&self) -> plugin_store::Result<()> {
         let (connected, shadows): (Vec<_>, Vec<_>) = {
-            let told = self.told();
-            let shadows = told.shadows.iter().map(|(key, by)| (key.clone(), by.clone()));
-            (told.connected.iter().cloned().collect(), shadows.collect())
+            let registered = self.registered();
+            let shadows = registered.shadows.iter().map(|(key, by)| (key.clone(), by.clone()));
+            (registered.connected.iter().cloned().collect(), shadows.collect())
         };
         for plugin in &connected {
-            self.tell_connected(plugin).await?;
+            self.register_connected(plugin).await?;
         }
         for ((tenant, plugin), (by, declaration)) in &shadows {
-            self.tell_shadow(*tenant, plugin, by, declaration).await?;
+            self.register_shadow(*tenant, plugin, by, declaration).await?;
         }
         Ok(())
     }
 
     /// Has the others look again.
-    async fn ring(&self) {
+    async fn notify(&self) {
         let message = self.node.id.to_string().into();
         if let Err(error) = self.state.publish(TOPIC, message).await {
             tracing::debug!(%error, "other nodes have to find out by themselves what is new");
@@ -170,11 +170,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Tells in the log which nodes came and went.
+    /// Logs which nodes joined and left.
     fn note(&self, before: &Picture) {
         let now = self.picture.load();
         let (come, gone) = (now.nodes_beyond(before), before.nodes_beyond(&now));
-        for (node, what) in come.iter().map(|node| (node, "has come")).chain(gone.iter().map(|node| (node, "has gone")))
+        for (node, what) in
+            come.iter().map(|node| (node, "has joined")).chain(gone.iter().map(|node| (node, "has left")))
         {
             if self.log {
                 tracing::info!(node = %node.id, address = node.address, "a node {what}");
@@ -188,12 +189,12 @@ impl Cluster {
     /// withdraws the node.
     pub async fn run(&self, on_change: impl Fn(&Elsewhere), stop: CancellationToken) {
         stop.run_until_cancelled(self.live(on_change)).await;
-        let farewell = async {
+        let withdraw = async {
             let left = self.nodes.withdraw(self.node.id).await;
-            self.ring().await;
+            self.notify().await;
             left
         };
-        if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(WITHDRAW_WITHIN, withdraw).await, Ok(Ok(()))) {
             tracing::debug!("other nodes learn late that this one has left");
         }
     }
@@ -201,13 +202,13 @@ impl Cluster {
     async fn live(&self, on_change: impl Fn(&Elsewhere)) {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut bell = None;
-        let mut in_touch = true;
+        let mut subscription = None;
+        let mut in_contact = true;
         let mut repeat_at = Instant::now();
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
-                heard = hear(&mut bell) => match heard {
+                notice = next_notice(&mut subscription) => match notice {
                     // own news
                     Some(Notice::Message(node)) if *node == *self.node.id.to_string().as_bytes() => continue,
                     Some(Notice::Message(_)) => {}
@@ -215,11 +216,11 @@ impl Cluster {
                     Some(Notice::Missed) | None => repeat_at = Instant::now(),
                 }
             }
-            match self.beat(&mut bell, &mut repeat_at).await {
-                Ok(()) => in_touch = true,
+            match self.beat(&mut subscription, &mut repeat_at).await {
+                Ok(()) => in_contact = true,
                 Err(error) => {
-                    if std::mem::replace(&mut in_touch, false) {
-                        tracing::warn!(%error, "out of touch with the other nodes");
+                    if std::mem::replace(&mut in_contact, false) {
+                        tracing::warn!(%error, "lost contact with the other nodes");
                     }
                 }
             }
@@ -227,37 +228,37 @@ impl Cluster {
         }
     }
 
-    async fn beat(&self, bell: &mut Option<Subscription>, repeat_at: &mut Instant) -> plugin_store::Result<()> {
-        let is_new = bell.is_none();
+    async fn beat(&self, subscription: &mut Option<Subscription>, repeat_at: &mut Instant) -> plugin_store::Result<()> {
+        let is_new = subscription.is_none();
         if is_new {
-            *bell = Some(self.state.subscribe(TOPIC).await?);
+            *subscription = Some(self.state.subscribe(TOPIC).await?);
         }
         self.nodes.announce(&self.node, NODE_LIFETIME).await?;
         if *repeat_at <= Instant::now() {
-            self.tell_everything().await?;
+            self.register_everything().await?;
             *repeat_at = Instant::now() + REPEAT;
         }
         if is_new {
-            self.ring().await;
+            self.notify().await;
         }
         self.look().await
     }
 }
 
-/// The next notice, with all that wait behind it; `None` when the bell is broken. Never, without a bell.
-async fn hear(bell: &mut Option<Subscription>) -> Option<Notice> {
-    let Some(subscription) = bell else { return std::future::pending().await };
-    let mut heard = subscription.next().await;
-    while let Some(next) = heard.as_ref().and_then(|_| subscription.next().now_or_never()) {
+/// The next notice, with all that wait behind it; `None` when the subscription is broken; never ready without one.
+async fn next_notice(current: &mut Option<Subscription>) -> Option<Notice> {
+    let Some(subscription) = current else { return std::future::pending().await };
+    let mut notice = subscription.next().await;
+    while let Some(next) = notice.as_ref().and_then(|_| subscription.next().now_or_never()) {
         // what was missed is not covered by what came after it
-        if heard != Some(Notice::Missed) || next.is_none() {
-            heard = next;
+        if notice != Some(Notice::Missed) || next.is_none() {
+            notice = next;
         }
     }
-    if heard.is_none() {
-        *bell = None;
+    if notice.is_none() {
+        *current = None;
     }
-    heard
+    notice
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ impl Debugging {
             return;
         }
         let mut stacks = self.stacks();
-        // the map and this call: whoever else holds it is about to add to it
+        // the map and this call: another holder is about to add to it
         if stacks.get(key).is_some_and(|stack| Arc::strong_count(stack) <= 2) {
             stacks.remove(key);
         }

@@ -1,4 +1,4 @@
-//! What is installed, told in the forms that Dify asks for (http-api 6.5, 6.6).
+//! What is installed, in the forms that Dify asks for (http-api 6.5, 6.6).
 //!
 //! Rows come from the database, declarations from the catalogue. A row whose declaration cannot be read is left out and
 //! logged: one broken plugin does not take the whole list from its tenant.

@@ -1,4 +1,4 @@
-//! How a plugin is told the answers to one of its calls.
+//! The answers to one call of a plugin, as they are sent to it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Caller;
 
 /// The SDK listens for answers only once it has written its request. One that Dify makes takes its time; one that is made
-/// here could be there before, and is not told earlier than this after the request.
+/// here could be there before, and is not sent earlier than this after the request.
 const NOT_BEFORE: Duration = Duration::from_millis(1);
 
 /// Why a call is over early.
@@ -44,21 +44,21 @@ impl<'a> Answers<'a> {
 
     /// One of several results.
     pub(super) async fn one_of(&self, json: &str) -> Result<(), Stop> {
-        self.tell(Answer::Stream(json)).await
+        self.send(Answer::Stream(json)).await
     }
 
     /// The only result.
     pub(super) async fn only(&self, json: &str) -> Result<(), Stop> {
-        self.tell(Answer::Struct(json)).await
+        self.send(Answer::Struct(json)).await
     }
 
     pub(super) async fn end(&self) -> Result<(), Stop> {
-        self.tell(Answer::End).await
+        self.send(Answer::End).await
     }
 
     pub(super) async fn fail(&self, text: &str) -> Result<(), Stop> {
         self.until_it_listens().await;
-        self.tell(Answer::Error(text)).await?;
+        self.send(Answer::Error(text)).await?;
         self.end().await
     }
 
@@ -69,7 +69,7 @@ impl<'a> Answers<'a> {
         }
     }
 
-    async fn tell(&self, answer: Answer<'_>) -> Result<(), Stop> {
+    async fn send(&self, answer: Answer<'_>) -> Result<(), Stop> {
         let Caller { session_id, origin, .. } = self.caller;
         self.replies.reply(backwards_response(session_id, origin, self.id, answer)).await.map_err(Stop::Gone)
     }

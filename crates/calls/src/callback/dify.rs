@@ -17,8 +17,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Idle connections kept.
 const MAX_IDLE: usize = 128;
-/// So much of an answer that is an error is told, in bytes.
-const TOLD: usize = 4096;
+/// Bytes of an error answer that are quoted.
+const QUOTED: usize = 4096;
 
 /// How Dify is reached.
 #[derive(Clone, Debug)]
@@ -161,7 +161,7 @@ impl Dify {
     pub(super) async fn refusal(&self, mut response: Response) -> DifyError {
         let status = response.status();
         let mut body = BytesMut::new();
-        while body.len() < TOLD {
+        while body.len() < QUOTED {
             match self.piece(&mut response).await {
                 Ok(Some(piece)) => body.extend_from_slice(&piece),
                 Ok(None) | Err(_) => break, // the status is what matters
@@ -180,6 +180,6 @@ impl Dify {
 
 /// An HTTP error with as much of its body as anyone reads.
 pub(super) fn status_error(status: StatusCode, body: &[u8]) -> DifyError {
-    let told = body.get(..TOLD).unwrap_or(body);
-    DifyError::Status { status, body: String::from_utf8_lossy(told).into_owned() }
+    let quoted = body.get(..QUOTED).unwrap_or(body);
+    DifyError::Status { status, body: String::from_utf8_lossy(quoted).into_owned() }
 }

@@ -68,15 +68,18 @@ pub(super) async fn single(
     let status = response.status();
     let whole = dify.whole(response).await.map_err(failed)?;
     let data = read_single(status, &whole).map_err(failed)?;
-    let mut told = Vec::with_capacity(data.get().len());
+    let mut mended = Vec::with_capacity(data.get().len());
     let mut checker = Checker::default();
-    checker.check("", kind.result(), data.get().as_bytes()).map_err(|error| failed(error.into()))?.append_to(&mut told);
-    let told = String::from_utf8_lossy(&told);
+    checker
+        .check("", kind.result(), data.get().as_bytes())
+        .map_err(|error| failed(error.into()))?
+        .append_to(&mut mended);
+    let text = String::from_utf8_lossy(&mended);
     if kind == Kind::FetchApp {
-        let inner = inner_data(&told).map_err(failed)?;
+        let inner = inner_data(&text).map_err(failed)?;
         return answers.only(inner.get()).await;
     }
-    answers.only(&told).await
+    answers.only(&text).await
 }
 
 /// The data of an answer; a bad status counts only where the body has none.
@@ -113,11 +116,11 @@ pub(super) async fn stream(
         return Err(failed(dify.refusal(response).await));
     }
     let mut decoder = FrameDecoder::new(dify.max_document());
-    let mut reader = DocumentReader { kind, checker: Checker::default(), told: Vec::new() };
+    let mut reader = DocumentReader { kind, checker: Checker::default(), text: Vec::new() };
     loop {
         while let Some(document) = decoder.next_frame().map_err(|error| broken(error.into()))? {
-            if let Some(told) = reader.read(&document).map_err(broken)? {
-                answers.one_of(&told).await?;
+            if let Some(text) = reader.read(&document).map_err(broken)? {
+                answers.one_of(&text).await?;
             }
         }
         let Some(piece) = dify.piece(&mut response).await.map_err(broken)? else { break };
@@ -126,11 +129,11 @@ pub(super) async fn stream(
     decoder.finish().map_err(|error| broken(error.into()))
 }
 
-/// Turns documents of a stream into what the plugin is told.
+/// Turns documents of a stream into what is sent to the plugin.
 struct DocumentReader {
     kind: Kind,
     checker: Checker,
-    told: Vec<u8>,
+    text: Vec<u8>,
 }
 
 impl DocumentReader {
@@ -145,15 +148,15 @@ impl DocumentReader {
             }
         };
         let data = document.data()?;
-        self.told.clear();
+        self.text.clear();
         match self.checker.check("", self.kind.result(), data.get().as_bytes()) {
-            Ok(mended) => mended.append_to(&mut self.told),
+            Ok(mended) => mended.append_to(&mut self.text),
             Err(error) => {
                 tracing::warn!(kind, %error, "skipped a document of Dify's that does not fit");
                 return Ok(None);
             }
         }
-        Ok(Some(String::from_utf8_lossy(&self.told).into_owned()))
+        Ok(Some(String::from_utf8_lossy(&self.text).into_owned()))
     }
 }
 
@@ -164,11 +167,11 @@ mod tests {
     #[test]
     fn single_answers() {
         let check = |status: u16, body: &str, expected: &str| {
-            let told = match read_single(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
+            let text = match read_single(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
                 Ok(data) => data.get().to_owned(),
                 Err(error) => error.to_string(),
             };
-            assert!(told.starts_with(expected), "{told}");
+            assert!(text.starts_with(expected), "{text}");
         };
         check(200, r#"{"data":{"a":1.0},"error":""}"#, r#"{"a":1.0}"#);
         check(500, r#"{"data":{"a":1}}"#, r#"{"a":1}"#);

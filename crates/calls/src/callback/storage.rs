@@ -2,7 +2,7 @@
 //!
 //! Room is reserved before anything is written, so that no plugin ever has more than it may. Writes of one key follow one
 //! another, and one that has begun ends even if the caller leaves. Should the daemon be killed between the two steps,
-//! the counter is too high: whoever is refused has it counted anew.
+//! the counter is too high: a refusal has it counted anew.
 
 mod gates;
 

@@ -10,7 +10,7 @@ use plugin_runtime::serverless::too_large;
 use plugin_store::RuntimeType;
 use tokio::time::Instant;
 
-use super::{Ask, CallError, Chunks, Invocations, Plugin, new_session};
+use super::{CallError, CallRequest, Chunks, Invocations, Plugin, new_session};
 use merge::Merger;
 use split::{Split, TooLarge};
 
@@ -33,14 +33,14 @@ pub enum BatchError {
 
 impl Invocations {
     /// Whether the request has to be cut because its runtime takes no more at a time.
-    pub fn needs_batches(&self, plugin: &Plugin, ask: &Ask) -> bool {
+    pub fn needs_batches(&self, plugin: &Plugin, ask: &CallRequest) -> bool {
         plugin.runtime_type == RuntimeType::Serverless
             && matches!(ask.action, Action::InvokeTextEmbedding | Action::GetTextEmbeddingNumTokens)
             && envelope_size(ask, &ask.data) > self.limits().serverless_request
     }
 
     /// Makes the calls one after the other; the first failure fails all.
-    pub async fn in_batches(&self, plugin: &Plugin, ask: &Ask) -> Result<Bytes, BatchError> {
+    pub async fn in_batches(&self, plugin: &Plugin, ask: &CallRequest) -> Result<Bytes, BatchError> {
         let deadline = self.deadline();
         let split = Split::new(&ask.data).map_err(|error| BatchError::Malformed(error.to_string()))?;
         let room = self.limits().serverless_request;
@@ -50,7 +50,7 @@ impl Invocations {
         let session = new_session();
         let mut merger = Merger::new(ask.action);
         for (index, texts) in batches.iter().enumerate() {
-            let part = Ask { data: split.data(texts), ..ask.clone() };
+            let part = CallRequest { data: split.data(texts), ..ask.clone() };
             let answers = self.answers(session.clone(), plugin, &part, deadline).await?;
             merger
                 .add(&answers, texts.len())
@@ -64,7 +64,7 @@ impl Invocations {
         &self,
         session: SessionId,
         plugin: &Plugin,
-        ask: &Ask,
+        ask: &CallRequest,
         deadline: Instant,
     ) -> Result<Vec<Bytes>, BatchError> {
         let call = self.open(session, plugin, ask, deadline).await?;
@@ -77,7 +77,7 @@ impl Invocations {
     }
 }
 
-fn envelope_size(ask: &Ask, data: &str) -> usize {
+fn envelope_size(ask: &CallRequest, data: &str) -> usize {
     // a session's id is always as long as this one
     let session = SessionId::from("00000000-0000-4000-8000-000000000000");
     envelope::request(&session, &ask.origin, ask.action, &ask.user_id, data).len()

@@ -1,4 +1,4 @@
-//! How calls fail, and how Dify is told.
+//! How calls fail, and what Dify reads of it.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub enum CallError {
     /// The time of the call is over.
     #[error("killed by timeout")]
     TimedOut,
-    /// The plugin has not been heard of for so long.
+    /// The plugin has sent nothing for this long.
     #[error("killed by timeout: the plugin sent nothing for {} s (PLUGIN_CALL_IDLE_TIMEOUT_SECONDS)", .0.as_secs())]
     Silent(Duration),
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{CallError, Invocation};
 
 /// Waits for the end of the call.
-pub async fn last_word(mut call: Invocation) -> Result<Box<RawValue>, CallError> {
+pub async fn final_result(mut call: Invocation) -> Result<Box<RawValue>, CallError> {
     let mut last = None;
     while let Some(chunk) = call.next().await {
         last = Some(match polling_result(&chunk?) {

@@ -10,7 +10,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::callback::{Callbacks, Caller};
 
-/// So many at a time; each has a request in memory and a connection to Dify.
+/// Calls back of one session at a time; each has a request in memory and a connection to Dify.
 const MAX_RUNNING: usize = 256;
 
 /// Calls back into Dify, beside one another; they end with the value.

@@ -14,7 +14,7 @@ use plugin_store::RuntimeType;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Ask, Invocations, Limits, Plugin, Runtimes};
+use super::{CallRequest, Invocations, Limits, Plugin, Runtimes};
 use crate::callback::testing::{Told, callbacks, declared, everything};
 use plugin_service::telemetry::metrics::Format;
 use plugin_service::telemetry::{Metrics, TraceContext};
@@ -98,7 +98,7 @@ impl Stage {
     }
 
     /// Opens a call in a session of its own.
-    pub async fn call(&self, plugin: &Plugin, ask: &Ask) -> Result<super::Invocation, OpenError> {
+    pub async fn call(&self, plugin: &Plugin, ask: &CallRequest) -> Result<super::Invocation, OpenError> {
         self.invocations.open(super::new_session(), plugin, ask, self.invocations.deadline()).await
     }
 
@@ -121,8 +121,8 @@ pub fn plugin(runtime_type: RuntimeType) -> Plugin {
     Plugin { identifier, runtime_type, declared: declared(Some(everything())) }
 }
 
-pub fn ask(action: Action, data: &str) -> Ask {
-    Ask {
+pub fn ask(action: Action, data: &str) -> CallRequest {
+    CallRequest {
         tenant_id: Uuid::from_u128(7),
         user_id: "u".to_owned(),
         origin: Arc::new(Origin::default()),

@@ -279,7 +279,7 @@ async fn polled(say: impl FnOnce(&Opened)) -> Result<String, CallError> {
     let (call, opened) = stage.open(Action::StartPolling).await;
     say(&opened);
     opened.plugin.push(Event::End);
-    last_word(call).await.map(|result| result.get().to_owned())
+    final_result(call).await.map(|result| result.get().to_owned())
 }
 
 #[tokio::test]

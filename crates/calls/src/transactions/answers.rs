@@ -32,22 +32,22 @@ type Work = Pin<Box<dyn Future<Output = Ending> + Send>>;
 
 /// How the work on a transaction ended.
 enum Ending {
-    /// Everything is told.
-    Told,
+    /// All answers are sent.
+    Complete,
     /// What is left to say, before the end.
     Error(String),
 }
 
 /// What is said to a plugin whose transaction is cut, given the reason: an error and the end.
-type LastWords = Box<dyn Fn(&str) -> [Bytes; 2] + Send>;
+type OnCut = Box<dyn Fn(&str) -> [Bytes; 2] + Send>;
 
 /// The answers, as pieces of text.
 pub struct Answers {
-    /// `None` when everything is told.
+    /// `None` when all answers are sent.
     work: Option<Work>,
     waiting: mpsc::Receiver<Bytes>,
     /// Error and end for a transaction that is cut.
-    last_words: LastWords,
+    on_cut: OnCut,
     buffer: BytesMut,
     silence: Pin<Box<Sleep>>,
     last_write: Instant,
@@ -64,13 +64,13 @@ impl Answers {
         let (sender, waiting) = mpsc::channel(WAITING);
         let caller = Arc::clone(&session.caller);
         let request_id = Invoke::parse(&invoke).map(|invoke| invoke.id.into_owned()).unwrap_or_default();
-        let last_words = move |text: &str| {
-            let tell = |answer| backwards_response(&caller.session_id, &caller.origin, &request_id, answer);
-            [tell(Answer::Error(text)), tell(Answer::End)]
+        let on_cut = move |text: &str| {
+            let encode = |answer| backwards_response(&caller.session_id, &caller.origin, &request_id, answer);
+            [encode(Answer::Error(text)), encode(Answer::End)]
         };
         let work = async move {
             let ended = session.ongoing.as_ref().map_or_else(CancellationToken::new, super::live::Ongoing::ended);
-            let run = run(&callbacks, &session, &invoke, Arc::new(Told(sender)));
+            let run = run(&callbacks, &session, &invoke, Arc::new(BodySink(sender)));
             tokio::select! {
                 ending = run => ending,
                 () = sleep(timeout) => Ending::Error(format!(
@@ -84,7 +84,7 @@ impl Answers {
         Self {
             work: Some(Box::pin(work)),
             waiting,
-            last_words: Box::new(last_words),
+            on_cut: Box::new(on_cut),
             buffer: BytesMut::new(),
             silence: Box::pin(sleep(KEEP_ALIVE)),
             last_write: Instant::now(),
@@ -113,7 +113,7 @@ impl Answers {
                 while let Ok(answer) = self.waiting.try_recv() {
                     push(&mut self.buffer, &answer);
                 }
-                for words in (self.last_words)(&text) {
+                for words in (self.on_cut)(&text) {
                     push(&mut self.buffer, &words);
                 }
             }
@@ -168,7 +168,7 @@ async fn run(callbacks: &Callbacks, session: &CallingSession, invoke: &[u8], rep
     } else {
         callbacks.answer(caller, &invoke, replies).await;
     }
-    Ending::Told
+    Ending::Complete
 }
 
 impl Stream for Answers {
@@ -187,10 +187,10 @@ impl std::fmt::Debug for Answers {
 
 /// Takes answers to the body.
 #[derive(Debug)]
-struct Told(mpsc::Sender<Bytes>);
+struct BodySink(mpsc::Sender<Bytes>);
 
 #[async_trait]
-impl ReplySink for Told {
+impl ReplySink for BodySink {
     async fn reply(&self, envelope: Bytes) -> Result<(), ReplyError> {
         self.0.send(envelope).await.map_err(|_| ReplyError("its transaction is over".to_owned()))
     }

@@ -1,4 +1,4 @@
-//! What a function is told when its transaction does not begin.
+//! The answer to a transaction that does not begin.
 //!
 //! The SDK ignores the status and reads every line as an envelope of a running session, so this is one, with an error in
 //! it (cluster-serverless-observability 4.5 and 8).
@@ -48,7 +48,7 @@ impl Refusal {
             endpoint_id: None,
             context: None,
             event: "backwards_response",
-            data: Told {
+            data: Answer {
                 backwards_request_id: request,
                 event: "error",
                 message: &self.to_string(),
@@ -70,12 +70,12 @@ struct Envelope<'a> {
     endpoint_id: Option<()>,
     context: Option<()>,
     event: &'a str,
-    data: Told<'a>,
+    data: Answer<'a>,
 }
 
 /// An event of a call back (plugin-protocol 1.5).
 #[derive(Serialize)]
-struct Told<'a> {
+struct Answer<'a> {
     backwards_request_id: &'a str,
     event: &'a str,
     message: &'a str,

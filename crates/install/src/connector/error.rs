@@ -8,7 +8,7 @@ use plugin_runtime::transport;
 
 use super::excerpt;
 
-/// A call of the connector that failed; the texts reach whoever installs the plugin.
+/// A call of the connector that failed; the texts are messages of install tasks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
     /// No connection came up: the connector is down, or is somewhere else.

@@ -27,7 +27,7 @@ pub struct Launch<'a> {
 }
 
 impl Connector {
-    /// Has a function made; `progress` hears of each stage. A stage that fails ends the launch, whatever follows.
+    /// Has a function made; `progress` gets each stage. A stage that fails ends the launch, whatever follows.
     pub async fn launch(
         &self,
         launch: &Launch<'_>,

@@ -54,7 +54,7 @@ impl Stages {
         }
     }
 
-    /// The last event that was told.
+    /// The last event that was reported.
     pub(super) fn latest(&self) -> String {
         if self.latest.is_empty() { "none".to_owned() } else { self.latest.clone() }
     }

@@ -24,7 +24,7 @@ struct Entry {
 
 #[derive(Debug, Clone)]
 enum State {
-    /// So many signs of work so far.
+    /// Signs of work so far.
     Working(u64),
     Landed(Result<(), LaunchError>),
 }
@@ -33,7 +33,7 @@ enum State {
 #[derive(Debug)]
 pub(super) enum Landing {
     Landed(Result<(), LaunchError>),
-    /// Nobody works on it any more, and nobody said how it ended.
+    /// It was abandoned without a result.
     Lost,
 }
 
@@ -76,7 +76,7 @@ impl Flight {
         });
     }
 
-    /// Runs the launch to its end, or until nobody waits for it any more.
+    /// Runs the launch to its end, or until no caller waits for it.
     pub(super) async fn land(self, launch: impl Future<Output = Result<(), LaunchError>>) {
         if let Some(result) = self.abandoned.run_until_cancelled(launch).await {
             self.state.send_replace(State::Landed(result));
@@ -158,9 +158,9 @@ mod tests {
                 let (begun, ended) = (Arc::clone(&self.begun), Arc::clone(&self.ended));
                 begun.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(async move {
-                    let told = flight.clone();
+                    let reporter = flight.clone();
                     let work = async move {
-                        told.works();
+                        reporter.works();
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         ended.fetch_add(1, Ordering::Relaxed);
                         result

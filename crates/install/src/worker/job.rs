@@ -142,7 +142,7 @@ impl Worker {
         const DONE: &str = "upgraded";
         let original = parse(job.original_identifier.as_deref().unwrap_or_default())?;
         if self.has(job, identifier).await? {
-            return Ok(DONE); // by the attempt before, or by somebody else
+            return Ok(DONE); // by the attempt before, or by another node
         }
         let declared = self.bring_up(identifier, progress, cancel, deadline).await?;
         let replaced = self

@@ -1,4 +1,4 @@
-//! What changed, told to the other nodes.
+//! Changes, and how the other nodes learn of them.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ struct Message {
 }
 
 impl Catalog {
-    /// Forgets here, then tells the others. What cannot be told is logged: their entries end by age.
+    /// Forgets here, then notifies the others. A notification that fails is logged: their entries end by age.
     pub(super) async fn changed(&self, change: Change) {
         self.apply(&change);
         for key in stale_keys(&change) {
@@ -48,7 +48,7 @@ impl Catalog {
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = sent {
-            tracing::warn!(error, change = ?message.change, "failed to tell other nodes of a change");
+            tracing::warn!(error, change = ?message.change, "failed to notify other nodes of a change");
         }
     }
 
@@ -74,7 +74,7 @@ impl Catalog {
         self.versions_changed.notify_one();
     }
 
-    /// Hears of other nodes' changes until cancelled.
+    /// Applies other nodes' changes until cancelled.
     pub async fn listen(&self, stop: CancellationToken) {
         let listen = async {
             loop {
@@ -83,7 +83,7 @@ impl Catalog {
                         // what was sent before the subscription stood is lost
                         self.apply_everything();
                         while let Some(notice) = messages.next().await {
-                            self.hear(&notice);
+                            self.on_notice(&notice);
                         }
                     }
                     Err(error) => tracing::warn!(%error, "failed to listen for other nodes' changes"),
@@ -97,7 +97,7 @@ impl Catalog {
         }
     }
 
-    fn hear(&self, notice: &Notice) {
+    fn on_notice(&self, notice: &Notice) {
         let Notice::Message(bytes) = notice else { return self.apply_everything() };
         match serde_json::from_slice::<Message>(bytes) {
             Ok(message) if message.node == self.node => {}

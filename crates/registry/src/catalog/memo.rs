@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
-/// Keys share so many stamps: a change makes at most one key in this many be read again for nothing.
+/// Stamps that all keys share: a change makes at most one key in this many be read again for nothing.
 const STAMPS: usize = 1024;
 
 /// How often a load is repeated because something changed while it ran, before its result is taken without being kept.
@@ -51,7 +51,7 @@ where
         }
     }
 
-    /// The value of a key, from the cache or from `load`; a failure is told to everyone who waits for the same load.
+    /// The value of a key, from the cache or from `load`; a failure goes to everyone who waits for the same load.
     pub(super) async fn get<E, L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
     where
         E: Clone + Send + Sync + 'static,

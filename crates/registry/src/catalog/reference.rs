@@ -1,4 +1,4 @@
-//! What the reference keeps in Redis of the things that changed: during a change of daemon its nodes must not go on with
+//! What the reference keeps in Redis of the things that changed: during a migration between daemons its nodes must not go on with
 //! it (lifecycle-and-storage 4.2). Its entries are never read here.
 
 use plugin_store::RuntimeType;

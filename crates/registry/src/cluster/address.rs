@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 /// An address in a network that is kept for documents: whatever leads there is the usual way out.
 const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 
-/// The address that this node tells the others: the configured one (`SERVER_NODE_ADDRESS`), the one that it listens on,
+/// The address that this node registers: the configured one (`SERVER_NODE_ADDRESS`), the one that it listens on,
 /// or that of the interface through which the shared state or else the world is reached.
 pub async fn advertised(config: &Config) -> Result<String, AddressError> {
     let server = &config.server;

@@ -1,4 +1,4 @@
-//! What the other nodes have told.
+//! What the other nodes have registered.
 
 use std::collections::HashMap;
 
@@ -53,7 +53,7 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    /// Of what was read; `own` and what dead nodes have told is left out, and so is what cannot be read.
+    /// Of what was read; `own` and what dead nodes have registered is left out, and so is what cannot be read.
     pub(super) fn new(own: Uuid, nodes: Vec<Node>, connected: &[Member], shadows: &[Member]) -> Self {
         let nodes: HashMap<_, _> =
             nodes.into_iter().filter(|node| node.id != own).map(|node| (node.id, node)).collect();

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Debugging;
 
-/// The set in which nodes tell what is connected to them.
+/// The set in which nodes register what is connected to them.
 const SET: &str = "debugging:connected";
 /// How long a node that gives no sign of life is believed.
 const LIFETIME: Duration = Duration::from_mins(1);
@@ -19,7 +19,7 @@ const RENEW: Duration = Duration::from_secs(20);
 const SWEEP_EVERY: u32 = 3;
 
 impl Debugging {
-    /// Tells the other nodes that a plugin is connected here.
+    /// Registers that a plugin is connected here.
     pub(super) async fn announce(&self, identifier: &UniqueIdentifier) {
         let value = identifier.as_str().to_owned().into();
         if let Err(error) = self.shared().join(SET, &self.member(identifier), value, LIFETIME).await {
@@ -27,7 +27,7 @@ impl Debugging {
         }
     }
 
-    /// Tells them that it is not any more.
+    /// Removes that registration.
     pub(super) async fn withdraw(&self, identifier: &UniqueIdentifier) {
         if let Err(error) = self.shared().leave(SET, &self.member(identifier)).await {
             tracing::debug!(plugin = %identifier, %error, "other nodes learn late that a plugin is disconnected");
@@ -39,7 +39,7 @@ impl Debugging {
         format!("{} {identifier}", self.place)
     }
 
-    /// Takes back what an earlier process on the same port has told the others: its connections are gone. Call it with the
+    /// Removes what an earlier process on the same port has registered: its connections are gone. Call it with the
     /// port open and before anything is connected.
     pub async fn forget_predecessor(&self) -> Result<(), plugin_store::Error> {
         for member in self.shared().members(SET).await? {

@@ -9,12 +9,12 @@ use plugin_store::BlobKey;
 use tokio::sync::{OwnedMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::Instant;
 
-/// A recount lists everything that the plugin keeps; whoever is refused more often than this has to live with the last.
+/// A recount lists everything that the plugin keeps; refusals that come faster use the last count.
 const RECOUNT_EVERY: Duration = Duration::from_mins(1);
-/// Entries of those who are gone are swept away when there are so many more.
+/// Unused entries are removed when this many have been added.
 const SWEEP: usize = 256;
 
-/// One gate per tenant and plugin, for as long as somebody holds it, and a while longer.
+/// One gate per tenant and plugin, as long as it is held, and a while longer.
 #[derive(Debug, Default)]
 pub(super) struct Gates(Mutex<HashMap<String, Arc<Gate>>>);
 

@@ -4,6 +4,7 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
@@ -15,6 +16,9 @@ use plugin_service::config::{self, Config, ConfigError};
 use plugin_service::lifecycle::{init, limits};
 use plugin_service::telemetry::{LogHandle, logs};
 use plugin_web::{Front, server};
+
+/// How long the end of the process waits for blocking calls.
+const BLOCKING_CALLS_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     if init::is_needed() {
@@ -62,7 +66,7 @@ fn health() -> anyhow::Result<ExitCode> {
 fn serve() -> anyhow::Result<ExitCode> {
     let mut config = Config::from_env()?;
     let zone = TimeZone::get(&config.server.time_zone).context("SERVER_TZ")?;
-    let log = logs::init(&config.log, zone)?;
+    let log = logs::init(&config.log, config.database.gorm_log_level.as_deref() == Some("info"), zone)?;
     config::warn_about(&config::environment());
     match limits::raise_open_files() {
         Ok(limit) => tracing::debug!(limit, "open files"),
@@ -70,7 +74,10 @@ fn serve() -> anyhow::Result<ExitCode> {
     }
     let served = config.ensure_keys().map_err(anyhow::Error::from).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(run(config, log.clone()))
+        let served = runtime.block_on(run(config, log.clone()));
+        // blocking calls, such as a look-up of a host name, cannot be abandoned: the process does not wait for them
+        runtime.shutdown_timeout(BLOCKING_CALLS_TIMEOUT);
+        served
     });
     log.flush();
     served
@@ -89,7 +96,9 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     let server = tokio::spawn(server::serve(listener, front.clone(), max_connections, lifecycle.clone()));
 
     let mut booted = Ok(());
-    match boot::start(&base, debugging_port).await {
+    // abandoned wherever it is, so that a stop need not wait for what cannot be reached
+    let started = lifecycle.soft().run_until_cancelled(boot::start(&base, debugging_port)).await;
+    match started.unwrap_or(Err(BootError::Stopped)) {
         Ok(routes) => front.open(routes),
         Err(BootError::Stopped) => {}
         Err(error) => {

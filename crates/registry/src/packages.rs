@@ -15,7 +15,8 @@ use plugin_manifest::Declaration;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::signature::{TrustedKeys, Verification};
 use plugin_package::{Limits, Package};
-use plugin_store::{BlobKey, BlobStore, Layout};
+use plugin_store::blob::Foreign;
+use plugin_store::{BlobEntry, BlobKey, BlobStore, Layout};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use error::PackagesError;
@@ -34,6 +35,7 @@ pub struct Packages {
     limits: Limits,
     opening: Semaphore,
     shelf: Arc<Shelf>,
+    foreign: Foreign,
 }
 
 /// A package that was read through: declaration, checksum and signature are known.
@@ -50,7 +52,15 @@ pub struct Opened {
 impl Packages {
     /// Packages in a blob store. `limits` bound every single one.
     pub fn new(blobs: Arc<dyn BlobStore>, layout: Layout, keys: Arc<TrustedKeys>, limits: Limits) -> Self {
-        Self { blobs, layout, keys, limits, opening: Semaphore::new(OPEN_AT_ONCE), shelf: Arc::default() }
+        Self {
+            blobs,
+            layout,
+            keys,
+            limits,
+            opening: Semaphore::new(OPEN_AT_ONCE),
+            shelf: Arc::default(),
+            foreign: Foreign::default(),
+        }
     }
 
     /// Bytes of one package.
@@ -168,7 +178,14 @@ impl Packages {
     pub async fn installed(&self) -> Result<Vec<UniqueIdentifier>, PackagesError> {
         let folder = self.layout.installed_packages();
         let entries = self.blobs.list(folder).await?;
-        Ok(entries.iter().filter_map(|entry| folder.strip(&entry.key)?.parse().ok()).collect())
+        let identifier = |entry: &BlobEntry| {
+            let identifier = folder.strip(&entry.key)?.parse().ok();
+            if identifier.is_none() {
+                self.foreign.report(entry.key.as_str());
+            }
+            identifier
+        };
+        Ok(entries.iter().filter_map(identifier).collect())
     }
 
     /// An icon by its id; `None` too for what cannot be an id.

@@ -19,6 +19,7 @@ use bytes::Bytes;
 pub use self::check::{Limitation, check};
 pub use self::config::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig, open};
 pub use self::faulty::Faulty;
+pub use self::foreign::Foreign;
 pub use self::key::{BlobKey, Layout};
 pub use self::local::LocalBlobs;
 use crate::Result;

@@ -2,13 +2,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{Page, RawJson, Result};
 
-/// A webhook of a plugin (table `endpoints`); serialises to the columns (http-api 7).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A webhook of a plugin (table `endpoints`).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     pub id: Uuid,
     pub created_at: Timestamp,

@@ -4,14 +4,12 @@ use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{Page, ProviderName, RawJson, Result};
 
 /// Where a plugin version runs (`install_type`, `runtime_type`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RuntimeType {
     /// A subprocess of this daemon.
     Local,
@@ -22,7 +20,7 @@ pub enum RuntimeType {
 }
 
 impl RuntimeType {
-    /// The text in the tables.
+    /// The text in the tables, and in answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -43,9 +41,7 @@ impl fmt::Display for RuntimeType {
 }
 
 /// A plugin installed by a tenant (table `plugin_installations`); unique per tenant and plugin id.
-///
-/// Serialises to the columns, as the routes of http-api 6.5 give them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
     pub id: Uuid,
     pub created_at: Timestamp,

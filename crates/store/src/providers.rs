@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{Page, Result};
@@ -39,8 +38,8 @@ pub struct ProviderName {
     pub provider: String,
 }
 
-/// A provider row of an installation; serialises to the columns (http-api 6.6).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A provider row of an installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "named as the columns are")]
 pub struct Provider {
     pub id: Uuid,

@@ -41,7 +41,7 @@ impl TaskStatus {
     }
 }
 
-/// One plugin of a task, as stored and as shown (http-api 6.3).
+/// One plugin of a task. Stored as JSON, which is also its form in http-api 6.3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskItem {
@@ -74,9 +74,7 @@ impl Default for TaskItem {
 }
 
 /// A task: the progress of an installation, for the client to poll (table `install_tasks`).
-///
-/// Serialises to the object of http-api 6.3.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallTask {
     pub id: Uuid,
     pub created_at: Timestamp,

@@ -1,9 +1,10 @@
 //! Install tasks (http-api 6.3).
 
 use axum::extract::State;
+use jiff::Timestamp;
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_store::InstallTask;
-use serde::Deserialize;
+use plugin_store::{InstallTask, TaskItem, TaskStatus};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::params::{Paged, Tenant};
@@ -34,13 +35,35 @@ impl Validate for Item {
     fn validate(&self, _: &mut Violations) {}
 }
 
-pub(super) async fn list(State(services): State<Services>, Bound(params): Bound<Paged>) -> Managed<Vec<InstallTask>> {
-    Ok(Success(services.installer.queue.tasks(params.tenant_id, params.page()).await?))
+/// A task as it is shown (http-api 6.3).
+#[derive(Debug, Serialize)]
+pub(super) struct TaskView {
+    id: Uuid,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    status: TaskStatus,
+    tenant_id: Uuid,
+    total_plugins: i64,
+    completed_plugins: i64,
+    plugins: Vec<TaskItem>,
 }
 
-pub(super) async fn get(State(services): State<Services>, Bound(params): Bound<Task>) -> Managed<InstallTask> {
+impl From<InstallTask> for TaskView {
+    fn from(task: InstallTask) -> Self {
+        let InstallTask { id, created_at, updated_at, status, tenant_id, total_plugins, completed_plugins, plugins } =
+            task;
+        Self { id, created_at, updated_at, status, tenant_id, total_plugins, completed_plugins, plugins }
+    }
+}
+
+pub(super) async fn list(State(services): State<Services>, Bound(params): Bound<Paged>) -> Managed<Vec<TaskView>> {
+    let tasks = services.installer.queue.tasks(params.tenant_id, params.page()).await?;
+    Ok(Success(tasks.into_iter().map(TaskView::from).collect()))
+}
+
+pub(super) async fn get(State(services): State<Services>, Bound(params): Bound<Task>) -> Managed<TaskView> {
     let id = params.id.parse().map_err(|_| InstallError::TaskNotFound)?;
-    Ok(Success(services.installer.queue.task(params.tenant_id, id).await?))
+    Ok(Success(services.installer.queue.task(params.tenant_id, id).await?.into()))
 }
 
 /// Deletes a task and cancels what is at work for it; true too if there is none.

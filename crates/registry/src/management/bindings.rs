@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use plugin_store::{Category, RuntimeType};
+use plugin_store::Category;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ pub struct Binding {
     installation_id: Uuid,
     plugin_id: String,
     plugin_unique_identifier: String,
-    runtime_type: RuntimeType,
+    runtime_type: &'static str,
     source: String,
     version: String,
     verified: bool,
@@ -43,7 +43,7 @@ impl Management {
                     installation_id: row.id,
                     plugin_id: row.plugin_id.clone(),
                     plugin_unique_identifier: row.plugin_unique_identifier.clone(),
-                    runtime_type: row.runtime_type,
+                    runtime_type: row.runtime_type.as_str(),
                     source: row.source.clone(),
                     version: declared.manifest.version.clone(),
                     verified: declared.manifest.verified,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use plugin_manifest::Category;
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_store::{Installation, Page, RawJson, RuntimeType};
+use plugin_store::{Installation, Page, RawJson};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -143,7 +143,7 @@ fn meta(row: &Installation) -> RawJson {
 impl Serialize for PluginItem {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Wire<'a> {
+        struct View<'a> {
             id: Uuid,
             name: &'a str,
             plugin_id: &'a str,
@@ -153,7 +153,7 @@ impl Serialize for PluginItem {
             endpoints_setups: i64,
             installation_id: Uuid,
             declaration: &'a RawJson,
-            runtime_type: RuntimeType,
+            runtime_type: &'a str,
             version: &'a str,
             created_at: jiff::Timestamp,
             updated_at: jiff::Timestamp,
@@ -162,7 +162,7 @@ impl Serialize for PluginItem {
             meta: RawJson,
         }
         let Self { row, declared } = self;
-        Wire {
+        View {
             id: row.id,
             name: &declared.manifest.name,
             plugin_id: &row.plugin_id,
@@ -172,7 +172,7 @@ impl Serialize for PluginItem {
             endpoints_setups: row.endpoints_setups,
             installation_id: row.id,
             declaration: &declared.json,
-            runtime_type: row.runtime_type,
+            runtime_type: row.runtime_type.as_str(),
             version: &declared.manifest.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -187,14 +187,14 @@ impl Serialize for PluginItem {
 impl Serialize for InstallationItem {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Wire<'a> {
+        struct View<'a> {
             id: Uuid,
             created_at: jiff::Timestamp,
             updated_at: jiff::Timestamp,
             tenant_id: Uuid,
             plugin_id: &'a str,
             plugin_unique_identifier: &'a str,
-            runtime_type: RuntimeType,
+            runtime_type: &'a str,
             endpoints_setups: i64,
             endpoints_active: i64,
             source: &'a str,
@@ -204,14 +204,14 @@ impl Serialize for InstallationItem {
             declaration: &'a RawJson,
         }
         let Self { row, declared } = self;
-        Wire {
+        View {
             id: row.id,
             created_at: row.created_at,
             updated_at: row.updated_at,
             tenant_id: row.tenant_id,
             plugin_id: &row.plugin_id,
             plugin_unique_identifier: &row.plugin_unique_identifier,
-            runtime_type: row.runtime_type,
+            runtime_type: row.runtime_type.as_str(),
             endpoints_setups: row.endpoints_setups,
             endpoints_active: row.endpoints_active,
             source: &row.source,

@@ -11,14 +11,43 @@ use super::{Management, Result};
 use crate::catalog::Declared;
 
 /// A provider: its row and its part of the declaration.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct ProviderItem {
-    #[serde(flatten)]
     row: Provider,
     declaration: Part,
     /// Of agent strategies alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
     meta: Option<Meta>,
+}
+
+impl Serialize for ProviderItem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct View<'a> {
+            id: Uuid,
+            created_at: jiff::Timestamp,
+            updated_at: jiff::Timestamp,
+            tenant_id: Uuid,
+            provider: &'a str,
+            plugin_unique_identifier: &'a str,
+            plugin_id: &'a str,
+            declaration: &'a Part,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            meta: Option<&'a Meta>,
+        }
+        let Self { row, declaration, meta } = self;
+        View {
+            id: row.id,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            tenant_id: row.tenant_id,
+            provider: &row.provider,
+            plugin_unique_identifier: &row.plugin_unique_identifier,
+            plugin_id: &row.plugin_id,
+            declaration,
+            meta: meta.as_ref(),
+        }
+        .serialize(serializer)
+    }
 }
 
 /// The part of a declaration that belongs to a category.

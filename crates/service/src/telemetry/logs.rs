@@ -46,12 +46,13 @@ pub struct LogHandle {
     filter: reload::Handle<Targets, Registry>,
     writer: Writer,
     configured: LogLevel,
+    statements: bool,
 }
 
-/// Sets up logging for the process.
-pub fn init(config: &Log, zone: TimeZone) -> Result<LogHandle, LogError> {
+/// Sets up logging for the process; `statements` logs those of the database, too.
+pub fn init(config: &Log, statements: bool, zone: TimeZone) -> Result<LogHandle, LogError> {
     let writer = Writer::start(config.file.as_deref())?;
-    let (filter, handle) = reload::Layer::new(targets(config.level));
+    let (filter, handle) = reload::Layer::new(targets(config.level, statements));
     let lines = LineLayer::new(config.format, zone, writer.clone());
     tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
     let previous = std::panic::take_hook();
@@ -62,13 +63,13 @@ pub fn init(config: &Log, zone: TimeZone) -> Result<LogHandle, LogError> {
             previous(panic);
         }
     }));
-    Ok(LogHandle { filter: handle, writer, configured: config.level })
+    Ok(LogHandle { filter: handle, writer, configured: config.level, statements })
 }
 
 impl LogHandle {
     /// Logs from this level on.
     pub fn set_level(&self, level: LogLevel) {
-        match self.filter.reload(targets(level)) {
+        match self.filter.reload(targets(level, self.statements)) {
             Ok(()) => tracing::info!(?level, "log level changed"),
             Err(error) => tracing::error!(%error, "failed to change the log level"),
         }
@@ -104,13 +105,18 @@ impl LogHandle {
     }
 }
 
+/// The target of the database's statements, which are logged at TRACE.
+const STATEMENTS: &str = "plugin_store::statements";
+
 /// Our own lines from `level` on, those of libraries when they matter.
-fn targets(level: LogLevel) -> Targets {
+fn targets(level: LogLevel, statements: bool) -> Targets {
     let (ours, theirs) = match level {
         LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
         LogLevel::Info => (LevelFilter::INFO, LevelFilter::WARN),
         LogLevel::Warn => (LevelFilter::WARN, LevelFilter::WARN),
         LogLevel::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
     };
-    Targets::new().with_default(theirs).with_target("plugin_", ours).with_target("dify_plugin_daemon", ours)
+    let targets =
+        Targets::new().with_default(theirs).with_target("plugin_", ours).with_target("dify_plugin_daemon", ours);
+    if statements { targets.with_target(STATEMENTS, LevelFilter::TRACE) } else { targets }
 }

@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 /// More names than these are not reported.
 const REPORTED: usize = 100;
 
-/// The names that were reported already.
+/// The names that were reported already; clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Foreign(Arc<Mutex<HashSet<String>>>);
+pub struct Foreign(Arc<Mutex<HashSet<String>>>);
 
 impl Foreign {
-    /// Warns about an object, the first time that it is seen.
-    pub(super) fn report(&self, name: &str) -> bool {
+    /// Warns about an object, the first time that it is seen; true then.
+    pub fn report(&self, name: &str) -> bool {
         let mut reported = self.0.lock();
         let new = reported.len() < REPORTED && reported.insert(name.to_owned());
         if new {

@@ -81,8 +81,8 @@ group! {
     extras: Text = "DB_EXTRAS";
     /// Client encoding (PostgreSQL).
     charset: Text = "DB_CHARSET" [Unused];
-    /// Log level of the reference's database library: `silent`, `error`, `warn`, `info`.
-    gorm_log_level: Text = "DB_GORM_LOG_LEVEL" [Unused];
+    /// `info` logs the text of every statement, without its parameters; other values have no effect.
+    gorm_log_level: Text = "DB_GORM_LOG_LEVEL";
     /// Time for connecting.
     connect_timeout: GoDuration = "DB_CONNECT_TIMEOUT" => "5s";
     /// Time for an answer (MySQL).

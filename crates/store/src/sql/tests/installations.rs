@@ -60,7 +60,8 @@ pub(super) async fn install_writes_all_rows(config: DatabaseConfig) {
     assert_eq!(database.installations.find_version(tenant(1), &identifier).await.unwrap().as_ref(), Some(&installed));
     assert_eq!(database.installations.get(tenant(1), installed.id).await.unwrap().as_ref(), Some(&installed));
     assert_eq!(database.installations.get(tenant(2), installed.id).await.unwrap(), None);
-    assert_eq!(serde_json::to_value(&installed).unwrap()["meta"], serde_json::json!({"repo": "o/r", "n": 1.5}));
+    let meta: serde_json::Value = installed.meta.as_ref().unwrap().parse().unwrap();
+    assert_eq!(meta, serde_json::json!({"repo": "o/r", "n": 1.5}));
     assert_eq!(refers(&database, &identifier).await, Some(1));
     assert_eq!(categories(&database, 1).await, Category::ALL);
     let row = database.providers.find(Category::Model, tenant(1), PLUGIN).await.unwrap().unwrap();

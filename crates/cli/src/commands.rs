@@ -17,11 +17,13 @@ mod readme;
 mod run;
 mod signature;
 
+use std::convert::Infallible;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use plugin_service::config::Secret;
 
 use crate::VERSION;
 use crate::printer::Printer;
@@ -187,6 +189,11 @@ impl PluginCommand {
             Self::Cleanup(arguments) => arguments.run(printer),
         }
     }
+}
+
+/// A key on the command line.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
 }
 
 impl Completion {

@@ -9,6 +9,7 @@ pub mod registry;
 pub mod address;
 mod check;
 mod choice;
+mod database;
 mod groups;
 mod keys;
 mod report;

@@ -9,7 +9,7 @@ use clap::Args;
 use plugin_package::Folder;
 use plugin_store::Database;
 
-use super::database::Environment;
+use super::database::database;
 use crate::executor::block_on;
 use crate::failure::Failure;
 use crate::interact;
@@ -169,7 +169,7 @@ fn superseded(found: Vec<Installed>) -> Vec<Installed> {
 
 /// The versions that workspaces have, as far as the daemon's database can be asked.
 fn in_use() -> Result<BTreeSet<String>> {
-    let Some(config) = Environment::load()?.database()? else { return Ok(BTreeSet::new()) };
+    let Some(config) = database()? else { return Ok(BTreeSet::new()) };
     block_on(async {
         let failed = |error| {
             Failure::new("failed to ask the database which versions are installed")

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use plugin_runtime::local::environment::Progress;
+use plugin_service::config::Secret;
 
 use self::local::Local;
 pub(super) use self::local::follow;
@@ -19,6 +20,7 @@ use self::remote::{Debugging, Remote};
 use self::watch::Watch;
 use super::database::env_file;
 use super::run::{Loaded, load, shared_environments};
+use super::secret;
 use crate::check::{self, Options, Severity};
 use crate::executor::{block_on, ended};
 use crate::failure::{Failure, verdict};
@@ -44,8 +46,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "local")]
     url: Option<String>,
     /// Debugging key, as Dify shows it under Plugins, Debug [default: `REMOTE_INSTALL_KEY`]
-    #[arg(long, conflicts_with = "local")]
-    key: Option<String>,
+    #[arg(long, conflicts_with = "local", value_parser = secret)]
+    key: Option<Secret>,
     /// Run on this machine, even if .env has a debugging key
     #[arg(long)]
     local: bool,
@@ -143,10 +145,10 @@ impl Arguments {
         if self.local {
             return Ok(None);
         }
-        let file = env_file(&source.join(".env"));
+        let file = env_file(&source.join(".env"))?;
         let get =
             |name: &str| std::env::var(name).ok().or_else(|| file.get(name).cloned()).and_then(|value| trimmed(&value));
-        let key = self.key.as_deref().and_then(trimmed).or_else(|| get("REMOTE_INSTALL_KEY"));
+        let key = self.key.as_ref().and_then(|key| trimmed(key.expose())).or_else(|| get("REMOTE_INSTALL_KEY"));
         // asterisks stand for the key in .env.example
         let Some(key) = key.filter(|key| !key.contains('*')) else {
             let hint = "give --key, or REMOTE_INSTALL_KEY in .env";

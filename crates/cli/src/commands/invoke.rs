@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use plugin_protocol::Action;
+use plugin_service::config::Secret;
 
 use self::answer::Answers;
 use self::target::Target;
+use super::secret;
 use crate::executor::{block_on, ended};
 use crate::failure::Failure;
 use crate::local;
@@ -75,8 +77,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL", requires = "key")]
     daemon: Option<String>,
     /// The daemon's `SERVER_KEY`
-    #[arg(long, env = "SERVER_KEY", hide_env_values = true)]
-    key: Option<String>,
+    #[arg(long, env = "SERVER_KEY", hide_env_values = true, value_parser = secret)]
+    key: Option<Secret>,
     /// Fail when it takes longer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,

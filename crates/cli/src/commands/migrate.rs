@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use plugin_store::Database;
 
-use super::database::Environment;
+use super::database::database;
 use crate::executor::block_on;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -21,9 +21,7 @@ pub(crate) struct Arguments {}
 
 impl Arguments {
     pub(crate) fn run(printer: Printer) -> Result<()> {
-        let invalid = |error| Failure::new("invalid configuration").because(error);
-        let config = Environment::load()?.database().map_err(invalid)?;
-        let config = config.ok_or_else(|| {
+        let config = database()?.ok_or_else(|| {
             Failure::new("invalid configuration: no variable names a database")
                 .hint("set DB_HOST, DB_USERNAME, DB_PASSWORD and DB_DATABASE, or DB_TYPE=sqlite")
         })?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use plugin_service::config::Secret;
 use serde::Deserialize;
 
 use super::error::{Code, SlimError};
@@ -42,11 +43,11 @@ pub(super) struct Local {
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) address: String,
-    pub(crate) key: String,
+    pub(crate) key: Secret,
 }
 
 /// The file, and what the variables say in its form.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct File {
     mode: String,
@@ -68,7 +69,7 @@ struct LocalFile {
     ignore_uv_lock: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct RemoteFile {
     daemon_addr: String,
@@ -165,7 +166,10 @@ impl File {
                 marketplace_url: or(local.marketplace_url, MARKETPLACE),
                 ignore_lock: local.ignore_uv_lock,
             },
-            remote: Remote { address: remote.daemon_addr.trim_end_matches('/').to_owned(), key: remote.daemon_key },
+            remote: Remote {
+                address: remote.daemon_addr.trim_end_matches('/').to_owned(),
+                key: Secret::new(remote.daemon_key),
+            },
         })
     }
 }

@@ -112,7 +112,7 @@ fn client() -> Result<Client, SlimError> {
 }
 
 async fn send(remote: &Remote, id: &str, request: RequestBuilder) -> Result<Response, SlimError> {
-    let request = request.header("X-Api-Key", &remote.key).header("X-Plugin-Unique-Identifier", id);
+    let request = request.header("X-Api-Key", remote.key.expose()).header("X-Plugin-Unique-Identifier", id);
     let mut response = request.send().await.map_err(|error| {
         let code = if error.is_builder() { Code::InvalidInput } else { Code::Network };
         SlimError::new(code, with_causes(&error))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_store::blob::Limitation;
-use plugin_store::{BlobStore, Database, DatabaseConfig, Layout, ServerConfig, SslMode, blob, shared};
+use plugin_store::{BlobStore, Database, Layout, blob, shared};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use super::BootError;
 use super::storage::Measured;
 use plugin_registry::stores::Stores;
 use plugin_service::base::Base;
-use plugin_service::config::{self, CacheType, Config, DatabaseType};
+use plugin_service::config::{CacheType, Config, DatabaseType};
 
 /// First and longest pause between attempts to open a back end.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -45,7 +45,7 @@ pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
     let blobs = blob::open(&super::storage::config(config)?).map_err(STORAGE.failed())?;
     let blobs = Arc::new(Measured::new(blobs, &config.storage.kind, base.metrics.clone()));
     let shared = super::shared::config(&config.redis)?;
-    let database = database_config(&config.database);
+    let database = config.database.connection();
     let ((), shared, database) = tokio::try_join!(
         check_storage(base, &*blobs, &layout),
         until_reachable(base, SHARED, || Box::pin(shared::open(&shared))),
@@ -119,35 +119,6 @@ fn report(base: &Base, part: Part, answer: Option<plugin_store::Result<()>>) {
     };
     tracing::warn!(part = part.0, reason, "does not answer");
     base.readiness.failing(part.0, reason);
-}
-
-fn database_config(config: &config::Database) -> DatabaseConfig {
-    let given = |text: &Option<String>| text.clone().unwrap_or_default();
-    let server = || ServerConfig {
-        host: given(&config.host),
-        port: config.port,
-        username: given(&config.username),
-        password: config.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default(),
-        database: config.name.clone(),
-        default_database: config.initial.clone(),
-        ssl_mode: match config.ssl_mode {
-            config::SslMode::Disable => SslMode::Disable,
-            config::SslMode::Require => SslMode::Require,
-            config::SslMode::VerifyCa => SslMode::VerifyCa,
-            config::SslMode::VerifyFull => SslMode::VerifyFull,
-        },
-        ssl_authorities: config.ssl_authorities.clone(),
-        options: given(&config.extras).trim_start_matches("options=").to_owned(),
-        pooled_by_server: config.kind == DatabaseType::Pgbouncer,
-        max_connections: config.max_open,
-        max_lifetime: config.max_lifetime,
-        connect_timeout: config.connect_timeout,
-    };
-    match config.kind {
-        DatabaseType::Sqlite => DatabaseConfig::Sqlite { path: config.name.clone().into() },
-        DatabaseType::Postgresql | DatabaseType::Pgbouncer => DatabaseConfig::Postgres(server()),
-        DatabaseType::Mysql => DatabaseConfig::MySql(server()),
-    }
 }
 
 fn layout(config: &Config) -> Result<Layout, plugin_store::Error> {

@@ -2,7 +2,7 @@
 
 use super::registry::Reader;
 use super::report::Problem;
-use super::{CacheType, Config, DatabaseType, Platform, RedisCertificates, Secret};
+use super::{CacheType, Config, Database, DatabaseType, Platform, RedisCertificates, Secret};
 
 /// Keys in the sample files of the reference and of Dify: whoever can read those files could call the daemon.
 const SAMPLE_KEYS: [&str; 2] = [
@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader) {
     server(config, &mut refuse);
     plugins(config, &mut refuse);
     debugging(config, &mut refuse);
-    database(config, &mut refuse);
+    database(&config.database, &mut refuse);
     redis(config, &mut refuse);
 }
 
@@ -93,8 +93,7 @@ fn debugging(config: &Config, refuse: &mut impl FnMut(String)) {
     }
 }
 
-fn database(config: &Config, refuse: &mut impl FnMut(String)) {
-    let database = &config.database;
+pub(super) fn database(database: &Database, refuse: &mut impl FnMut(String)) {
     if database.kind == DatabaseType::Sqlite {
         return;
     }

@@ -103,7 +103,12 @@ pub(super) fn disk() -> Finding {
 /// The variables that connect a plugin to a Dify for debugging.
 pub(super) fn debugging(plugin: Option<&Path>) -> Finding {
     let file = plugin.unwrap_or_else(|| Path::new(".")).join(".env");
-    let variables = env_file(&file);
+    let variables = match env_file(&file) {
+        Ok(variables) => variables,
+        Err(error) => {
+            return Finding::missing("debugging", with_causes(&error), "make the file readable, as UTF-8 text");
+        }
+    };
     let get = |name: &str| std::env::var(name).ok().or_else(|| variables.get(name).cloned()).unwrap_or_default();
     let (method, key, url) = (get("INSTALL_METHOD"), get("REMOTE_INSTALL_KEY"), get("REMOTE_INSTALL_URL"));
     let fix = "copy .env.example to .env, with the address and key that Dify shows under Plugins, Debug";

@@ -1,6 +1,6 @@
 //! The way from a configuration to services: each part is opened in turn and says in `/ready` how far it is.
 //!
-//! What is out of reach at the start (a database that is not up yet) is waited for; requests wait at the door meanwhile.
+//! What cannot be reached at the start (a database that is not up yet) is waited for; requests wait meanwhile.
 
 mod cluster;
 mod debugging;
@@ -60,7 +60,7 @@ pub enum BootError {
     /// Certificate or key of that port cannot be used.
     #[error("PLUGIN_REMOTE_INSTALLING_TLS_CERT, PLUGIN_REMOTE_INSTALLING_TLS_KEY: {0}")]
     DebuggingSecurity(#[from] SecurityError),
-    /// It was told to stop meanwhile.
+    /// It was stopped meanwhile.
     #[error("stopped while starting")]
     Stopped,
 }
@@ -81,8 +81,10 @@ enum Home {
 pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<Table<()>, BootError> {
     let config = &base.config;
     let stores = Box::pin(stores::open(base)).await?;
-    let watched = stores::watch(Arc::clone(base), stores.clone(), base.lifecycle.soft().clone());
-    base.lifecycle.spawn("watch over the stores", OnEnd::Ignore, watched);
+    let (watching, watched) = (Arc::clone(base), stores.clone());
+    base.lifecycle.supervise("watch over the stores", move || {
+        stores::watch(Arc::clone(&watching), watched.clone(), watching.lifecycle.soft().clone())
+    });
     let lookups = Lookups::new(config, &stores, trusted_keys(config));
     let cluster = cluster::start(base, &stores, &lookups.catalog).await?;
     let home = match config.plugins.platform {
@@ -163,7 +165,10 @@ fn trusted_keys(config: &Config) -> TrustedKeys {
 fn run(base: &Base, services: &Services) {
     let lifecycle = &base.lifecycle;
     let (catalog, stop) = (Arc::clone(&services.catalog), lifecycle.hard().clone());
-    lifecycle.spawn("changes of other nodes", OnEnd::Ignore, async move { catalog.listen(stop).await });
+    lifecycle.supervise("changes of other nodes", move || {
+        let (catalog, stop) = (Arc::clone(&catalog), stop.clone());
+        async move { catalog.listen(stop).await }
+    });
     let (installer, stop) = (Arc::clone(&services.installer), lifecycle.soft().clone());
     lifecycle.spawn("installer", OnEnd::StopDaemon, Installer::run(installer, stop));
 }

@@ -4,87 +4,71 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use clap::{Parser, Subcommand};
 use plugin_service::base::VERSION;
 use plugin_service::config::{self, Config};
-
-const HELP: &str = "\
-Runs Dify plugins. Configured through environment variables, none of which has to be set.
-
-Usage: dify-plugin-daemon [COMMAND]
-
-Commands:
-  serve           run the daemon (the default)
-  health          ask the daemon of this machine whether it lives; exit status 0 if it does
-  config dump     show what a daemon with this environment would use, secrets hidden
-  config docs     print the reference of all variables
-  config example  print a sample environment file
-  help, version   print this, or the version
-";
 
 /// How long `health` waits for an answer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the daemon is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// Serve.
-    Serve,
-    /// Print a text.
-    Print(Page),
-    /// Ask a running daemon whether it lives.
-    Health,
+/// Runs Dify plugins.
+///
+/// Configured through environment variables, none of which has to be set; `config docs` explains them.
+#[derive(Debug, Parser)]
+#[command(name = "dify-plugin-daemon", version = VERSION, max_term_width = 110)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-/// Texts that the daemon prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Page {
-    /// How to use the command line.
-    Help,
-    /// The version.
-    Version,
-    /// `docs/configuration.md`.
-    ConfigDocs,
-    /// `.env.example`.
-    ConfigExample,
-    /// The effective configuration.
-    ConfigDump,
-}
-
-/// The arguments make no command.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown command '{0}', see dify-plugin-daemon help")]
-pub struct UnknownCommand(String);
-
-impl Command {
-    /// Reads the arguments after the program's name.
-    pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Self, UnknownCommand> {
-        let arguments: Vec<_> = arguments.into_iter().collect();
-        Ok(match *arguments.as_slice() {
-            [] | ["serve"] => Self::Serve,
-            ["health"] => Self::Health,
-            ["help" | "--help" | "-h"] => Self::Print(Page::Help),
-            ["version" | "--version" | "-V"] => Self::Print(Page::Version),
-            ["config", "docs"] => Self::Print(Page::ConfigDocs),
-            ["config", "example"] => Self::Print(Page::ConfigExample),
-            ["config", "dump"] => Self::Print(Page::ConfigDump),
-            _ => return Err(UnknownCommand(arguments.join(" "))),
-        })
+impl CommandLine {
+    /// What the arguments ask for: to serve, unless they say something else.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve)
     }
+}
+
+/// What the daemon is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the daemon (the default)
+    Serve,
+    /// Check that the daemon on this machine responds; the exit status is 0 if it does
+    Health,
+    /// Show or document the configuration
+    #[command(subcommand)]
+    Config(Page),
+    /// Print the version
+    Version,
+}
+
+/// Texts about the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Page {
+    /// Print what a daemon with this environment would use, with secrets hidden
+    Dump,
+    /// Print the reference of all variables
+    Docs,
+    /// Print a sample environment file
+    Example,
+}
+
+/// Prints the version to standard output.
+pub fn print_version() -> io::Result<()> {
+    writeln!(io::stdout(), "dify-plugin-daemon {VERSION}")
 }
 
 /// Prints a text to standard output.
 pub fn print(page: Page) -> io::Result<()> {
     let text = match page {
-        Page::Help => HELP.to_owned(),
-        Page::Version => format!("dify-plugin-daemon {VERSION}\n"),
-        Page::ConfigDocs => config::reference(),
-        Page::ConfigExample => config::example(),
-        Page::ConfigDump => config::dump(&config::environment()),
+        Page::Docs => config::reference(),
+        Page::Example => config::example(),
+        Page::Dump => config::dump(&config::environment()),
     };
     io::stdout().write_all(text.as_bytes())
 }
 
-/// Asks the daemon of this machine whether it lives (blocking).
+/// Checks that the daemon on this machine responds (blocking).
 pub fn health(config: &Config) -> io::Result<()> {
     let host = match config.server.host.parse::<IpAddr>() {
         Ok(host) if !host.is_unspecified() => host,
@@ -106,20 +90,36 @@ pub fn health(config: &Config) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn parse(arguments: &[&str]) -> Result<Command, clap::Error> {
+        let arguments = std::iter::once("dify-plugin-daemon").chain(arguments.iter().copied());
+        CommandLine::try_parse_from(arguments).map(CommandLine::command)
+    }
+
     #[test]
     fn commands_are_known() {
         for (arguments, expected) in [
             (&[][..], Command::Serve),
             (&["serve"], Command::Serve),
             (&["health"], Command::Health),
-            (&["--help"], Command::Print(Page::Help)),
-            (&["-V"], Command::Print(Page::Version)),
-            (&["config", "dump"], Command::Print(Page::ConfigDump)),
+            (&["version"], Command::Version),
+            (&["config", "dump"], Command::Config(Page::Dump)),
+            (&["config", "docs"], Command::Config(Page::Docs)),
+            (&["config", "example"], Command::Config(Page::Example)),
         ] {
-            assert_eq!(Command::parse(arguments.iter().copied()), Ok(expected));
+            assert_eq!(parse(arguments).unwrap(), expected);
         }
         for wrong in [&["config"][..], &["config", "x"], &["serve", "now"], &["run"]] {
-            assert_eq!(Command::parse(wrong.iter().copied()), Err(UnknownCommand(wrong.join(" "))));
+            assert!(parse(wrong).unwrap_err().use_stderr(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn help_and_version_go_to_standard_output() {
+        for arguments in [["help"], ["--help"], ["-h"], ["--version"], ["-V"]] {
+            assert!(!parse(&arguments).unwrap_err().use_stderr(), "{arguments:?}");
+        }
+        assert_eq!(parse(&["-V"]).unwrap_err().to_string(), format!("dify-plugin-daemon {VERSION}\n"));
+        let help = parse(&["-h"]).unwrap_err().to_string();
+        assert!(help.contains("serve") && help.contains("config"), "{help}");
     }
 }

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::Parser as _;
 use jiff::tz::TimeZone;
 use plugin_daemon::boot::{self, BootError};
-use plugin_daemon::command::{self, Command};
+use plugin_daemon::command::{self, Command, CommandLine};
 use plugin_runtime::local::stage;
 use plugin_service::base::{Base, VERSION};
 use plugin_service::config::{self, Config, ConfigError};
@@ -30,31 +31,41 @@ fn main() -> ExitCode {
     if let Some(status) = stage::enter(std::env::args_os().skip(1)) {
         return status;
     }
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
-    let done = match Command::parse(arguments.iter().map(AsRef::as_ref)) {
-        Ok(Command::Serve) => serve(),
-        Ok(Command::Print(page)) => command::print(page).map(|()| ExitCode::SUCCESS).map_err(Into::into),
-        Ok(Command::Health) => health(),
-        Err(error) => Err(error.into()),
+    let command = match CommandLine::try_parse() {
+        Ok(line) => line.command(),
+        Err(error) => return usage(&error),
+    };
+    let printed = |printed: io::Result<()>| Ok(printed.map(|()| ExitCode::SUCCESS)?);
+    let done = match command {
+        Command::Serve => serve(),
+        Command::Health => health(),
+        Command::Config(page) => printed(command::print(page)),
+        Command::Version => printed(command::print_version()),
     };
     done.unwrap_or_else(|error| fail(&error))
 }
 
-/// Tells why on standard error; a bad configuration has exit statuses of its own.
+/// Prints the help that was asked for, or what is wrong with the arguments. Exit status 2 is for variables that do not
+/// parse.
+fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if printed.is_ok() && !error.use_stderr() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints the reason to standard error; a bad configuration has exit statuses of its own.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    // there is nobody left to tell when this fails too
+    // standard error is the last place to report to
     let _ = writeln!(io::stderr(), "{}", with_causes(error));
     error.downcast_ref::<ConfigError>().map_or(ExitCode::FAILURE, |error| ExitCode::from(error.exit_code()))
 }
 
-/// The error and its causes on one line, but for causes that it has told itself.
+/// The error and its causes on one line, without causes that the text contains already.
 fn with_causes(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
-        if told.contains(&cause) {
-            return told;
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
+        if text.contains(&cause) {
+            return text;
         }
-        if told.is_empty() { cause } else { format!("{told}: {cause}") }
+        if text.is_empty() { cause } else { format!("{text}: {cause}") }
     })
 }
 
@@ -112,9 +123,9 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
             tracing::error!(%error, "the HTTP server failed");
         }
     };
-    let told = lifecycle.run(drained, base.config.server.drain_timeout).await;
+    let by_signal = lifecycle.run(drained, base.config.server.drain_timeout).await;
     tracing::info!("stopped");
-    booted.map(|()| if told { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    booted.map(|()| if by_signal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]
@@ -122,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_printed_once() {
         let full = io::Error::new(io::ErrorKind::StorageFull, "the disk is full");
         let storage = BootError::System { what: "the storage cannot be opened", source: full };
         assert_eq!(with_causes(&storage.into()), "the storage cannot be opened: the disk is full");

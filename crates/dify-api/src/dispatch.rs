@@ -15,12 +15,11 @@ use uuid::Uuid;
 use crate::state::App;
 use crate::state::Calls;
 use plugin_service::base::Base;
-use plugin_web::ApiError;
-use plugin_web::Success;
 use plugin_web::auth::Key;
 use plugin_web::bind::{Bound, Validate, Violations};
 use plugin_web::sse;
 use plugin_web::table::Table;
+use plugin_web::{ApiError, Success};
 
 use crate::errors::Rejection;
 use crate::named::{named_plugin, named_version};
@@ -38,16 +37,15 @@ pub(crate) fn routes(table: Table<App>) -> Table<App> {
         actions.fold(table, |table, action| {
             let of_tenant = pattern("/plugin/:tenant_id/dispatch/", action);
             if is_polled(action) {
-                return table.post(of_tenant, move |calls, context, headers, asked| {
-                    poll(action, calls, context, headers, asked)
-                });
+                return table
+                    .post(of_tenant, move |calls, context, headers, body| poll(action, calls, context, headers, body));
             }
             table
-                .post(of_tenant, move |calls, base, context, headers, asked| {
-                    dispatch(action, Named::Installed, calls, base, context, headers, asked)
+                .post(of_tenant, move |calls, base, context, headers, body| {
+                    dispatch(action, Named::Installed, calls, base, context, headers, body)
                 })
-                .post(pattern("/v2/invoke/dispatch/", action), move |calls, base, context, headers, asked| {
-                    dispatch(action, Named::Version, calls, base, context, headers, asked)
+                .post(pattern("/v2/invoke/dispatch/", action), move |calls, base, context, headers, body| {
+                    dispatch(action, Named::Version, calls, base, context, headers, body)
                 })
         })
     })
@@ -64,7 +62,7 @@ fn is_polled(action: Action) -> bool {
 
 /// The common part of every request (http-api 5.1).
 #[derive(Debug, Deserialize)]
-struct Asked {
+struct DispatchBody {
     tenant_id: Uuid,
     #[serde(default)]
     user_id: String,
@@ -82,7 +80,7 @@ struct Asked {
     data: Option<Box<RawValue>>,
 }
 
-impl Validate for Asked {
+impl Validate for DispatchBody {
     fn validate(&self, violations: &mut Violations) {
         violations.required("data", &self.data);
     }
@@ -104,10 +102,10 @@ async fn dispatch(
     State(base): State<Arc<Base>>,
     Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
-    Bound(asked): Bound<Asked>,
+    Bound(body): Bound<DispatchBody>,
 ) -> Result<Response, Rejection> {
-    let plugin = locate(&calls, named, &headers, asked.tenant_id).await?;
-    let ask = read(action, context, asked).await?;
+    let plugin = locate(&calls, named, &headers, body.tenant_id).await?;
+    let ask = read(action, context, body).await?;
     let cutoff = base.lifecycle.hard().clone();
     if calls.invocations.needs_batches(&plugin, &ask) {
         let whole = async move { calls.invocations.in_batches(&plugin, &ask).await.map_err(Rejection::from) };
@@ -118,7 +116,7 @@ async fn dispatch(
             drop(ask);
             Ok(sse::respond(Chunks::new(call, action).into_stream().map_err(Rejection::from), cutoff).await)
         }
-        // the plugin was there, but could not be handed the request: told as the only event (http-api 4.2)
+        // the plugin is there, but the request could not be sent to it: the only event of a stream (http-api 4.2)
         Err(error @ OpenError::TooLarge(_)) => {
             let failed = stream::iter([Err::<Vec<u8>, _>(Rejection::from(error))]);
             Ok(sse::respond(failed, cutoff).await)
@@ -132,10 +130,10 @@ async fn poll(
     State(calls): State<Calls>,
     Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
-    Bound(asked): Bound<Asked>,
+    Bound(body): Bound<DispatchBody>,
 ) -> Result<Response, Rejection> {
-    let plugin = locate(&calls, Named::Installed, &headers, asked.tenant_id).await?;
-    let ask = read(action, context, asked).await?;
+    let plugin = locate(&calls, Named::Installed, &headers, body.tenant_id).await?;
+    let ask = read(action, context, body).await?;
     let call = calls.invocations.open(new_session(), &plugin, &ask, calls.invocations.deadline()).await?;
     drop(ask);
     Ok(Success(final_result(call).await?).into_response())
@@ -158,20 +156,20 @@ async fn locate(calls: &Calls, named: Named, headers: &HeaderMap, tenant: Uuid) 
 }
 
 /// Checks the request; nothing of it reaches a plugin unchecked.
-async fn read(action: Action, context: RequestContext, asked: Asked) -> Result<CallRequest, Rejection> {
-    let size = asked.data.as_ref().map_or(0, |data| data.get().len());
+async fn read(action: Action, context: RequestContext, body: DispatchBody) -> Result<CallRequest, Rejection> {
+    let size = body.data.as_ref().map_or(0, |data| data.get().len());
     let check = move || {
-        let data = check_data(action, asked.data.as_deref())?;
+        let data = check_data(action, body.data.as_deref())?;
         let origin = Origin {
-            conversation_id: asked.conversation_id,
-            message_id: asked.message_id,
-            app_id: asked.app_id,
-            endpoint_id: asked.endpoint_id,
-            context: asked.context.map(|context| one_line("context", &context)).transpose()?,
+            conversation_id: body.conversation_id,
+            message_id: body.message_id,
+            app_id: body.app_id,
+            endpoint_id: body.endpoint_id,
+            context: body.context.map(|context| one_line("context", &context)).transpose()?,
         };
         Ok(CallRequest {
-            tenant_id: asked.tenant_id,
-            user_id: asked.user_id,
+            tenant_id: body.tenant_id,
+            user_id: body.user_id,
             origin: Arc::new(origin),
             action,
             data,

@@ -188,7 +188,7 @@ impl From<EndpointError> for Rejection {
     }
 }
 
-/// What somebody outside learns of a webhook that did not reach its plugin: not why.
+/// The caller of a webhook that did not reach its plugin does not learn why; the log has the cause.
 impl From<HookError> for Rejection {
     fn from(error: HookError) -> Self {
         Self(match error {

@@ -96,7 +96,7 @@ impl Forwarder {
     async fn pass_on(&self, mut request: Request, next: Next) -> Response {
         match self.0.marker.take(request.headers_mut()) {
             Marked::No => {}
-            // its plugin is here or nowhere
+            // it is not passed on a second time
             Marked::ForThis => return next.run(request).await,
             Marked::Refused(refusal) => return refusal,
         }
@@ -188,11 +188,11 @@ impl Inner {
                 },
                 Err(ExchangeError::Connect(error)) => format!("connect: {error}"),
                 Err(ExchangeError::Lost(error)) => {
-                    tracing::warn!(%plugin, node = %node.id, address = node.address, error, "a node broke off a call");
+                    tracing::warn!(%plugin, node = %node.id, address = node.address, error, "the connection to a node broke during a call");
                     return Err(ApiError::redirect_failed(error));
                 }
             };
-            tracing::warn!(%plugin, node = %node.id, address = node.address, error = failed, "a node takes no calls");
+            tracing::warn!(%plugin, node = %node.id, address = node.address, error = failed, "the node refused the call");
             last = ApiError::redirect_failed(failed);
         }
         Err(last)

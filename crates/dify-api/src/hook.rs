@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-/// Bytes that the body of a request to a webhook may have.
+/// Largest body of a webhook request, in bytes.
 pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// An address as it was sent.

@@ -80,8 +80,8 @@ fn gzip() -> CompressionLayer<SizeAbove> {
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(WORTH_COMPRESSING))
 }
 
-/// Does work to its end although the client may go away: half of a change would leave caches that do not know of it.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, ApiError> {
+/// Runs work to its end even if the client disconnects: a change cut short would leave stale caches.
+async fn detached<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, ApiError> {
     tokio::spawn(work).await.map_err(|error| ApiError::internal(format!("a task of the daemon failed: {error}")))
 }
 

@@ -75,7 +75,11 @@ impl CallBed {
     }
 
     pub async fn with(dify: &str, permission: Permission) -> Self {
-        let bed = Box::pin(InstallBed::with(&[("DIFY_INNER_API_URL", dify)])).await;
+        Self::configured(&[("DIFY_INNER_API_URL", dify)], permission).await
+    }
+
+    pub async fn configured(variables: &[(&str, &str)], permission: Permission) -> Self {
+        let bed = Box::pin(InstallBed::with(variables)).await;
         let node = bed.node();
         let (runtime, opened) = Scripted::new();
         let runtimes = Runtimes::none().with(RuntimeType::Local, Arc::new(runtime));
@@ -123,7 +127,7 @@ impl CallBed {
         request.body(Body::from(body.to_string())).unwrap()
     }
 
-    /// Sends a request and lets the plugin say its part.
+    /// Sends a request and has the plugin answer it.
     pub async fn play(&mut self, request: Request<Body>, say: impl FnOnce(&Opened)) -> (Sent, Opened) {
         let client = Arc::clone(&self.client);
         let sent = tokio::spawn(async move { client.send(request).await });

@@ -1,4 +1,4 @@
-//! One service for everything that operators see and do, whoever asks: routes, a console, a command line.
+//! One service for everything that operators see and do, below routes, console and command line.
 
 mod error;
 mod functions;

@@ -1,7 +1,7 @@
 //! The configuration: one registry of variables, read once from the environment (lifecycle-and-storage 7).
 //!
 //! Nothing set is enough to run: SQLite, shared state in memory, a local folder, generated keys. Everything that is
-//! wrong is told at once. Secrets never print.
+//! wrong is reported together. Secrets never print.
 
 pub mod kind;
 pub mod registry;
@@ -12,6 +12,7 @@ mod choice;
 mod database;
 mod groups;
 mod keys;
+mod mask;
 mod report;
 mod secret;
 mod text;
@@ -131,7 +132,7 @@ pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect()
 }
 
-/// Variables that tell of a database server; limits and times alone do not.
+/// Variables that imply a database server; limits and times alone do not.
 const SERVER_VARIABLES: [&str; 4] = ["DB_HOST", "DB_USERNAME", "DB_PASSWORD", "DB_DATABASE"];
 
 /// Defaults that depend on what else is set.

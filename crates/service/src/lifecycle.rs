@@ -12,11 +12,12 @@ mod tasks;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long tasks may take to notice the hard stop.
 const LEFTOVERS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// First and longest pause before a task that panicked is started again.
+const FIRST_RESTART: Duration = Duration::from_secs(1);
+const LONGEST_RESTART: Duration = Duration::from_mins(1);
+
 type StopFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 type StopFn = Box<dyn FnOnce() -> StopFuture + Send>;
 
@@ -40,7 +45,7 @@ struct Inner {
     soft: CancellationToken,
     hard: CancellationToken,
     /// Whether a signal asked for the stop.
-    told: AtomicBool,
+    stopped_by_signal: AtomicBool,
     tasks: Tasks,
     stops: Mutex<Vec<(&'static str, StopFn)>>,
 }
@@ -50,7 +55,7 @@ impl Default for Lifecycle {
         let inner = Inner {
             soft: CancellationToken::new(),
             hard: CancellationToken::new(),
-            told: AtomicBool::new(false),
+            stopped_by_signal: AtomicBool::new(false),
             tasks: Tasks::default(),
             stops: Mutex::default(),
         };
@@ -81,17 +86,46 @@ impl Lifecycle {
     }
 
     /// Runs a task under a name. It should watch [`Lifecycle::soft`] or [`Lifecycle::hard`]; a panic ends the task alone
-    /// and is logged.
+    /// and is logged. See [`Lifecycle::supervise`] for a task that must not end.
     pub fn spawn(&self, name: &'static str, on_end: OnEnd, task: impl Future<Output = ()> + Send + 'static) {
         let soft = self.0.soft.clone();
         self.0.tasks.spawn(name, async move {
-            let ended_well = std::panic::AssertUnwindSafe(task).catch_unwind().await.is_ok();
-            if !ended_well {
+            if std::panic::AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "task panicked");
             }
             if on_end == OnEnd::StopDaemon && !soft.is_cancelled() {
                 tracing::error!(task = name, "a task that the daemon cannot do without has ended, stopping");
                 soft.cancel();
+            }
+        });
+    }
+
+    /// Runs a task that has to go on until the daemon stops. After a panic, which is logged, `start` makes it anew; the
+    /// pause before that doubles with each panic. A task that returns has ended.
+    pub fn supervise<F>(&self, name: &'static str, start: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let soft = self.0.soft.clone();
+        self.0.tasks.spawn(name, async move {
+            let mut pause = FIRST_RESTART;
+            loop {
+                let started = tokio::time::Instant::now();
+                if std::panic::AssertUnwindSafe(async { start().await }).catch_unwind().await.is_ok() {
+                    return;
+                }
+                if started.elapsed() > LONGEST_RESTART {
+                    pause = FIRST_RESTART;
+                }
+                tracing::error!(
+                    task = name,
+                    restart_in_seconds = pause.as_secs(),
+                    "task panicked, it is started again"
+                );
+                if soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return;
+                }
+                pause = (pause * 2).min(LONGEST_RESTART);
             }
         });
     }
@@ -108,7 +142,7 @@ impl Lifecycle {
         F: Future<Output = ()> + Send + 'static,
     {
         let stop: StopFn = Box::new(move || Box::pin(stop()));
-        self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).push((name, stop));
+        self.0.stops.lock().push((name, stop));
     }
 
     /// Takes signals from now on: the first SIGTERM or SIGINT is the soft stop, the second the hard stop.
@@ -119,7 +153,7 @@ impl Lifecycle {
         tokio::spawn(async move {
             let name = signals.next().await;
             tracing::info!(signal = name, "stopping");
-            inner.told.store(true, Ordering::Relaxed);
+            inner.stopped_by_signal.store(true, Ordering::Relaxed);
             inner.soft.cancel();
             let name = signals.next().await;
             tracing::warn!(signal = name, "second signal, cutting requests");
@@ -146,7 +180,7 @@ impl Lifecycle {
             tracing::warn!("connections did not close in time");
         }
         self.stop_components().await;
-        self.0.told.load(Ordering::Relaxed)
+        self.0.stopped_by_signal.load(Ordering::Relaxed)
     }
 
     async fn stop_components(&self) {
@@ -165,7 +199,7 @@ impl Lifecycle {
     }
 
     fn next_stop(&self) -> Option<(&'static str, StopFn)> {
-        self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.0.stops.lock().pop()
     }
 }
 

@@ -11,7 +11,7 @@ const ADMIN_API_KEY: HeaderName = HeaderName::from_static("x-admin-api-key");
 /// The key that a group of routes needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// Anybody may call.
+    /// None needed.
     None,
     /// `SERVER_KEY` in `X-Api-Key`.
     Server,

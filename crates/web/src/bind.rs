@@ -26,7 +26,7 @@ const DECODE_ASIDE: usize = 1024 * 1024;
 /// `T` is a plain struct with `#[derive(Deserialize)]`, as a rule with `#[serde(default)]` on it:
 /// - JSON keys match without regard to case, unknown ones are ignored;
 /// - `null` gives a plain field its zero value (`""`, `0`, `[]`, ...), as Go's decoder does; use `Option` where null or
-///   absence must be told apart, and `Box<RawValue>` where the bytes are to be passed on as they are;
+///   absence must be distinguished, and `Box<RawValue>` where the bytes are to be passed on as they are;
 /// - a query list repeats its key; numbers and booleans of the query are parsed.
 ///
 /// Rejections: 400 with the cause, 413 for a body over the limit of the router.

@@ -1,4 +1,6 @@
-//! Whole bodies of requests.
+//! Bodies: read as a whole, and bound to the life of something else.
+
+mod holding;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -7,6 +9,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ApiError;
+
+pub use holding::Holding;
 
 /// The whole body, of at most `limit` bytes. A body that its head declares larger is refused before any of it is read;
 /// one that has not come by `deadline` is refused with 408.

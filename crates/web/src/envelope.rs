@@ -22,8 +22,9 @@ struct Envelope<'a, T> {
     data: &'a T,
 }
 
-pub(crate) fn try_encode<T: Serialize>(code: i32, message: &str, data: &T) -> Result<Bytes, serde_json::Error> {
-    serde_json::to_vec(&Envelope { code, message, data }).map(Bytes::from)
+/// The envelope of a success. Fails where `data` cannot be JSON.
+pub(crate) fn success<T: Serialize>(data: &T) -> Result<Bytes, serde_json::Error> {
+    serde_json::to_vec(&Envelope { code: 0, message: "success", data }).map(Bytes::from)
 }
 
 /// An envelope of plain strings and numbers, which always encodes.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
@@ -18,8 +19,9 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
 use super::table::{Patterns, Table};
+use crate::body::Holding;
 use crate::error::ApiError;
-use end::{RequestEnd, Tracked};
+use end::RequestEnd;
 use plugin_service::base::Base;
 use plugin_service::telemetry::RequestContext;
 
@@ -30,7 +32,7 @@ const START_WAIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct SentUri(pub Uri);
 
-/// The door: takes requests as soon as the port is open, and lets them through once the services are up.
+/// Accepts requests as soon as the port is open; those that need services wait until they have started.
 #[derive(Debug)]
 pub struct Front {
     base: Arc<Base>,
@@ -76,7 +78,7 @@ impl Front {
     }
 
     /// Answers a request.
-    pub async fn answer(&self, mut request: Request, peer: std::net::IpAddr) -> Response<Tracked> {
+    pub async fn answer(&self, mut request: Request, peer: std::net::IpAddr) -> Response<Holding<Body, RequestEnd>> {
         let context = RequestContext::of(request.headers(), request.uri().path());
         let span = context.span();
         let sent = request.uri().clone();
@@ -94,10 +96,10 @@ impl Front {
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // the panic hook has logged it
         };
         end.answered(&response);
-        response.map(|body| Tracked::new(body, end))
+        response.map(|body| Holding::new(body, end))
     }
 
-    /// Lets a request through once the services are up.
+    /// Answers a request once the services have started.
     async fn wait(&self, request: Request) -> Response {
         let opened = self.opened.notified();
         if self.all.get().is_none() {
@@ -129,7 +131,7 @@ impl Front {
 
 /// No route takes the request: a redirect when only the last slash is wrong, else the reference's 404.
 fn unrouted(patterns: &Patterns, method: &Method, uri: &Uri) -> Response {
-    if let Some(path) = patterns.other_slash(method, uri.path()) {
+    if let Some(path) = patterns.with_slash_toggled(method, uri.path()) {
         let location = match uri.query() {
             Some(query) => format!("{path}?{query}"),
             None => path,

@@ -10,9 +10,10 @@ pub mod envelope;
 pub mod error;
 pub mod front;
 pub mod headers;
+pub mod idle;
 pub mod server;
 pub mod sse;
-mod success;
+pub mod success;
 pub mod table;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;

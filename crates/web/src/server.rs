@@ -1,7 +1,7 @@
 //! The listener: accepts, bounds and ends connections.
 
 mod body;
-mod rest;
+mod idle;
 
 use std::convert::Infallible;
 use std::io;
@@ -22,13 +22,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::body::Attended;
-use self::rest::Rest;
+use self::body::StallGuard;
+use self::idle::IdleTracker;
 use super::front::Front;
 use plugin_service::config::Server as Settings;
 use plugin_service::lifecycle::Lifecycle;
 
-/// How long a connection may take for the head of a request, or rest between two.
+/// How long a connection may take for the head of a request, or stay idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Silence of a connection after which, and how often, the peer is probed.
@@ -37,14 +37,14 @@ const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// How long a peer may leave what was sent, or probes, without an answer.
 const DEAD_AFTER_MILLIS: u32 = 300_000;
 
-/// How long a connection may rest after the soft stop and after an answer that has not told of it: its client may be about to
-/// use it, and would not know whether a request that meets a closed connection was heard.
+/// How long an idle connection stays open after the soft stop. Its client may be about to use it, and could not know whether
+/// a request that meets a closed connection was processed.
 const LAST_REQUEST: Duration = Duration::from_millis(500);
 
-/// How long answers that were cut may take to leave.
+/// How long answers that were cut off may take to be sent.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
-/// How long to wait after a failed accept, which is mostly for want of file descriptors.
+/// How long to wait after a failed accept; most often there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The port cannot be opened.
@@ -92,7 +92,7 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, max_connections: u3
     connections.wait().await;
 }
 
-/// Closes the port; at most so many of the connections that have been made and not accepted yet. The rest are reset.
+/// Closes the port. Returns at most `most` of the connections that wait to be accepted; the others are reset.
 fn waiting(listener: TcpListener, most: usize) -> Vec<(TcpStream, SocketAddr)> {
     let accepted = listener.into_std().map(|listener| {
         // it does not block, and ends when there is none
@@ -108,16 +108,16 @@ fn waiting(listener: TcpListener, most: usize) -> Vec<(TcpStream, SocketAddr)> {
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut is_told = false;
+    let mut logged = false;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            // the peer has gone before its turn, which is nobody else's trouble
+            // the peer has closed the connection: no reason to pause
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
-                if !std::mem::replace(&mut is_told, true) {
-                    tracing::warn!(%error, "failed to accept a connection, trying until it works");
+                if !std::mem::replace(&mut logged, true) {
+                    tracing::warn!(%error, "failed to accept a connection, retrying");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -135,26 +135,26 @@ async fn connection(
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "failed to set options of a connection");
     }
-    let (stopping, rest) = (lifecycle.soft().clone(), Arc::new(Rest::default()));
-    let served = Arc::clone(&rest);
+    let (stopping, tracker) = (lifecycle.soft().clone(), Arc::new(IdleTracker::default()));
+    let served = Arc::clone(&tracker);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (front, stopping, work) = (Arc::clone(&front), stopping.clone(), served.work());
+        let (front, stopping, active) = (Arc::clone(&front), stopping.clone(), served.request());
         async move {
-            let mut response = front.answer(request.map(|body| Body::new(Attended::new(body))), peer.ip()).await;
+            let mut response = front.answer(request.map(|body| Body::new(StallGuard::new(body))), peer.ip()).await;
             if stopping.is_cancelled() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(work.until_sent(response))
+            Ok::<_, Infallible>(active.until_sent(response))
         }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    let rested = async {
+    let idle = async {
         lifecycle.soft().cancelled().await;
-        lifecycle.hard().run_until_cancelled(rest.over(LAST_REQUEST)).await;
+        lifecycle.hard().run_until_cancelled(tracker.idle_for(LAST_REQUEST)).await;
     };
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = rested => {
+        () = idle => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = &mut connection => ended,
@@ -167,7 +167,7 @@ async fn connection(
     }
 }
 
-/// Pieces leave at once, and a peer that vanished or stopped reading is noticed: its calls end.
+/// Data is sent at once, and a peer that vanished or stopped reading is detected, which ends its calls.
 fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;

@@ -15,12 +15,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http::{HeaderValue, header};
 use hyper::body::Frame;
-use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::error::ApiError;
+use crate::idle::IdleTimer;
 
-/// How long a stream may stay silent before an empty line shows that it lives (http-api 4.3: the only safe sign).
+/// Silence after which an empty line is sent to keep the connection open (http-api 4.3: clients ignore no other text).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Ready events are collected up to about this many bytes before they are written.
@@ -63,8 +63,7 @@ struct EventBody<S> {
     /// The piece that was read to decide on the headers.
     unread: Option<Bytes>,
     buffer: BytesMut,
-    silence: Pin<Box<Sleep>>,
-    last_write: Instant,
+    silence: IdleTimer,
 }
 
 impl<S, B, E> EventBody<S>
@@ -79,8 +78,7 @@ where
             cutoff: Box::pin(cutoff.cancelled_owned()),
             unread: None,
             buffer: BytesMut::new(),
-            silence: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
-            last_write: Instant::now(),
+            silence: IdleTimer::new(KEEP_ALIVE),
         }
     }
 
@@ -106,11 +104,11 @@ where
         if self.buffer.is_empty() {
             return Poll::Ready(None);
         }
-        self.last_write = Instant::now();
+        self.silence.touch();
         Poll::Ready(Some(self.buffer.split().freeze()))
     }
 
-    /// Nothing to write: the end of the daemon, or the next sign of life.
+    /// Nothing to write: the hard stop, or the next keep-alive.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.cutoff.as_mut().poll(cx).is_ready() {
             self.chunks = None;
@@ -118,18 +116,8 @@ where
             frame::push_envelope(&mut self.buffer, &error.to_envelope());
             return Poll::Ready(Some(self.buffer.split().freeze()));
         }
-        loop {
-            ready!(self.silence.as_mut().poll(cx));
-            // the timer is not reset on every write, that would cost more than the write
-            let due = self.last_write + KEEP_ALIVE;
-            let now = Instant::now();
-            if due <= now {
-                self.last_write = now;
-                self.silence.as_mut().reset(now + KEEP_ALIVE);
-                return Poll::Ready(Some(Bytes::from_static(b"\n")));
-            }
-            self.silence.as_mut().reset(due);
-        }
+        ready!(self.silence.poll_expired(cx));
+        Poll::Ready(Some(Bytes::from_static(b"\n")))
     }
 }
 

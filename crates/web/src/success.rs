@@ -1,10 +1,10 @@
-//! Answers that are a success (http-api 1.3).
+//! Answers of requests that succeeded (http-api 1.3).
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::envelope::{respond, try_encode};
+use crate::envelope;
 use crate::error::ApiError;
 
 /// A success with its `data`.
@@ -13,8 +13,8 @@ pub struct Success<T>(pub T);
 
 impl<T: Serialize> IntoResponse for Success<T> {
     fn into_response(self) -> Response {
-        match try_encode(0, "success", &self.0) {
-            Ok(body) => respond(StatusCode::OK, body),
+        match envelope::success(&self.0) {
+            Ok(body) => envelope::respond(StatusCode::OK, body),
             Err(error) => ApiError::internal(format!("failed to encode the answer: {error}")).into_response(),
         }
     }

@@ -168,7 +168,7 @@ pub(crate) struct Patterns(Vec<(MethodFilter, &'static str)>);
 
 impl Patterns {
     /// The path with or without the last slash, if a route would take that one.
-    pub(super) fn other_slash(&self, method: &Method, path: &str) -> Option<String> {
+    pub(super) fn with_slash_toggled(&self, method: &Method, path: &str) -> Option<String> {
         let other = match path.strip_suffix('/') {
             Some("") => return None,
             Some(shorter) => shorter.to_owned(),
@@ -210,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn the_other_slash_is_found_for_the_same_method_only() {
+    fn a_path_with_its_slash_toggled_is_found_for_the_same_method_only() {
         let patterns = Patterns(vec![
             (MethodFilter::GET, "/metrics/"),
             (MethodFilter::POST, "/plugin/:tenant_id/management/uninstall"),
             (MethodFilter::GET.or(MethodFilter::POST), "/e/:hook_id/*path"),
         ]);
         let check = |method: Method, path: &str, expected: Option<&str>| {
-            assert_eq!(patterns.other_slash(&method, path).as_deref(), expected, "{method} {path}");
+            assert_eq!(patterns.with_slash_toggled(&method, path).as_deref(), expected, "{method} {path}");
         };
         check(Method::GET, "/metrics", Some("/metrics/"));
         check(Method::POST, "/metrics", None);

@@ -54,7 +54,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// So many calls at a time, and when they were done.
+/// Runs calls with a given concurrency; returns when each was done.
 async fn streams(client: &Client, count: usize) -> Result<String> {
     let began = Instant::now();
     let calls = (0..count).map(|_| async {

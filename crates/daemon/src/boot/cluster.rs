@@ -10,17 +10,17 @@ use plugin_registry::cluster::{self, Cluster};
 use plugin_registry::stores::Stores;
 use plugin_service::base::Base;
 use plugin_service::config::{CacheType, Config, Secret};
-use plugin_service::lifecycle::OnEnd;
 
-/// Tells the other nodes of this one from now on.
+/// Announces this node to the others from now on.
 pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) -> Result<Arc<Cluster>, BootError> {
     let config = &base.config;
     let address = cluster::advertised(config).await?;
     let cluster = Arc::new(Cluster::new(Arc::clone(&stores.shared), address, config.log.cluster));
     let lifecycle = &base.lifecycle;
     let (member, catalog, stop) = (Arc::clone(&cluster), Arc::clone(catalog), lifecycle.soft().clone());
-    lifecycle.spawn("membership of the cluster", OnEnd::Ignore, async move {
-        member.run(|elsewhere| catalog.show_elsewhere(elsewhere), stop).await;
+    lifecycle.supervise("membership of the cluster", move || {
+        let (member, catalog, stop) = (Arc::clone(&member), Arc::clone(&catalog), stop.clone());
+        async move { member.run(|elsewhere| catalog.show_elsewhere(elsewhere), stop).await }
     });
     Ok(cluster)
 }

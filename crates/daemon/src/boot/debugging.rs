@@ -78,7 +78,10 @@ pub(super) async fn start(
     let runtime = Arc::new(DebugRuntime::new(debug_settings(&base.config), security, host, budget, soft.clone(), hard));
     let (serving, stopping) = (Arc::clone(&runtime), Arc::clone(&runtime));
     lifecycle.spawn("debugging port", OnEnd::StopDaemon, async move { serving.serve(listener).await });
-    lifecycle.spawn("debugged plugins", OnEnd::Ignore, async move { watch.watch(soft).await });
+    lifecycle.supervise("debugged plugins", move || {
+        let (watch, soft) = (Arc::clone(&watch), soft.clone());
+        async move { watch.watch(soft).await }
+    });
     lifecycle.on_stop("debugging connections", move || async move { stopping.ended().await });
     base.readiness.ready(PART);
     Ok(Some(runtime))

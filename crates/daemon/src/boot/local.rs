@@ -43,8 +43,10 @@ pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPla
     });
     let keep_running = config.workers.start_all_at_boot;
     let platform = Arc::new(LocalPlatform::new(runtime, environments, lifecycle.clone(), keep_running));
-    let measured = measure::measure(Arc::clone(&platform), base.metrics.clone(), lifecycle.soft().clone());
-    lifecycle.spawn("metrics of local plugins", OnEnd::Ignore, measured);
+    let (measured, metrics, stop) = (Arc::clone(&platform), base.metrics.clone(), lifecycle.soft().clone());
+    lifecycle.supervise("metrics of local plugins", move || {
+        measure::measure(Arc::clone(&measured), metrics.clone(), stop.clone())
+    });
     Ok(platform)
 }
 

@@ -12,7 +12,6 @@ use plugin_install::{ServerlessParts, ServerlessPlatform};
 use plugin_registry::stores::{Lookups, Stores};
 use plugin_service::base::Base;
 use plugin_service::config::Config;
-use plugin_service::lifecycle::OnEnd;
 
 /// The connector's name in `/ready`.
 const COMPONENT: &str = "connector";
@@ -35,8 +34,10 @@ pub(super) fn start(base: &Arc<Base>, stores: &Stores, lookups: &Lookups) -> Res
         catalog: Arc::clone(&lookups.catalog),
         lifecycle: base.lifecycle.clone(),
     });
-    let met = meet(Arc::clone(base), platform.clone(), base.lifecycle.soft().clone());
-    base.lifecycle.spawn("search for the serverless connector", OnEnd::Ignore, met);
+    let (waiting, connecting) = (Arc::clone(base), platform.clone());
+    base.lifecycle.supervise("search for the serverless connector", move || {
+        await_connector(Arc::clone(&waiting), connecting.clone(), waiting.lifecycle.soft().clone())
+    });
     Ok(platform)
 }
 
@@ -55,7 +56,7 @@ pub(super) fn runtime(config: &Config, platform: &ServerlessPlatform) -> Result<
 
 /// Waits until the connector has answered once. Functions that are there can be called meanwhile; `/ready` says what
 /// cannot be done.
-async fn meet(base: Arc<Base>, platform: ServerlessPlatform, stop: CancellationToken) {
+async fn await_connector(base: Arc<Base>, platform: ServerlessPlatform, stop: CancellationToken) {
     base.readiness.not_ready(COMPONENT, "connecting");
     let mut pause = FIRST_PAUSE;
     loop {

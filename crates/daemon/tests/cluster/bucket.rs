@@ -22,18 +22,18 @@ async fn site() -> Result<Option<Site>> {
 }
 
 /// Waits until a daemon has ended at its start, and has said all of that.
-async fn ends_saying(settings: Settings, debugging: u16, told: &[&str]) -> Result<()> {
+async fn ends_saying(settings: Settings, debugging: u16, expected: &[&str]) -> Result<()> {
     match settings.start().await {
         Err(error) => {
             let said = error.to_string();
-            ensure!(told.iter().all(|text| said.contains(text)), "{told:?} is not all told: {said}");
+            ensure!(expected.iter().all(|text| said.contains(text)), "{expected:?} is not all in: {said}");
             Ok(())
         }
         Ok(daemon) => {
             let node = Node { daemon, debugging };
-            until(&format!("it ends and says {told:?}"), async || {
+            until(&format!("it ends and says {expected:?}"), async || {
                 let said = node.daemon.log();
-                Ok(node.report().await.is_err() && told.iter().all(|text| said.contains(text)))
+                Ok(node.report().await.is_err() && expected.iter().all(|text| said.contains(text)))
             })
             .await
         }
@@ -65,7 +65,7 @@ async fn the_role_of_the_machine_signs_in_and_operations_are_counted() -> Result
         .with("AWS_CONTAINER_CREDENTIALS_FULL_URI", &role);
     let node = Node { daemon: settings.start().await?, debugging };
     node.ready().await?;
-    ensure!(asked.load(Ordering::Relaxed) > 0, "nobody asked for the role's keys");
+    ensure!(asked.load(Ordering::Relaxed) > 0, "the role's keys were not asked for");
     let client = node.daemon.client(&tenant())?;
     client.install_package(&plugins::light("in a bucket", &[])?).await?;
     assert_eq!(call(&client, "testkit/light").await?, "in a bucket");
@@ -79,7 +79,7 @@ async fn the_role_of_the_machine_signs_in_and_operations_are_counted() -> Result
     Ok(())
 }
 
-/// Where a container gets the keys of its role, and how often somebody did.
+/// Where a container gets the keys of its role, and how often it did.
 async fn role() -> Result<(String, Arc<AtomicUsize>)> {
     const KEYS: &str = r#"{"AccessKeyId":"role","SecretAccessKey":"secret","Token":"token",
         "Expiration":"2099-01-01T00:00:00Z","RoleArn":"arn:aws:iam::1:role/daemon"}"#;

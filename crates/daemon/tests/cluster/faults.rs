@@ -22,7 +22,7 @@ async fn a_daemon_waits_for_its_servers_and_says_so() -> Result<()> {
     let component = |name: &str| report["components"][name].as_str().unwrap_or_default().to_owned();
     ensure!(status == 503 && report["ready"] == false, "{report}");
     ensure!(component("database") != "ok" && component("shared state") != "ok", "{report}");
-    until("the reasons are told", async || {
+    until("the reasons are reported", async || {
         let report = node.report().await?.1.to_string();
         Ok(report.contains("cannot connect to the database") && report.contains("Redis"))
     })
@@ -119,7 +119,7 @@ async fn streams_and_calls_go_on_without_redis_and_the_rest_comes_back() -> Resu
     let begun = Instant::now();
     let key = client.post("debugging/key", &json!({})).await;
     ensure!(key.is_err() && begun.elapsed() < Duration::from_secs(10), "{key:?} after {:?}", begun.elapsed());
-    until("it is told what fails", async || {
+    until("the failure is reported", async || {
         let (status, report) = here.report().await?;
         ensure!(status == 200, "a node that can be called is taken out: {report}");
         Ok(report["components"]["shared state"].as_str().is_some_and(|text| text.starts_with("failing: ")))
@@ -129,7 +129,7 @@ async fn streams_and_calls_go_on_without_redis_and_the_rest_comes_back() -> Resu
     site.redis.start()?;
     assert_eq!(far.collect().await?.len(), 40);
     assert_eq!(near.collect().await?.len(), 1);
-    until("it is told that it is back", async || Ok(here.report().await?.1["components"]["shared state"] == "ok"))
+    until("the recovery is reported", async || Ok(here.report().await?.1["components"]["shared state"] == "ok"))
         .await?;
     // Redis has forgotten everything, the nodes have not
     until("the nodes know each other again", async || {
@@ -137,7 +137,7 @@ async fn streams_and_calls_go_on_without_redis_and_the_rest_comes_back() -> Resu
     })
     .await?;
     drop(developer);
-    until("changes are told again", async || {
+    until("changes are announced again", async || {
         Ok(call(&client, DEBUGGED).await.is_err_and(|error| error.to_string().contains("plugin not found")))
     })
     .await

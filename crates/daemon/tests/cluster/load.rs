@@ -86,7 +86,7 @@ async fn restarts_in_turn_lose_no_call() -> Result<()> {
     Ok(())
 }
 
-/// Callers that go on until they are told to end. Like a load balancer, they go to another node when one cannot be
+/// Callers that go on until they are stopped. Like a load balancer, they go to another node when one cannot be
 /// connected to; every other failure counts.
 struct Load {
     callers: JoinSet<Result<()>>,
@@ -124,7 +124,7 @@ impl Load {
             ended??;
         }
         let calls = self.calls.load(Ordering::Relaxed);
-        ensure!(calls > 0, "nobody called");
+        ensure!(calls > 0, "there were no calls");
         Ok(calls)
     }
 }

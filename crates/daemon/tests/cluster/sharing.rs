@@ -34,7 +34,7 @@ async fn a_plugin_comes_changes_and_goes_on_both_at_once() -> Result<()> {
     assert_eq!(call(&second, PLUGIN).await?, "new");
     until("the other node has the new version", async || Ok(call(&first, PLUGIN).await? == "new")).await?;
     assert!(begun.elapsed() < Duration::from_secs(5), "the other node heard of it after {:?}", begun.elapsed());
-    until("the old version runs nowhere", async || Ok(count(&checksum(&old))? == (0, 0))).await?;
+    until("no node runs the old version", async || Ok(count(&checksum(&old))? == (0, 0))).await?;
     assert_eq!(count(&checksum(&new))?, (1, 1));
 
     // a removal through the other
@@ -49,7 +49,7 @@ async fn a_plugin_comes_changes_and_goes_on_both_at_once() -> Result<()> {
     })
     .await?;
     assert!(begun.elapsed() < Duration::from_secs(5));
-    until("it runs nowhere", async || Ok(count(&checksum(&new))? == (0, 0))).await?;
+    until("no node runs it", async || Ok(count(&checksum(&new))? == (0, 0))).await?;
     Ok(())
 }
 

@@ -36,7 +36,7 @@ impl Host {
         Ok(Self { running, client })
     }
 
-    /// A call that is at work; the file in which it tells how far it is.
+    /// A call that is at work; the file in which it records its progress.
     async fn begin(&self, how: &str) -> Result<(Events, PathBuf)> {
         let file = self.running.folder().join(uuid::Uuid::new_v4().to_string());
         let parameters = json!({"how": how, "file": file});
@@ -52,7 +52,7 @@ impl Host {
     }
 }
 
-fn told(file: &Path) -> String {
+fn recorded(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_default()
 }
 
@@ -111,12 +111,12 @@ async fn real_work_that_nobody_waits_for_ends_and_other_calls_go_on() -> Result<
         let (steady, _) = host.begin("steady").await?;
         for how in ["wait", "stream", "flood"] {
             let (events, file) = host.begin(how).await?;
-            eventually("it works", Duration::from_secs(5), || told(&file).len() > 3).await;
+            eventually("it works", Duration::from_secs(5), || recorded(&file).len() > 3).await;
             drop(events);
             let took =
-                eventually("it has stopped", Duration::from_secs(5), || told(&file).ends_with("released\n")).await;
+                eventually("it has stopped", Duration::from_secs(5), || recorded(&file).ends_with("released\n")).await;
             println!("{sdk}: {how} stopped {took:?} after its client had left");
-            assert!(took < Duration::from_millis(300) && !told(&file).contains("done"));
+            assert!(took < Duration::from_millis(300) && !recorded(&file).contains("done"));
         }
         all_numbers(steady).await?;
         assert_eq!(host.replaced(), 0);
@@ -133,7 +133,7 @@ async fn real_work_that_cannot_be_stopped_ends_with_its_process_and_other_calls_
         let (events, file) = host.begin(how).await?;
         drop(events);
         eventually("it is replaced", Duration::from_secs(10), || host.replaced() > replaced).await;
-        // the new process serves whoever comes, while the old one is still busy
+        // the new process serves new calls while the old one is still busy
         let (fresh, _) = host.begin("stream").await?;
         drop(fresh);
         if how == "swallow" {
@@ -143,13 +143,13 @@ async fn real_work_that_cannot_be_stopped_ends_with_its_process_and_other_calls_
             }
             assert_eq!(last.unwrap()["message"]["text"], "59");
             let gone = || {
-                let before = told(&file).len();
+                let before = recorded(&file).len();
                 std::thread::sleep(Duration::from_millis(100));
-                told(&file).len() == before
+                recorded(&file).len() == before
             };
             eventually("the old process is gone", Duration::from_secs(10), gone).await;
         }
-        assert!(!told(&file).contains("released"));
+        assert!(!recorded(&file).contains("released"));
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ async fn keys_are_made_at_the_first_start_and_kept() -> Result<()> {
     let first = std::fs::read_to_string(&key)?;
     assert_eq!(std::fs::metadata(&key)?.permissions().mode() & 0o777, 0o600);
     assert!(!running.log().contains(first.trim()), "a log is no place for a key");
-    assert!(running.log().contains("keys/server_key"), "an operator has to be told where it is");
+    assert!(running.log().contains("keys/server_key"), "the log must say where it is");
     let running = running.kill().await?.start().await?;
     assert_eq!(std::fs::read_to_string(&key)?, first);
     drop(running);

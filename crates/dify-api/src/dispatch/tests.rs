@@ -1,11 +1,14 @@
 use http::header::CONTENT_TYPE;
+use plugin_calls::callback::testing::everything;
 use plugin_protocol::ErrorObject;
 use plugin_runtime::{Event, Failure};
 use serde_json::{Value, json};
 
 use crate::testing::{CallBed, PLUGIN_ID, request_of};
+use plugin_web::testing::Sent;
 
-const NOWHERE: &str = "http://127.0.0.1:1";
+/// An address at which no Dify listens.
+const NO_DIFY: &str = "http://127.0.0.1:1";
 const OF_PLUGIN: [(&str, &str); 1] = [("x-plugin-id", PLUGIN_ID)];
 
 fn tool() -> Value {
@@ -14,7 +17,7 @@ fn tool() -> Value {
 
 #[tokio::test]
 async fn a_stream_on_the_wire() {
-    let mut bed = CallBed::new(NOWHERE).await;
+    let mut bed = CallBed::new(NO_DIFY).await;
     let request = bed.request("dispatch/tool/invoke", &OF_PLUGIN, &tool());
     let (sent, _) = bed
         .play(request, |plugin| {
@@ -67,7 +70,7 @@ async fn every_failure_of_a_call_on_the_wire() {
 
 #[tokio::test]
 async fn a_plugin_that_says_nothing() {
-    let mut bed = CallBed::new(NOWHERE).await;
+    let mut bed = CallBed::new(NO_DIFY).await;
     let request = bed.request("dispatch/tool/invoke", &OF_PLUGIN, &tool());
     let (sent, _) = bed.play(request, |_| {}).await;
     assert_eq!((sent.status, sent.headers[CONTENT_TYPE].to_str().unwrap()), (200, "text/event-stream"));
@@ -75,8 +78,8 @@ async fn a_plugin_that_says_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_plugin_is_told() {
-    let mut bed = CallBed::new(NOWHERE).await;
+async fn the_request_that_a_plugin_receives() {
+    let mut bed = CallBed::new(NO_DIFY).await;
     let ids =
         json!({"conversation_id": "c", "message_id": null, "app_id": "a", "context": {"credentials": {"n": 1.0}}});
     let mut body = tool();
@@ -86,10 +89,10 @@ async fn what_a_plugin_is_told() {
     let headers = [OF_PLUGIN[0], ("traceparent", traced.as_str())];
     let request = bed.request("dispatch/tool/invoke", &headers, &body);
     let (_, opened) = bed.play(request, |_| {}).await;
-    let mut told = request_of(&opened);
-    assert_eq!(told["session_id"].take(), opened.call.session_id.as_str());
+    let mut received = request_of(&opened);
+    assert_eq!(received["session_id"].take(), opened.call.session_id.as_str());
     assert_eq!(
-        told,
+        received,
         json!({"session_id": null, "conversation_id": "c", "message_id": null, "app_id": "a", "endpoint_id": null,
             "context": {"credentials": {"n": 1}}, "event": "request", "data": {"user_id": "u", "type": "tool",
             "action": "invoke_tool", "provider": "p", "tool": "t", "credentials": {},
@@ -101,7 +104,7 @@ async fn what_a_plugin_is_told() {
 
 #[tokio::test]
 async fn failures_before_the_stream_have_a_status() {
-    let bed = CallBed::new(NOWHERE).await;
+    let bed = CallBed::new(NO_DIFY).await;
     let check = async |headers: &[(&str, &str)], body: Value, status: u16, code: i64, kind: &str, text: &str| {
         let sent = bed.client.send(bed.request("dispatch/tool/invoke", headers, &body)).await;
         let (got_status, got_code, got_kind, got_text) = sent.error();
@@ -129,7 +132,7 @@ async fn failures_before_the_stream_have_a_status() {
 
 #[tokio::test]
 async fn a_version_without_a_tenant_s_installation() {
-    let bed = CallBed::new(NOWHERE).await;
+    let bed = CallBed::new(NO_DIFY).await;
     bed.uninstall().await;
     let mut body = tool();
     let path = "/v2/invoke/dispatch/tool/invoke";
@@ -148,7 +151,7 @@ async fn a_version_without_a_tenant_s_installation() {
 
 #[tokio::test]
 async fn polling_is_plain_json() {
-    let mut bed = CallBed::new(NOWHERE).await;
+    let mut bed = CallBed::new(NO_DIFY).await;
     let data = json!({"provider": "p", "model": "m", "model_type": "llm", "plugin_state": {"a": 1}});
     let body = json!({"data": data});
     let request = bed.request("dispatch/model/polling/check", &OF_PLUGIN, &body);
@@ -163,4 +166,87 @@ async fn polling_is_plain_json() {
     assert_eq!(text, r#"{"args":null,"error_type":"InvokeRateLimitError","message":"slow down"}"#);
     let request = bed.request("/v2/invoke/dispatch/model/polling/check", &OF_PLUGIN, &body);
     assert_eq!(bed.client.send(request).await.status, 404);
+}
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+/// Status, content type and bytes of an answer.
+fn wire(name: &str, sent: &Sent) -> String {
+    let kind = sent.headers.get(CONTENT_TYPE).map_or("-", |kind| kind.to_str().unwrap());
+    format!("== {name}\n{} {kind}\n{}\n", sent.status, std::str::from_utf8(&sent.body).unwrap().trim_end())
+}
+
+/// Every kind of failure of a call that has reached its plugin (http-api 3.3, 4.2).
+#[tokio::test]
+async fn failures_of_a_stream_on_the_wire() {
+    let exited = |exit: &str, out_of_memory, stderr: &str| {
+        Event::Failed(Failure::WorkerExited { exit: exit.to_owned(), out_of_memory, stderr: stderr.to_owned() })
+    };
+    let chunk = |text: &'static str| Event::Chunk(text.into());
+    let plugin_error = || ErrorObject::new("InvokeRateLimitError", "slow down");
+    let failures = [
+        ("plugin error without args", Event::Error(plugin_error())),
+        ("plugin error with args", Event::Error(plugin_error().with("retry_after", 3))),
+        ("chunk that does not fit the action", chunk(r#"{"type":"text","message":5}"#)),
+        ("chunk that is no JSON", chunk("{")),
+        ("unknown stream message", Event::Unknown("progress".to_owned())),
+        ("bad invoke", Event::Invoke(r#"{"type":"telepathy","backwards_request_id":"1","request":{}}"#.into())),
+        ("debugging connection closed", Event::Failed(Failure::ConnectionClosed)),
+        ("worker exited", exited("exit code 1", false, "ValueError: boom")),
+        ("worker out of memory", exited("signal 9 (SIGKILL)", true, "")),
+        ("worker silent", Event::Failed(Failure::WorkerSilent { seconds: 60, stderr: String::new() })),
+        ("plugin removed", Event::Failed(Failure::Stopped("the plugin was removed".to_owned()))),
+        ("line too long", Event::Failed(Failure::LineTooLong { length: 11, limit: 10 })),
+        ("slow caller", Event::Failed(Failure::ReaderTooSlow { waiting: 11, limit: 10 })),
+    ];
+    let mut bed = CallBed::new(NO_DIFY).await;
+    let mut page = String::new();
+    for (name, failure) in failures {
+        let request = bed.request("dispatch/tool/invoke", &OF_PLUGIN, &tool());
+        let (sent, _) = bed.play(request, |plugin| _ = plugin.plugin.push(failure)).await;
+        page.push_str(&wire(name, &sent));
+    }
+    insta::assert_snapshot!("failures_of_a_stream", page);
+}
+
+#[tokio::test]
+async fn a_call_whose_time_is_over_on_the_wire() {
+    let variables = [("DIFY_INNER_API_URL", NO_DIFY), ("PLUGIN_MAX_EXECUTION_TIMEOUT", "1")];
+    let mut bed = CallBed::configured(&variables, everything()).await;
+    let request = bed.request("dispatch/tool/invoke", &OF_PLUGIN, &tool());
+    let client = std::sync::Arc::clone(&bed.client);
+    let (sent, opened) = tokio::join!(client.send(request), bed.opened.recv());
+    insta::assert_snapshot!(wire("time-out", &sent), @"");
+    assert!(opened.unwrap().is_dropped());
+}
+
+/// Every kind of refusal before a call reaches its plugin (http-api 3.2, 5.2).
+#[tokio::test]
+async fn refusals_on_the_wire() {
+    const TOOL: &str = "dispatch/tool/invoke";
+    const VERSION: &str = "x-plugin-unique-identifier";
+    let bed = CallBed::new(NO_DIFY).await;
+    let absent = format!("a/b:0.0.1@{}", "1".repeat(64));
+    let mut of_version = tool();
+    of_version["tenant_id"] = json!(bed.client.tenant);
+    let mut page = String::new();
+    let refused: [(&str, &str, Headers<'_>, &Value); 10] = [
+        ("no plugin id", TOOL, &[], &tool()),
+        ("plugin that is not installed", TOOL, &[("x-plugin-id", "a/b")], &tool()),
+        ("no data", TOOL, &OF_PLUGIN, &json!({})),
+        ("data without a provider", TOOL, &OF_PLUGIN, &json!({"data": {}})),
+        ("body that is no object", TOOL, &OF_PLUGIN, &json!(1)),
+        ("no version", "/v2/invoke/dispatch/tool/invoke", &[], &of_version),
+        ("malformed version", "/v2/invoke/dispatch/tool/invoke", &[(VERSION, "x")], &of_version),
+        ("version that is not installed", "/v2/invoke/dispatch/tool/invoke", &[(VERSION, &absent)], &of_version),
+        ("unknown webhook", "/e/unknown/path", &[], &json!({})),
+        ("unknown action", "dispatch/tool/unknown", &OF_PLUGIN, &tool()),
+    ];
+    for (name, path, headers, body) in refused {
+        page.push_str(&wire(name, &bed.client.send(bed.request(path, headers, body)).await));
+    }
+    let mut request = bed.request(TOOL, &OF_PLUGIN, &tool());
+    request.headers_mut().insert("x-api-key", "wrong".parse().unwrap());
+    page.push_str(&wire("wrong key", &bed.client.send(request).await));
+    insta::assert_snapshot!("refusals", page);
 }

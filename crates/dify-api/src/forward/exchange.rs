@@ -1,7 +1,7 @@
 //! One request to another node, on a connection of its own.
 //!
-//! A connection that is kept may be closed by the other end just when it is used again, and nobody knows then whether the
-//! request was heard; a new one is made within the network of the nodes in less than a millisecond.
+//! A connection that is kept may be closed by the other end just when it is used again, and then it is unknown whether the
+//! request was processed; a new one is made within the network of the nodes in less than a millisecond.
 
 use std::io;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(super) enum ExchangeError {
     /// The request has not been sent.
     #[error("{0}")]
     Connect(io::Error),
-    /// It may have been heard.
+    /// The other node may have processed the request.
     #[error("{0}")]
     Lost(String),
 }

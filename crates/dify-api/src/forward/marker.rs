@@ -1,4 +1,4 @@
-//! What tells a node that a request comes from another one and is meant for it.
+//! The marker by which a node knows that a request was passed on by another one and is meant for it.
 
 use aws_lc_rs::hmac;
 use axum::response::{IntoResponse as _, Response};

@@ -1,7 +1,7 @@
 //! The answer of another node, passed on piece by piece as it comes.
 //!
-//! A stream of events that breaks off, or that not even the signs of life come through of, ends with an error event, and
-//! no event is ever passed on in part. Any other body that breaks off is cut, so that nobody takes the half for the whole.
+//! A stream of events that breaks off, or on which not even keep-alives arrive, ends with an error event, and no event is
+//! passed on in part. Any other body that breaks off closes the connection, so that it cannot be mistaken for a whole one.
 
 use std::io;
 use std::pin::Pin;
@@ -12,8 +12,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use hyper::body::{Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep};
+use hyper::body::{Frame, Incoming};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use plugin_calls::invocation::CallError;
@@ -22,10 +21,12 @@ use plugin_runtime::Failure;
 use super::exchange::Connection;
 use super::headers::end_to_end;
 use crate::errors::Rejection;
+use plugin_web::body::Holding;
 use plugin_web::error::ApiError;
+use plugin_web::idle::IdleTimer;
 use plugin_web::sse::{self, KEEP_ALIVE};
 
-/// How long a stream of events may be without any sign of life.
+/// How long a stream of events may stay silent; the other node sends keep-alives.
 const SILENCE: Duration = KEEP_ALIVE.saturating_mul(3);
 
 /// The answer as this node's own. `cutoff` is the daemon's hard stop.
@@ -35,7 +36,7 @@ pub(super) fn answer(answer: http::Response<Incoming>, connection: Connection, c
     let body = if is_events(&headers) {
         Body::new(Events::new(body, connection, cutoff))
     } else {
-        Body::new(Plain { body, _connection: connection })
+        Body::new(Holding::new(body, connection))
     };
     let mut response = Response::new(body);
     *response.status_mut() = parts.status;
@@ -49,32 +50,9 @@ fn is_events(headers: &HeaderMap) -> bool {
     kind.starts_with(b"text/event-stream") && !headers.contains_key(header::CONTENT_LENGTH)
 }
 
-/// What Dify reads when a plugin under development has gone, wherever it was connected.
+/// The error of a plugin under development that disconnected, the same as on the node itself.
 fn connection_closed() -> ApiError {
     Rejection::from(CallError::Failed(Failure::ConnectionClosed)).into()
-}
-
-/// A body as it is.
-struct Plain {
-    body: Incoming,
-    _connection: Connection,
-}
-
-impl hyper::body::Body for Plain {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 /// Events, by whole lines.
@@ -83,8 +61,7 @@ struct Events<B> {
     source: Option<B>,
     /// A line without its end.
     rest: BytesMut,
-    heard: Instant,
-    silence: Pin<Box<Sleep>>,
+    silence: IdleTimer,
     cutoff: Pin<Box<WaitForCancellationFutureOwned>>,
     _connection: Option<Connection>,
 }
@@ -95,20 +72,18 @@ where
     B::Error: std::fmt::Display,
 {
     fn new(source: B, connection: impl Into<Option<Connection>>, cutoff: CancellationToken) -> Self {
-        let heard = Instant::now();
         Self {
             source: Some(source),
             rest: BytesMut::new(),
-            heard,
-            silence: Box::pin(tokio::time::sleep_until(heard + SILENCE)),
+            silence: IdleTimer::new(SILENCE),
             cutoff: Box::pin(cutoff.cancelled_owned()),
             _connection: connection.into(),
         }
     }
 
-    /// Takes what came; gives the lines that are whole.
+    /// Adds what arrived; returns the complete lines.
     fn lines(&mut self, data: Bytes) -> Option<Bytes> {
-        self.heard = Instant::now();
+        self.silence.touch();
         let Some(end) = memchr::memrchr(b'\n', &data) else {
             self.rest.extend_from_slice(&data);
             return None;
@@ -127,7 +102,7 @@ where
 
     fn broken(&mut self, error: &ApiError) -> Bytes {
         self.source = None;
-        // whatever came before, the error is an event of its own
+        // the error is an event of its own even after an incomplete line
         let mut last = BytesMut::from(&b"\n"[..]);
         sse::push_error(&mut last, error);
         last.freeze()
@@ -142,7 +117,7 @@ where
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    tracing::warn!(%error, "the answer of another node broke off");
+                    tracing::warn!(%error, "the connection to another node broke in the middle of an answer");
                     return Poll::Ready(Some(self.broken(&connection_closed())));
                 }
                 Poll::Ready(None) => {
@@ -156,21 +131,14 @@ where
         Poll::Ready(None)
     }
 
-    /// Nothing came: the end of the daemon, or of the patience.
+    /// Nothing arrived: the hard stop, or too long a silence.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         if self.cutoff.as_mut().poll(cx).is_ready() {
             return Poll::Ready(self.broken(&ApiError::unavailable("the plugin daemon is shutting down")));
         }
-        loop {
-            ready!(self.silence.as_mut().poll(cx));
-            // the timer is not set anew by every piece
-            let due = self.heard + SILENCE;
-            if due <= Instant::now() {
-                tracing::warn!(seconds = SILENCE.as_secs(), "nothing was heard of another node");
-                return Poll::Ready(self.broken(&connection_closed()));
-            }
-            self.silence.as_mut().reset(due);
-        }
+        ready!(self.silence.poll_expired(cx));
+        tracing::warn!(seconds = SILENCE.as_secs(), "another node stopped sending in the middle of an answer");
+        Poll::Ready(self.broken(&connection_closed()))
     }
 }
 
@@ -249,15 +217,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_not_waited_for_for_ever() {
-        let begun = Instant::now();
+    async fn a_silent_stream_ends_with_an_error() {
+        let begun = tokio::time::Instant::now();
         let came = pieces(events(&[Ok("\n")], true)).await;
         assert!(came[1].contains("ConnectionClosedError"), "{came:?}");
         assert_eq!(begun.elapsed(), SILENCE);
     }
 
     #[tokio::test]
-    async fn the_hard_stop_is_told() {
+    async fn the_hard_stop_ends_with_an_error() {
         let cutoff = CancellationToken::new();
         let source = http_body_util::Empty::<Bytes>::new().map_err(|never: Infallible| never).boxed();
         assert!(pieces(Events::new(source, None, cutoff.clone())).await.is_empty());

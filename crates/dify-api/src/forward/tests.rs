@@ -41,12 +41,12 @@ struct NodeUnderTest {
 }
 
 impl NodeUnderTest {
-    async fn new(world: &InstallBed, key: &str, has_plugin: bool) -> Self {
+    async fn new(bed: &InstallBed, key: &str, has_plugin: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let services = world.node();
+        let services = bed.node();
         let catalog = Arc::clone(&services.catalog);
-        let cluster = Arc::new(Cluster::new(Arc::clone(&world.stores.shared), address, true));
+        let cluster = Arc::new(Cluster::new(Arc::clone(&bed.stores.shared), address, true));
         let lifecycle = Lifecycle::default();
         let cutoff = lifecycle.hard().clone();
         let routing = routing(&services, Some(Arc::clone(&cluster)));
@@ -56,7 +56,7 @@ impl NodeUnderTest {
         if has_plugin {
             runtimes = runtimes.with(RuntimeType::Remote, Arc::new(runtime));
         }
-        let client = client_with(world, &services, runtimes, routing, Some(forwarder));
+        let client = client_with(bed, &services, runtimes, routing, Some(forwarder));
         let serving = tokio::spawn(server::serve(listener, client.front(), 100, lifecycle.clone()));
         let (member, catalog) = (Arc::clone(&cluster), Arc::clone(&services.catalog));
         let stop = lifecycle.soft().clone();
@@ -92,7 +92,7 @@ impl Drop for NodeUnderTest {
 
 /// Two nodes, and a plugin of the tenant's that is connected to the second.
 struct Stage {
-    world: InstallBed,
+    bed: InstallBed,
     here: NodeUnderTest,
     there: NodeUnderTest,
 }
@@ -103,10 +103,10 @@ impl Stage {
     }
 
     async fn with_keys(here: &str, there: &str) -> Self {
-        let world = Box::pin(InstallBed::new()).await;
-        let here = NodeUnderTest::new(&world, here, false).await;
-        let there = NodeUnderTest::new(&world, there, true).await;
-        let stage = Self { world, here, there };
+        let bed = Box::pin(InstallBed::new()).await;
+        let here = NodeUnderTest::new(&bed, here, false).await;
+        let there = NodeUnderTest::new(&bed, there, true).await;
+        let stage = Self { bed, here, there };
         stage.there.connect().await;
         let declaration = RawJson::new(r#"{"name":"echo","endpoint":{"settings":[],"endpoints":[]}}"#).unwrap();
         let identifier = plugin();
@@ -117,7 +117,7 @@ impl Stage {
             declaration: &declaration,
             providers: &[],
         };
-        stage.world.stores.database.installations.install_debug(&install).await.unwrap();
+        stage.bed.stores.database.installations.install_debug(&install).await.unwrap();
         while stage.here.cluster.places(&plugin()).is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -243,7 +243,7 @@ async fn a_webhook_passes_byte_for_byte() {
         id: plugin_store::new_id(),
         settings: &settings,
     };
-    let hook = stage.world.stores.database.endpoints.create(&new).await.unwrap().hook_id;
+    let hook = stage.bed.stores.database.endpoints.create(&new).await.unwrap().hook_id;
     let request = Request::post(format!("/e/{hook}/a%2Fb//c?x=%zz"))
         .header("host", "outside.example")
         .header("x-many", "1")
@@ -253,8 +253,8 @@ async fn a_webhook_passes_byte_for_byte() {
         .body(Body::from("hello"))
         .unwrap();
     let (answer, opened) = stage.call(request).await;
-    let told: serde_json::Value = serde_json::from_slice(&opened.call.request).unwrap();
-    let raw = hex::decode(told["data"]["raw_http_request"].as_str().unwrap()).unwrap();
+    let received: serde_json::Value = serde_json::from_slice(&opened.call.request).unwrap();
+    let raw = hex::decode(received["data"]["raw_http_request"].as_str().unwrap()).unwrap();
     insta::assert_snapshot!(String::from_utf8(raw).unwrap().replace("\r\n", "\n").replace(&hook, "[hook]"), @r"
     POST /a%2Fb//c?x=%zz HTTP/1.1
     Host: outside.example
@@ -296,8 +296,8 @@ async fn nodes_with_another_key_or_another_life_take_nothing() {
 
     let stage = Stage::new().await;
     // a node that died and has another name since
-    let gone = Cluster::new(Arc::clone(&stage.world.stores.shared), stage.there.cluster.node().address.clone(), false);
-    let nodes = plugin_store::shared::Cluster::new(Arc::clone(&stage.world.stores.shared));
+    let gone = Cluster::new(Arc::clone(&stage.bed.stores.shared), stage.there.cluster.node().address.clone(), false);
+    let nodes = plugin_store::shared::Cluster::new(Arc::clone(&stage.bed.stores.shared));
     nodes.announce(gone.node(), Duration::from_mins(1)).await.unwrap();
     gone.connected(&plugin()).await;
     stage.there.cluster.disconnected(&plugin()).await;
@@ -309,8 +309,8 @@ async fn nodes_with_another_key_or_another_life_take_nothing() {
 #[tokio::test]
 async fn another_node_is_tried_when_one_cannot_be_reached() {
     let mut stage = Stage::new().await;
-    let dead = Cluster::new(Arc::clone(&stage.world.stores.shared), "http://127.0.0.1:9".to_owned(), false);
-    let nodes = plugin_store::shared::Cluster::new(Arc::clone(&stage.world.stores.shared));
+    let dead = Cluster::new(Arc::clone(&stage.bed.stores.shared), "http://127.0.0.1:9".to_owned(), false);
+    let nodes = plugin_store::shared::Cluster::new(Arc::clone(&stage.bed.stores.shared));
     nodes.announce(dead.node(), Duration::from_mins(1)).await.unwrap();
     dead.connected(&plugin()).await;
     stage.here.cluster.look().await.unwrap();

@@ -46,7 +46,7 @@ pub(super) async fn manifest(State(services): State<Services>, Bound(params): Bo
     Ok(Success(declared.json.clone()))
 }
 
-/// Whether anybody has the version installed.
+/// Whether any workspace has the version installed.
 pub(super) async fn exists(State(services): State<Services>, Bound(params): Bound<Version>) -> Managed<bool> {
     Ok(Success(services.management.is_installed_anywhere(&params.identifier()?).await?))
 }

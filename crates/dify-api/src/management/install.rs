@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::detached;
 use super::params::check_list;
-use super::to_the_end;
 use crate::errors::Managed;
 use crate::state::Services;
 use plugin_install::{InstallItem, Started};
@@ -72,7 +72,7 @@ pub(super) async fn identifiers(
     let wanted = wanted.map(|(identifier, meta)| Ok(InstallItem { identifier, meta: keep(meta)? }));
     let wanted = wanted.collect::<Result<Vec<_>, ApiError>>()?;
     let work = async move { services.installer.queue.install(params.tenant_id, wanted, &params.source).await };
-    Ok(Success(to_the_end(work).await??))
+    Ok(Success(detached(work).await??))
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,7 +100,7 @@ pub(super) async fn upgrade(State(services): State<Services>, Bound(params): Bou
     let new = InstallItem { identifier: params.new_plugin_unique_identifier, meta: keep(params.meta)? };
     let original = params.original_plugin_unique_identifier;
     let work = async move { services.installer.queue.upgrade(params.tenant_id, &original, &new, &params.source).await };
-    Ok(Success(to_the_end(work).await??))
+    Ok(Success(detached(work).await??))
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,7 +123,7 @@ pub(super) async fn uninstall(
 ) -> Managed<bool> {
     if let Ok(installation) = params.plugin_installation_id.parse() {
         let removed = async move { services.installer.queue.uninstall(params.tenant_id, installation).await };
-        let removed = to_the_end(removed).await?;
+        let removed = detached(removed).await?;
         removed.map_err(|error| ApiError::internal(format!("failed to uninstall plugin: {error}")))?;
     }
     Ok(Success(true))

@@ -45,7 +45,7 @@ impl Paged {
     }
 }
 
-/// A list of at most so many.
+/// A list with a limited number of items.
 pub(super) fn check_list<T>(violations: &mut Violations, field: &str, list: Option<&Vec<T>>, limit: usize) {
     violations.required(field, &list);
     violations.at_most(field, list.map_or(0, Vec::len), limit);

@@ -39,7 +39,7 @@ async fn a_change_is_made_to_its_end_although_nobody_waits() {
             done.notify_one();
         }
     };
-    let mut change = Box::pin(super::to_the_end(work));
+    let mut change = Box::pin(super::detached(work));
     assert!(futures_util::poll!(change.as_mut()).is_pending());
     drop(change);
     go_on.notify_one();

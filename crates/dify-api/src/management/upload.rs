@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 
-use super::to_the_end;
+use super::detached;
 use crate::errors::Managed;
 use crate::state::Services;
 use plugin_install::{BundleItem, Uploaded};
@@ -18,12 +18,12 @@ fn is_verification_asked(upload: &Upload) -> bool {
 pub(super) async fn package(State(services): State<Services>, request: Request) -> Managed<Uploaded> {
     let upload = Upload::receive(request, "dify_pkg", services.limits.package).await?;
     let verify = is_verification_asked(&upload);
-    Ok(Success(to_the_end(async move { services.installer.intake.upload(upload.file, verify).await }).await??))
+    Ok(Success(detached(async move { services.installer.intake.upload(upload.file, verify).await }).await??))
 }
 
 /// Takes a bundle in.
 pub(super) async fn bundle(State(services): State<Services>, request: Request) -> Managed<Vec<BundleItem>> {
     let upload = Upload::receive(request, "dify_bundle", services.limits.bundle).await?;
     let verify = is_verification_asked(&upload);
-    Ok(Success(to_the_end(async move { services.installer.intake.upload_bundle(upload.file, verify).await }).await??))
+    Ok(Success(detached(async move { services.installer.intake.upload_bundle(upload.file, verify).await }).await??))
 }

@@ -29,8 +29,8 @@ const NOT_PASSED: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// Answers as soon as the plugin has told its head and the first part of its body. What goes wrong before that has a
-/// status; later the connection is cut, so that nobody takes the half for the whole.
+/// Answers as soon as the plugin has sent the status, the headers and the first part of its body. A failure before that is
+/// answered with a status; later it closes the connection, so that a part cannot be mistaken for the whole.
 pub(crate) async fn respond(mut call: Invocation, wants_body: bool) -> Response {
     let mut head = Head::default();
     let first = loop {
@@ -55,7 +55,7 @@ pub(crate) async fn respond(mut call: Invocation, wants_body: bool) -> Response 
             Poll::Pending => stream(call, first, None),
         },
         Some(_) => {
-            // nobody hears the rest, but the plugin has not been told to stop
+            // the rest has no receiver, but the plugin may finish
             tokio::spawn(async move { while let Some(Ok(_)) = call.next().await {} });
             Body::empty()
         }
@@ -110,14 +110,14 @@ impl Head {
 
 /// The body from the first part on. An error ends it, and with it the connection.
 fn stream(call: Invocation, first: Vec<u8>, next: Option<Result<Bytes, CallError>>) -> Body {
-    let rest = Rest { call, ready: first, next };
+    let rest = Remainder { call, ready: first, next };
     Body::from_stream(unfold(Box::new(rest), |mut rest| async move {
         let part = rest.part().await?;
         Some((part, rest))
     }))
 }
 
-struct Rest {
+struct Remainder {
     call: Invocation,
     /// What has been read and is not written yet.
     ready: Vec<u8>,
@@ -125,7 +125,7 @@ struct Rest {
     next: Option<Result<Bytes, CallError>>,
 }
 
-impl Rest {
+impl Remainder {
     async fn part(&mut self) -> Option<Result<Vec<u8>, io::Error>> {
         loop {
             while self.ready.len() < COALESCE {
@@ -165,7 +165,7 @@ impl Rest {
     }
 }
 
-/// An error as somebody outside may see it: neither the plugin's code nor what it wrote to its log.
+/// An error without what only operators may see: the plugin's traceback and log.
 fn refuse(error: &CallError) -> ApiError {
     tracing::warn!(%error, "a webhook failed");
     match error {

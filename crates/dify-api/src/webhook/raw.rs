@@ -15,7 +15,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const HOOK_ID: HeaderName = HeaderName::from_static("dify-hook-id");
 const HOOK_URL: HeaderName = HeaderName::from_static("dify-hook-url");
 
-/// What tells of the way that the request took, or is written apart.
+/// Headers that describe the route of the request, or are written separately.
 const NOT_PASSED: [HeaderName; 10] = [
     header::HOST,
     header::CONTENT_LENGTH,

@@ -49,9 +49,9 @@ async fn a_request_reaches_the_plugin_as_it_was_sent() {
         .await;
     assert_eq!((sent.status, &sent.body[..]), (202, &b"hi"[..]));
     assert_eq!(sent.headers["x-a"], "1");
-    let told = request_of(&opened);
-    assert_eq!((&told["endpoint_id"], &told["conversation_id"]), (&fixture.id, &Value::Null));
-    let data = &told["data"];
+    let received = request_of(&opened);
+    assert_eq!((&received["endpoint_id"], &received["conversation_id"]), (&fixture.id, &Value::Null));
+    let data = &received["data"];
     assert_eq!(
         (&data["type"], &data["action"], &data["user_id"]),
         (&json!("endpoint"), &json!("invoke_endpoint"), &json!(""))

@@ -1,7 +1,7 @@
 //! Which components can serve, for `/ready` and for requests that come too early.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub struct Report {
 
 impl Readiness {
     fn states(&self) -> MutexGuard<'_, BTreeMap<&'static str, State>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn set(&self, component: &'static str, state: State) -> bool {
@@ -43,7 +43,7 @@ impl Readiness {
         self.set(component, State::NotReady(reason.into()));
     }
 
-    /// A component that could serve fails, for the given reason. The daemon stays ready: every node has the same trouble
+    /// A component that could serve fails, for the given reason. The daemon stays ready: every node has the same problem
     /// with what they share, and much goes on without it. True if that is news.
     pub fn failing(&self, component: &'static str, reason: impl Into<String>) -> bool {
         self.set(component, State::Failing(reason.into()))

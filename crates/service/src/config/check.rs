@@ -1,10 +1,11 @@
 //! Checks between variables (lifecycle-and-storage 7.1).
 
+use super::mask::masked;
 use super::registry::Reader;
 use super::report::Problem;
 use super::{CacheType, Config, Database, DatabaseType, Platform, RedisCertificates, Secret};
 
-/// Keys in the sample files of the reference and of Dify: whoever can read those files could call the daemon.
+/// Keys in the sample files of the reference and of Dify: they are public, so anyone could call the daemon.
 const SAMPLE_KEYS: [&str; 2] = [
     "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi",
     "QaHbTe77CtuXmsfyhR7+vRjI/+XbV1AaFy691iy+kGDv2Jvy0/eAh8Y1",
@@ -30,7 +31,7 @@ fn keys(config: &Config, refuse: &mut impl FnMut(String)) {
         let Some(key) = key else { continue };
         if SAMPLE_KEYS.contains(&key.expose()) && !config.server.allow_sample_keys {
             refuse(format!(
-                "{name}: this is the key of a published sample file, so anybody could use it; set an own key here and \
+                "{name}: this is the key of a published sample file, so anyone could use it; set an own key here and \
                  in Dify, or PLUGIN_ALLOW_SAMPLE_KEYS=true to accept the risk"
             ));
         }
@@ -49,11 +50,11 @@ fn server(config: &Config, refuse: &mut impl FnMut(String)) {
     if let Some(address) = &config.server.node_address
         && let Err(error) = super::address::parse(address, config.server.port)
     {
-        refuse(format!("SERVER_NODE_ADDRESS: {error}"));
+        refuse(format!("SERVER_NODE_ADDRESS: {}", masked(&error.to_string())));
     }
     let url = config.dify.url.as_str();
     if !is_http_url(url) {
-        refuse(format!("DIFY_INNER_API_URL: '{url}' is not an http or https URL"));
+        refuse(format!("DIFY_INNER_API_URL: '{}' is not an http or https URL", masked(url)));
     }
 }
 
@@ -72,7 +73,7 @@ fn plugins(config: &Config, refuse: &mut impl FnMut(String)) {
         match &config.serverless.connector_url {
             None => refuse("DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL: must be set when PLATFORM is serverless".to_owned()),
             Some(url) if !is_http_url(url) => {
-                refuse(format!("DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL: '{url}' is not an http or https URL"));
+                refuse(format!("DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL: '{}' is not an http or https URL", masked(url)));
             }
             Some(_) => {}
         }

@@ -1,4 +1,4 @@
-//! Keys that nobody has configured: generated once, kept in the data folder.
+//! Keys that are not configured: generated once, kept in the data folder.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};

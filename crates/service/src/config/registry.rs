@@ -149,12 +149,20 @@ macro_rules! group {
         )+
     ) => {
         $(#[doc = $struct_doc])+
-        #[derive(Debug, Clone)]
+        #[derive(Clone)]
         pub struct $group {
             $(
                 $(#[doc = $doc])+
                 pub $field: group!(@type $kind $($default)?),
             )+
+        }
+
+        impl std::fmt::Debug for $group {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($group))
+                    $(.field(stringify!($field), &$crate::config::mask::Masked(&self.$field)))+
+                    .finish()
+            }
         }
 
         impl $group {

@@ -1,6 +1,8 @@
-//! Everything that is wrong with the configuration, told at once.
+//! Everything that is wrong with the configuration, reported together.
 
 use std::fmt;
+
+use super::mask::masked;
 
 /// One variable that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,10 +12,10 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// A text that does not parse; `None` when it must not be repeated.
+    /// A text that does not parse; `None` when it is secret as a whole.
     pub(super) fn unreadable(name: &str, text: Option<&str>, reason: impl fmt::Display, exit_code: u8) -> Self {
         let text = match text {
-            Some(text) => format!("{name}: '{text}' {reason}"),
+            Some(text) => format!("{name}: '{}' {reason}", masked(text)),
             None => format!("{name}: the value {reason}"),
         };
         Self { text, exit_code }

@@ -24,7 +24,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Compares in a time that tells nothing about where the texts differ. An empty secret equals nothing.
+    /// Compares in a time that does not depend on where the texts differ. An empty secret equals nothing.
     pub fn matches(&self, given: &[u8]) -> bool {
         !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(given))
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::kind::{Kind, Text};
+use super::mask::masked;
 use super::registry::{Flag, Reader, Variable};
 use super::{GROUPS, compute_defaults};
 
@@ -82,7 +83,7 @@ pub fn example() -> String {
     page
 }
 
-/// What a daemon with this environment would use, one variable a line, and where each value comes from.
+/// What a daemon with this environment would use, one variable a line, and where each value comes from; secrets are hidden.
 pub fn dump(environment: &BTreeMap<String, String>) -> String {
     let mut reader = Reader::new(environment.clone());
     compute_defaults(&mut reader);
@@ -92,7 +93,7 @@ pub fn dump(environment: &BTreeMap<String, String>) -> String {
             Some((name, value)) => (value, format!("set by {name}")),
             None => (reader.default_of(variable).unwrap_or_default().to_owned(), "default".to_owned()),
         };
-        let value = if variable.is(Flag::Secret) && !value.is_empty() { "(hidden)".to_owned() } else { value };
+        let value = if variable.is(Flag::Secret) && !value.is_empty() { "(hidden)".to_owned() } else { masked(&value) };
         let note = match (variable.is(Flag::Unused), variable.is(Flag::NotYet)) {
             (true, _) => ", without effect",
             (_, true) => ", not yet effective",

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 /// What follows when a task ends before the daemon stops.
@@ -37,10 +38,6 @@ struct Running {
     tasks: BTreeMap<u64, (&'static str, Instant)>,
 }
 
-fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
-    running.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Tasks {
     pub(super) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let entry = Entry::new(&self.running, name);
@@ -51,7 +48,7 @@ impl Tasks {
     }
 
     pub(super) fn list(&self) -> Vec<TaskInfo> {
-        lock(&self.running).tasks.values().map(|(name, since)| TaskInfo { name, age: since.elapsed() }).collect()
+        self.running.lock().tasks.values().map(|(name, since)| TaskInfo { name, age: since.elapsed() }).collect()
     }
 
     pub(super) async fn all_ended(&self) {
@@ -68,7 +65,7 @@ struct Entry {
 
 impl Entry {
     fn new(running: &Arc<Mutex<Running>>, name: &'static str) -> Self {
-        let mut list = lock(running);
+        let mut list = running.lock();
         let id = list.next_id;
         list.next_id += 1;
         list.tasks.insert(id, (name, Instant::now()));
@@ -78,6 +75,6 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        lock(&self.running).tasks.remove(&self.id);
+        self.running.lock().tasks.remove(&self.id);
     }
 }

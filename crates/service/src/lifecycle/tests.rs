@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
@@ -17,7 +16,7 @@ async fn components_stop_in_reverse_order_even_when_one_hangs_or_panics() {
     for name in ["database", "hangs", "panics", "plugins"] {
         let order = Arc::clone(&order);
         lifecycle.on_stop(name, move || async move {
-            order.lock().unwrap().push(name);
+            order.lock().push(name);
             match name {
                 "hangs" => std::future::pending().await,
                 "panics" => panic!("on purpose"),
@@ -27,7 +26,7 @@ async fn components_stop_in_reverse_order_even_when_one_hangs_or_panics() {
     }
     lifecycle.soft().cancel();
     assert!(!lifecycle.run(async {}, Duration::from_secs(1)).await);
-    assert_eq!(*order.lock().unwrap(), ["plugins", "panics", "hangs", "database"]);
+    assert_eq!(*order.lock(), ["plugins", "panics", "hangs", "database"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,6 +48,58 @@ async fn an_essential_task_that_ends_stops_the_daemon() {
     lifecycle.spawn("essential", OnEnd::StopDaemon, async {});
     settle().await;
     assert!(lifecycle.is_stopping());
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervised_task_that_panics_is_logged_and_started_again() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let lifecycle = Lifecycle::default();
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let (begun, times, soft) = (tokio::time::Instant::now(), Arc::clone(&starts), lifecycle.soft().clone());
+    lifecycle.supervise("membership", move || {
+        times.lock().push(begun.elapsed().as_secs());
+        let (panics, soft) = (times.lock().len() < 4, soft.clone());
+        async move {
+            assert!(!panics, "on purpose");
+            soft.cancelled().await;
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(*starts.lock(), [0, 1, 3, 7]);
+    assert!(!lifecycle.is_stopping() && lifecycle.tasks().len() == 1);
+    let text = String::from_utf8(logged.0.lock().clone()).unwrap();
+    assert_eq!(text.matches("task panicked, it is started again task=\"membership\"").count(), 3, "{text}");
+    lifecycle.soft().cancel();
+    settle().await;
+    assert!(lifecycle.tasks().is_empty(), "a task that returns has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervised_task_is_not_started_again_when_the_daemon_stops() {
+    let lifecycle = Lifecycle::default();
+    lifecycle.supervise("panics", || async { panic!("on purpose") });
+    settle().await;
+    lifecycle.soft().cancel();
+    settle().await;
+    assert!(lifecycle.tasks().is_empty());
 }
 
 #[tokio::test]

@@ -75,8 +75,8 @@ impl LogHandle {
         }
     }
 
-    /// While the daemon lives: switches to `DEBUG` on SIGUSR1 and back on SIGUSR2, and opens the file anew on SIGHUP, for
-    /// whoever has moved it away.
+    /// While the daemon lives: switches to `DEBUG` on SIGUSR1 and back on SIGUSR2, and opens the file anew on SIGHUP, after
+    /// it was rotated.
     pub fn watch_signals(&self, lifecycle: &Lifecycle) -> io::Result<()> {
         let (mut debug, mut back) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
         let mut moved = signal(SignalKind::hangup())?;

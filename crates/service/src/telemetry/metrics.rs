@@ -306,7 +306,7 @@ impl Metrics {
         self.0.runtime_status.remove(&labels);
     }
 
-    /// Processes of a plugin have ended by themselves, so many since the last time.
+    /// Adds processes of a plugin that have ended by themselves since the last call.
     pub fn plugin_ended(&self, plugin_id: &str, runtime_type: RuntimeKind, count: u64) {
         if count > 0 {
             let labels = PluginRuntime { plugin_id: plugin_id.to_owned(), runtime_type };
@@ -339,8 +339,8 @@ impl Metrics {
     }
 }
 
-/// The method in the label. Those that HTTP does not define are one: anybody may make up any number of them, and each
-/// would be kept for ever.
+/// The method in the label. All that HTTP does not define share one: clients can make up any number of them, and each
+/// would be kept as a series.
 fn label_of(method: &http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

@@ -1,28 +1,23 @@
-//! The end of a request: when its answer is written, or its client has gone. Counters and the access log hang on it.
+//! The end of a request, when its answer is written or its client has disconnected: counted and logged.
 
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use bytes::Bytes;
 use http::{HeaderMap, Method};
-use hyper::body::{Frame, SizeHint};
 use tracing::{Level, Span};
 
 use crate::table::Pattern;
 use plugin_service::base::{Active, Base};
 
-/// Status in log and metrics of a request whose client went away before there was an answer.
+/// Status in log and metrics of a request whose client disconnected before it was answered.
 const CLIENT_GONE: u16 = 499;
 
 /// Counts and logs the request when it is dropped.
 #[derive(Debug)]
-pub(super) struct RequestEnd {
+pub struct RequestEnd {
     base: Arc<Base>,
     method: Method,
     target: String,
@@ -92,7 +87,7 @@ impl Drop for RequestEnd {
     }
 }
 
-/// How bad an answer is. That the daemon is not ready is what whoever asks wants to know, every few seconds.
+/// Level of the access log. `/ready` is polled, and 503 is one of its regular answers.
 fn level(pattern: &str, status: u16) -> Level {
     match status {
         503 if pattern == "/ready" => Level::INFO,
@@ -107,41 +102,11 @@ fn is_dispatch(path: &str) -> bool {
         || path.strip_prefix("/plugin/").and_then(|rest| rest.split('/').nth(1)) == Some("dispatch")
 }
 
-/// For the log alone: the client that a proxy names, else the peer. Nothing is decided by it.
+/// The client that a proxy names, else the peer. For the log only: anyone can send these headers.
 fn client(headers: &HeaderMap, peer: IpAddr) -> String {
     let header = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let named = header("x-forwarded-for").and_then(|list| list.split(',').next()).or_else(|| header("x-real-ip"));
     named.map(str::trim).filter(|text| text.parse::<IpAddr>().is_ok()).map_or_else(|| peer.to_string(), str::to_owned)
-}
-
-/// A body that holds the end of its request.
-#[derive(Debug)]
-pub struct Tracked {
-    body: Body,
-    _end: RequestEnd,
-}
-
-impl Tracked {
-    pub(super) fn new(body: Body, end: RequestEnd) -> Self {
-        Self { body, _end: end }
-    }
-}
-
-impl hyper::body::Body for Tracked {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ impl crate::Validate for Item {
     fn validate(&self, _: &mut Violations) {}
 }
 
-/// A door with routes like the real ones.
-fn door(base: Arc<Base>) -> Arc<Front> {
+/// A front with routes like the real ones.
+fn front_with_routes(base: Arc<Base>) -> Arc<Front> {
     let front = Front::new(Arc::clone(&base), Table::new(Arc::clone(&base)));
     let table = Table::<Arc<Base>>::new(Arc::clone(&base))
         .guarded(Key::Server, |table| {
@@ -69,10 +69,10 @@ fn with_key(mut request: Request, header: &'static str, key: &'static str) -> Re
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_404_without_a_key() {
-    let front = door(base(SERVER_KEY));
+    let front = front_with_routes(base(SERVER_KEY));
     for (method, target) in [
         ("GET", "/"),
-        ("GET", "/nowhere"),
+        ("GET", "/unknown"),
         ("POST", "/slash/"),
         ("PATCH", "/plugin/t/item/1"),
         ("GET", "/plugin/t/item/1/2"),
@@ -87,7 +87,7 @@ async fn unknown_routes_and_methods_are_404_without_a_key() {
 
 #[tokio::test]
 async fn the_other_slash_is_a_redirect_that_keeps_the_query() {
-    let front = door(base(SERVER_KEY));
+    let front = front_with_routes(base(SERVER_KEY));
     for (method, target, status, location) in [
         ("GET", "/slash", 301, "/slash/"),
         ("GET", "/plugin/t/item/1/?a=b%20c", 301, "/plugin/t/item/1?a=b%20c"),
@@ -101,7 +101,7 @@ async fn the_other_slash_is_a_redirect_that_keeps_the_query() {
 
 #[tokio::test]
 async fn a_key_opens_its_group_only() {
-    let front = door(base(&[("SERVER_KEY", "the-key"), ("ADMIN_API_KEY", "the-admin-key")]));
+    let front = front_with_routes(base(&[("SERVER_KEY", "the-key"), ("ADMIN_API_KEY", "the-admin-key")]));
     let item = || request("GET", "/plugin/t/item/1");
     let unauthorized = r#"{"code":-401,"message":"{\"message\":\"unauthorized\",\"error_type\":\"PluginDaemonUnauthorizedError\",\"args\":null}","data":null}"#;
     for bad in [
@@ -120,7 +120,7 @@ async fn a_key_opens_its_group_only() {
 
 #[tokio::test]
 async fn a_path_is_decoded_once_and_an_encoded_slash_separates() {
-    let front = door(base(SERVER_KEY));
+    let front = front_with_routes(base(SERVER_KEY));
     let item = async |id: &str| {
         let request = request("GET", &format!("/plugin/t/item/{id}"));
         send(&front, with_key(request, "x-api-key", "the-key")).await
@@ -136,7 +136,7 @@ async fn a_path_is_decoded_once_and_an_encoded_slash_separates() {
 
 #[tokio::test]
 async fn a_panic_is_an_empty_500_and_the_next_request_is_served() {
-    let front = door(base(SERVER_KEY));
+    let front = front_with_routes(base(SERVER_KEY));
     let (status, _, body) = send(&front, request("GET", "/panics")).await;
     assert_eq!((status, body.as_str()), (500, ""));
     assert_eq!(send(&front, request("GET", "/slash/")).await.0, 200);
@@ -145,7 +145,7 @@ async fn a_panic_is_an_empty_500_and_the_next_request_is_served() {
 #[tokio::test]
 async fn requests_are_counted_until_their_body_has_left() {
     let base = base(SERVER_KEY);
-    let front = door(Arc::clone(&base));
+    let front = front_with_routes(Arc::clone(&base));
     let count = with_key(request("POST", "/plugin/t/dispatch/count"), "x-api-key", "the-key");
     let response = front.answer(count, PEER).await;
     assert_eq!((base.activity.requests(), base.activity.dispatches()), (1, 1));
@@ -154,7 +154,7 @@ async fn requests_are_counted_until_their_body_has_left() {
         r#"{"code":0,"message":"success","data":[1,1]}"#
     );
     assert_eq!((base.activity.requests(), base.activity.dispatches()), (0, 0));
-    send(&front, request("GET", "/nowhere")).await;
+    send(&front, request("GET", "/unknown")).await;
     drop(front.answer(request("GET", "/slash/"), PEER)); // a client that leaves at once
     let text = base.metrics.expose(plugin_service::telemetry::metrics::Format::Plain).text;
     for line in [
@@ -174,13 +174,13 @@ async fn before_the_services_are_up_early_routes_answer_and_the_rest_waits() {
     assert_eq!(send(&front, request("GET", "/alive")).await.0, 200);
 
     let started = tokio::time::Instant::now();
-    let (status, _, body) = send(&front, request("GET", "/nowhere")).await;
+    let (status, _, body) = send(&front, request("GET", "/unknown")).await;
     assert_eq!((status, started.elapsed()), (503, START_WAIT));
     assert!(body.contains("the plugin daemon is starting (database: connecting)"), "{body}");
 
     let waiting = tokio::spawn({
         let front = Arc::clone(&front);
-        async move { send(&front, request("GET", "/nowhere")).await.0 }
+        async move { send(&front, request("GET", "/unknown")).await.0 }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
     front.open(Table::new(Arc::clone(&base)).get("/alive", async || Success(())));

@@ -1,5 +1,5 @@
-//! The body of a request, whose sender has to go on sending: one that pauses for ever would keep its place among the
-//! connections, and what its request holds.
+//! The body of a request, which fails when its sender stalls: it would hold a connection, and what its request has
+//! allocated, for ever.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,28 +10,28 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// How long a sender may pause.
+/// Longest pause of a sender.
 const PAUSE: Duration = Duration::from_mins(2);
 
-/// The client has stopped amid a body.
+/// The client stopped in the middle of a body.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing more of it came for {} s", PAUSE.as_secs())]
+#[error("no data for {} s", PAUSE.as_secs())]
 struct Stalled;
 
-/// A body that fails when nothing comes for too long, while somebody reads it.
+/// A body that fails when it is read and nothing arrives for [`PAUSE`].
 #[derive(Debug)]
-pub(super) struct Attended<B> {
+pub(super) struct StallGuard<B> {
     body: B,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl<B> Attended<B> {
+impl<B> StallGuard<B> {
     pub(super) fn new(body: B) -> Self {
         Self { body, pause: None }
     }
 }
 
-impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for Attended<B> {
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for StallGuard<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -64,25 +64,25 @@ mod tests {
 
     use super::*;
 
-    /// A body whose pieces come after so many seconds each.
-    fn body(pauses: &'static [u64]) -> Attended<impl Body<Data = Bytes, Error = Infallible> + Unpin> {
+    /// A body whose pieces arrive after `pauses`, in seconds.
+    fn body(pauses: &'static [u64]) -> StallGuard<impl Body<Data = Bytes, Error = Infallible> + Unpin> {
         let pieces = stream::iter(pauses).then(|seconds| async {
             sleep(Duration::from_secs(*seconds)).await;
             Ok(Frame::data(Bytes::from_static(b"x")))
         });
-        Attended::new(StreamBody::new(Box::pin(pieces)))
+        StallGuard::new(StreamBody::new(Box::pin(pieces)))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_sender_is_waited_for() {
+    async fn a_slow_sender_succeeds() {
         let all = body(&[0, 119, 0, 119, 119]).collect().await.unwrap();
         assert_eq!(all.to_bytes(), "xxxxx");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_has_stopped_is_not() {
+    async fn a_stalled_sender_fails() {
         let begun = Instant::now();
         let error = body(&[1, 1, 100_000]).collect().await.unwrap_err();
-        assert_eq!((error.to_string().as_str(), begun.elapsed().as_secs()), ("nothing more of it came for 120 s", 122));
+        assert_eq!((error.to_string().as_str(), begun.elapsed().as_secs()), ("no data for 120 s", 122));
     }
 }

@@ -70,7 +70,7 @@ async fn a_connection_is_kept_and_closed_by_the_soft_stop() {
     let running = start(10).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     assert!(ask(&mut stream, "/health/check").await.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert!(ask(&mut stream, "/nowhere").await.starts_with("HTTP/1.1 404 Not Found\r\n"));
+    assert!(ask(&mut stream, "/unknown").await.starts_with("HTTP/1.1 404 Not Found\r\n"));
     running.base.lifecycle.soft().cancel();
     assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
     running.done.await.unwrap();
@@ -82,7 +82,7 @@ async fn who_was_there_before_the_soft_stop_has_one_more_answer() {
     let running = start(10).await;
     let mut used = TcpStream::connect(running.address).await.unwrap();
     ask(&mut used, "/health/check").await;
-    // one that nobody has accepted yet
+    // one that has not been accepted yet
     let mut new = TcpStream::connect(running.address).await.unwrap();
     running.base.lifecycle.soft().cancel();
     for stream in [&mut used, &mut new] {

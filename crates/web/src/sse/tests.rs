@@ -51,7 +51,7 @@ async fn a_flood_is_cut_into_pieces() {
 async fn silence_is_broken_by_empty_lines_only() {
     let (send, receive) = mpsc::channel(8);
     let response = tokio::spawn(respond(ReceiverStream::new(receive), CancellationToken::new()));
-    let started = Instant::now();
+    let started = tokio::time::Instant::now();
     let mut body = response.await.unwrap().into_body();
     let next = async |body: &mut Body| body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!((next(&mut body).await, started.elapsed()), (Bytes::from("\n"), KEEP_ALIVE));

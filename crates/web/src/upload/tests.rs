@@ -39,7 +39,7 @@ async fn a_file_and_its_fields_arrive() {
         [part(r#"name="verify_signature""#, "true"), file("PK content"), part(r#"name="verify_signature""#, "no")];
     let upload = receive(KIND, form(&parts), 10).await.unwrap();
     assert_eq!(upload.fields.get("verify_signature").map(String::as_str), Some("true"));
-    assert_eq!(upload.file.metadata().unwrap().nlink(), 0, "nobody has to delete it");
+    assert_eq!(upload.file.metadata().unwrap().nlink(), 0, "it needs no clean-up");
     assert_eq!((&whole(upload.file).unwrap()[..], upload.size), (&b"PK content"[..], 10));
 }
 

@@ -1,4 +1,4 @@
-//! What the metrics tell of the plugins of this node.
+//! Metrics of the plugins of this node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) async fn measure(platform: Arc<LocalPlatform>, metrics: Metrics, stop
     }
 }
 
-/// What was told last.
+/// What was reported last.
 #[derive(Debug, Default)]
 struct Shown {
     plugins: BTreeSet<PluginId>,

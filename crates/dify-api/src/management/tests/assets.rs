@@ -14,8 +14,8 @@ fn header<'a>(sent: &'a Sent, name: &str) -> &'a str {
 
 #[tokio::test]
 async fn icons_have_a_type_and_a_tag() {
-    let world = InstallBed::new().await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::new().await;
+    let api = client(&bed, &bed.node());
     let uploaded = api.upload(UPLOAD, "dify_pkg", &package("light", "0.0.1", &[])).await.data();
     let path = format!("asset/{}", uploaded["manifest"]["icon"].as_str().unwrap());
     let icon = api.for_another().get(&path).await;
@@ -33,8 +33,8 @@ async fn icons_have_a_type_and_a_tag() {
 
 #[tokio::test]
 async fn what_is_no_asset_is_not_found() {
-    let world = InstallBed::new().await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::new().await;
+    let api = client(&bed, &bed.node());
     let identifier = upload(&api, "light", "0.0.1").await;
     for path in ["asset/none.svg", "asset/..%2f..%2fdaemon.db", "asset/..", "asset/.", "asset/%2e%2e", "asset/a%5cb"] {
         assert_eq!(api.get(path).await.status, 404, "{path}");
@@ -50,8 +50,8 @@ async fn what_is_no_asset_is_not_found() {
 
 #[tokio::test]
 async fn the_debugging_key_stays_the_same() {
-    let world = InstallBed::with(&[("PLUGIN_REMOTE_INSTALLING_ENABLED", "true")]).await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::with(&[("PLUGIN_REMOTE_INSTALLING_ENABLED", "true")]).await;
+    let api = client(&bed, &bed.node());
     let key = api.post("debugging/key", &json!({})).await.data();
     assert_eq!(api.post("debugging/key", &json!({})).await.data(), key);
     assert_ne!(api.for_another().post("debugging/key", &json!({})).await.data(), key);

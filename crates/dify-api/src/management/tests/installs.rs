@@ -12,9 +12,9 @@ const INSTALL: &str = "management/install/identifiers";
 
 #[tokio::test]
 async fn from_upload_to_removal() {
-    let world = InstallBed::new().await;
-    let services = world.node();
-    let api = client(&world, &services);
+    let bed = InstallBed::new().await;
+    let services = bed.node();
+    let api = client(&bed, &services);
     let _running = services.run();
     let identifier = upload(&api, "light", "0.0.1").await;
     let body = json!({"plugin_unique_identifiers": [identifier], "source": "github", "metas": [null]});
@@ -38,9 +38,9 @@ async fn from_upload_to_removal() {
 
 #[tokio::test]
 async fn an_upgrade_keeps_the_installation() {
-    let world = InstallBed::new().await;
-    let services = world.node();
-    let api = client(&world, &services);
+    let bed = InstallBed::new().await;
+    let services = bed.node();
+    let api = client(&bed, &services);
     let _running = services.run();
     let old = install(&api, &services, "light", "0.0.1").await;
     let new = upload(&api, "light", "0.0.2").await;
@@ -63,8 +63,8 @@ async fn an_upgrade_keeps_the_installation() {
 
 #[tokio::test]
 async fn requests_that_are_refused() {
-    let world = InstallBed::new().await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::new().await;
+    let api = client(&bed, &bed.node());
     let identifier = upload(&api, "light", "0.0.1").await;
     let one = json!([identifier]);
     for body in [
@@ -94,12 +94,12 @@ async fn requests_that_are_refused() {
 
 #[tokio::test]
 async fn tasks_are_deleted_whole_or_by_item() {
-    let world = InstallBed::new().await;
-    let services = world.node();
-    let api = client(&world, &services);
+    let bed = InstallBed::new().await;
+    let services = bed.node();
+    let api = client(&bed, &services);
     let _running = services.run();
     let (good, bad) = (upload(&api, "good", "0.0.1").await, upload(&api, "bad", "0.0.1").await);
-    world.platform.set(&bad.parse().unwrap(), Behaviour::Fails("on purpose"));
+    bed.platform.set(&bad.parse().unwrap(), Behaviour::Fails("on purpose"));
     let body = json!({"plugin_unique_identifiers": [good, bad], "metas": [{}, {}], "source": "package"});
     let started = api.post(INSTALL, &body).await.data();
     let id = started["task_id"].as_str().unwrap();

@@ -10,9 +10,9 @@ use plugin_web::testing::masked;
 
 #[tokio::test]
 async fn shapes() {
-    let world = InstallBed::new().await;
-    let services = world.node();
-    let api = client(&world, &services);
+    let bed = InstallBed::new().await;
+    let services = bed.node();
+    let api = client(&bed, &services);
     let _running = services.run();
     install(&api, &services, "light", "0.0.1").await;
     let mut list = api.get("management/list?page=1&page_size=10&response_type=paged").await;
@@ -51,9 +51,9 @@ async fn shapes() {
 
 #[tokio::test]
 async fn pages_and_searches() {
-    let world = InstallBed::new().await;
-    let services = world.node();
-    let api = client(&world, &services);
+    let bed = InstallBed::new().await;
+    let services = bed.node();
+    let api = client(&bed, &services);
     let _running = services.run();
     for name in ["first", "second", "third"] {
         install(&api, &services, name, "0.0.1").await;
@@ -96,14 +96,14 @@ async fn pages_and_searches() {
 
 #[tokio::test]
 async fn one_broken_declaration_hides_one_plugin() {
-    let world = InstallBed::new().await;
-    let services = world.node();
-    let api = client(&world, &services);
+    let bed = InstallBed::new().await;
+    let services = bed.node();
+    let api = client(&bed, &services);
     let _running = services.run();
     let broken = install(&api, &services, "broken", "0.0.1").await;
     install(&api, &services, "whole", "0.0.1").await;
     let json = RawJson::new(r#"{"tool": 5}"#).unwrap();
-    world.stores.database.declarations.replace(&broken, &json).await.unwrap();
+    bed.stores.database.declarations.replace(&broken, &json).await.unwrap();
     services.catalog.version_changed(&broken.parse().unwrap()).await;
     let list = api.get("management/list?page=1&page_size=10").await.data();
     assert_eq!((texts(&list["list"], "name"), &list["total"]), (vec!["whole".to_owned()], &json!(2)));
@@ -113,9 +113,9 @@ async fn one_broken_declaration_hides_one_plugin() {
 
 #[tokio::test]
 async fn long_lists_are_compressed_for_those_who_take_it() {
-    let world = InstallBed::new().await;
-    let services = world.node();
-    let api = client(&world, &services);
+    let bed = InstallBed::new().await;
+    let services = bed.node();
+    let api = client(&bed, &services);
     let _running = services.run();
     for index in 0..8 {
         install(&api, &services, &format!("plugin_{index}"), "0.0.1").await;

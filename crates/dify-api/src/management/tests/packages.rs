@@ -10,16 +10,16 @@ use plugin_web::testing::masked;
 
 #[tokio::test]
 async fn an_upload_answers_what_was_kept() {
-    let world = InstallBed::new().await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::new().await;
+    let api = client(&bed, &bed.node());
     let uploaded = api.upload(UPLOAD, "dify_pkg", &package("light", "0.0.1", &[])).await.data();
     insta::assert_json_snapshot!(masked(uploaded));
 }
 
 #[tokio::test]
 async fn uploads_that_are_refused() {
-    let world = InstallBed::with(&[("MAX_PLUGIN_PACKAGE_SIZE", "4000")]).await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::with(&[("MAX_PLUGIN_PACKAGE_SIZE", "4000")]).await;
+    let api = client(&bed, &bed.node());
     let bad_request = |text: &str| (200, -400, "PluginDaemonBadRequestError".to_owned(), text.to_owned());
     let none = api.upload(UPLOAD, "file", b"x").await;
     assert_eq!(none.error(), bad_request("http: no such file"));
@@ -37,9 +37,9 @@ async fn uploads_that_are_refused() {
 
 #[tokio::test]
 async fn a_package_is_known_by_its_identifier() {
-    let world = InstallBed::new().await;
-    let services = world.node();
-    let api = client(&world, &services);
+    let bed = InstallBed::new().await;
+    let services = bed.node();
+    let api = client(&bed, &services);
     let _running = services.run();
     let identifier = upload(&api, "light", "0.0.1").await;
     let query = format!("plugin_unique_identifier={identifier}");
@@ -65,8 +65,8 @@ async fn a_package_is_known_by_its_identifier() {
 
 #[tokio::test]
 async fn readmes() {
-    let world = InstallBed::new().await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::new().await;
+    let api = client(&bed, &bed.node());
     let files = [("README.md", "English"), ("readme/README_zh_Hans.md", "中文")];
     let uploaded = api.upload(UPLOAD, "dify_pkg", &package("light", "0.0.1", &files)).await.data();
     let identifier = uploaded["unique_identifier"].as_str().unwrap();
@@ -84,8 +84,8 @@ async fn readmes() {
 
 #[tokio::test]
 async fn what_was_never_uploaded() {
-    let world = InstallBed::new().await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::new().await;
+    let api = client(&bed, &bed.node());
     let query = format!("plugin_unique_identifier=testkit/none:0.0.1@{}", "0".repeat(64));
     for (route, code, expected) in [
         ("fetch/manifest", -400, "plugin not found"),
@@ -105,8 +105,8 @@ async fn what_was_never_uploaded() {
 
 #[tokio::test]
 async fn bundles() {
-    let world = InstallBed::new().await;
-    let api = client(&world, &world.node());
+    let bed = InstallBed::new().await;
+    let api = client(&bed, &bed.node());
     let route = "management/install/upload/bundle";
     let refused = api.upload(route, "dify_bundle", b"no zip").await.error();
     assert_eq!((refused.0, refused.1), (200, -400));

@@ -80,11 +80,11 @@ async fn refused(say: impl FnOnce(&Opened)) -> (u16, Value) {
 async fn errors_before_the_body_show_nothing_of_the_inside() {
     let error = ErrorObject::new("Sad", "it broke").with("traceback", "T-B");
     let plain = serde_json::json!({"args": null, "error_type": "Sad", "message": "it broke"});
-    let told = refused(|plugin| {
+    let answer = refused(|plugin| {
         plugin.says(r#"{"status":200}"#);
         plugin.plugin.push(Event::Error(error));
     });
-    assert_eq!(told.await, (500, plain));
+    assert_eq!(answer.await, (500, plain));
     let exit = Failure::WorkerExited { exit: "code 1".into(), out_of_memory: false, stderr: "secret".into() };
     let (status, inner) = refused(|plugin| _ = plugin.plugin.push(Event::Failed(exit))).await;
     assert_eq!((status, inner["message"].as_str()), (502, Some("the plugin went away before it answered")));

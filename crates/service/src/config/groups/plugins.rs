@@ -57,7 +57,7 @@ group! {
 group! {
     /// Processes of local plugins.
     Workers, "Local plugins";
-    /// Processes that a plugin keeps while nobody calls it.
+    /// Processes that a plugin keeps while it is not called.
     min: Count = "PLUGIN_WORKERS_MIN" => "0";
     /// Most processes of one plugin; calls are spread over them.
     max: Count = "PLUGIN_WORKERS_MAX" => "1" [Late];
@@ -118,7 +118,7 @@ group! {
     port: Port = "PLUGIN_REMOTE_INSTALLING_PORT" => "5003" [Late];
     /// Most connections.
     max_connections: Count = "PLUGIN_REMOTE_INSTALLING_MAX_CONN" => "256" [Late];
-    /// File with the certificates, in PEM, that the port shows: connections are encrypted then. Without it anybody on the
+    /// File with the certificates, in PEM, that the port shows: connections are encrypted then. Without it anyone on the
     /// way can read keys and calls.
     tls_certificate: Path = "PLUGIN_REMOTE_INSTALLING_TLS_CERT";
     /// File with the private key of the first certificate, in PEM.

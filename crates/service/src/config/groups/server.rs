@@ -10,7 +10,7 @@ group! {
     data_path: Path = "PLUGIN_DATA_PATH" => "./data";
     /// Address to listen on.
     host: Text = "SERVER_HOST" => "0.0.0.0" [Late];
-    /// Port to listen on; other nodes are told it too.
+    /// Port to listen on; other nodes are given it too.
     port: Port = "SERVER_PORT" => "5002" [Late];
     /// Address at which other nodes reach this one, as `host`, `host:port` or `http://host:port`. The default is
     /// `SERVER_HOST` when that is an address of its own, else that of the interface through which Redis is reached.
@@ -27,7 +27,7 @@ group! {
     /// Largest body of a request that is not an upload.
     max_request_bytes: Bytes = "SERVER_MAX_REQUEST_BYTES" => "268435456" [Late];
     /// How long running calls may go on after SIGTERM before they are cut; a second signal cuts them at once. Keep it
-    /// below the grace of whoever sends the signal (10 s for Docker, 30 s for Kubernetes).
+    /// below the grace period of what sends the signal (10 s for Docker, 30 s for Kubernetes).
     drain_timeout: Seconds = "SERVER_DRAIN_TIMEOUT_SECONDS" => "8";
     /// Total that `/health/check` reports as its pool. The reference runs its work in a pool of this size.
     routine_pool_size: Count = "ROUTINE_POOL_SIZE" => "10000" [Late];

@@ -26,7 +26,7 @@ group! {
     certificates: RedisCertificates = "REDIS_SSL_CERT_REQS" => "CERT_OPTIONAL";
     /// PEM file with the authority; required for `CERT_REQUIRED`.
     ca_certs: Path = "REDIS_SSL_CA_CERTS";
-    /// Signs in with a managed identity of Azure's: not supported, a daemon that is told to does not start. Set an access
+    /// Signs in with a managed identity of Azure's: not supported, a daemon that is configured to does not start. Set an access
     /// key as `REDIS_PASSWORD`.
     azure_managed_identity: Bool = "REDIS_USE_AZURE_MANAGED_IDENTITY" => "false";
     /// The servers are a Redis Cluster (Dify's name for the variable).

@@ -88,19 +88,19 @@ struct Outputs {
 struct LogFile {
     path: PathBuf,
     file: File,
-    /// Lines that could not be written, for a full disk as a rule. There is no one to tell before it takes lines again.
+    /// Lines that could not be written, most often for a full disk. Reported once writing works again.
     lost: usize,
 }
 
 impl LogFile {
     fn write(&mut self, batch: &[u8]) {
-        let written = self.tell_lost().and_then(|()| self.file.write_all(batch));
+        let written = self.report_lost().and_then(|()| self.file.write_all(batch));
         if written.is_err() {
             self.lost += memchr::memchr_iter(b'\n', batch).count();
         }
     }
 
-    fn tell_lost(&mut self) -> io::Result<()> {
+    fn report_lost(&mut self) -> io::Result<()> {
         if self.lost > 0 {
             // on a line of its own, for what was written last may have been cut
             let note = format!("\n({} log lines lost, they could not be written)\n", self.lost);
@@ -121,7 +121,7 @@ impl Outputs {
                     Message::Line(line) => batch.extend_from_slice(&line),
                     Message::Flush(done) => {
                         self.put(&mut batch);
-                        let _ = done.send(()); // whoever waited may have gone
+                        let _ = done.send(()); // the caller may have stopped waiting
                     }
                     Message::Reopen => {
                         self.put(&mut batch);
@@ -141,7 +141,7 @@ impl Outputs {
 
     /// Writes to every output.
     fn put(&mut self, batch: &mut Vec<u8>) {
-        // there is no one to tell; the next batch is tried again
+        // standard output cannot report its own failure; the next batch is tried again
         let _ = self.standard.write_all(batch).and_then(|()| self.standard.flush());
         if let Some(file) = &mut self.file {
             file.write(batch);
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(text, "\n(3 log lines lost, they could not be written)\n4\n5\n");
     }
 
-    /// Takes nothing until it is told to.
+    /// Blocks until it is released.
     struct Stuck(Receiver<()>, Arc<std::sync::Mutex<Vec<u8>>>);
 
     impl Write for Stuck {

@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus 0.0.4, for whoever asks for nothing else.
+    /// Prometheus 0.0.4, the default.
     Plain,
     /// `OpenMetrics` 1.0.
     OpenMetrics,

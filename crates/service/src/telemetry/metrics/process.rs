@@ -1,8 +1,9 @@
-//! What the kernel knows about the process, read at each scrape.
+//! What the kernel reports about the process, read at each scrape.
 
 use std::fmt::Error;
-use std::time::Duration;
 
+use procfs::ProcResult;
+use procfs::process::{LimitValue, Process};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -10,9 +11,6 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 #[derive(Debug)]
 pub(super) struct ProcessCollector;
-
-/// The kernel's clock ticks per second in `/proc`; a constant of the Linux ABI.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 const KIB: f64 = 1024.0;
 
@@ -27,40 +25,36 @@ struct Sample {
 }
 
 impl Sample {
-    fn read() -> Option<Self> {
-        let read = |file: &str| std::fs::read_to_string(format!("/proc/self/{file}")).ok();
-        let stat = read("stat")?;
-        // the name of the program, in parentheses, may hold anything
-        let fields: Vec<f64> =
-            stat.rsplit_once(')')?.1.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect();
-        // counted from the state, which is field 3
-        let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
-        let status = read("status")?;
-        let kib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().next()?.parse::<f64>().ok()
-        };
-        let limits = read("limits")?;
-        let max_files = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-        let max_files = max_files.split_whitespace().next()?.parse().unwrap_or(f64::INFINITY);
-        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-        let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_secs_f64();
-        Some(Self {
-            cpu_seconds: (field(14) + field(15)) / TICKS_PER_SECOND,
-            threads: field(20),
-            start_seconds: now - uptime + field(22) / TICKS_PER_SECOND,
-            resident_bytes: kib("VmRSS:")? * KIB,
-            virtual_bytes: kib("VmSize:")? * KIB,
-            open_files: f64::from(u32::try_from(std::fs::read_dir("/proc/self/fd").ok()?.count()).unwrap_or(u32::MAX)),
-            max_files,
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floating-point numbers")]
+    fn read() -> ProcResult<Self> {
+        let process = Process::myself()?;
+        let (stat, status) = (process.stat()?, process.status()?);
+        let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+        let bytes = |kib: Option<u64>| kib.unwrap_or_default() as f64 * KIB;
+        Ok(Self {
+            cpu_seconds: seconds(stat.utime + stat.stime),
+            threads: stat.num_threads as f64,
+            start_seconds: procfs::boot_time_secs()? as f64 + seconds(stat.starttime),
+            resident_bytes: bytes(status.vmrss),
+            virtual_bytes: bytes(status.vmsize),
+            open_files: process.fd_count()? as f64,
+            max_files: match process.limits()?.max_open_files.soft_limit {
+                LimitValue::Value(files) => files as f64,
+                LimitValue::Unlimited => f64::INFINITY,
+            },
         })
     }
 }
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let Some(sample) = Sample::read() else { return Ok(()) };
+        let sample = match Sample::read() {
+            Ok(sample) => sample,
+            Err(error) => {
+                tracing::debug!(%error, "failed to read the state of the process from /proc");
+                return Ok(());
+            }
+        };
         let cpu = ConstCounter::new(sample.cpu_seconds);
         let help = "CPU time of the daemon, without its plugins";
         cpu.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, cpu.metric_type())?)?;

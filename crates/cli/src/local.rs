@@ -12,10 +12,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use plugin_manifest::{Declaration, UniqueIdentifier};
 use plugin_protocol::shape::{Checker, Problems};
 use plugin_protocol::{AccessType, Action, Origin, SessionId, envelope};
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments, Progress, Silent, Step};
+use plugin_runtime::local::isolation::Isolation;
 use plugin_runtime::local::{
     LocalRuntime, LocalSettings, PluginLog, Preparer, ProcessSettings, SpawnLauncher, StartError, WorkerSettings, stage,
 };
@@ -52,6 +54,18 @@ impl Surroundings {
 
     fn path(&self, name: &str) -> Option<PathBuf> {
         self.variables.get(std::ffi::OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// How far the plugin is kept apart from the developer's files: as `PLUGIN_ISOLATION` says, by default as far as the
+    /// system allows.
+    fn isolation(&self) -> anyhow::Result<Isolation> {
+        let mode = self.variables.get(std::ffi::OsStr::new("PLUGIN_ISOLATION")).filter(|value| !value.is_empty());
+        let mode = mode.map(|mode| mode.to_string_lossy().parse()).transpose().context("PLUGIN_ISOLATION")?;
+        let home = || Some(self.path("HOME")?.join(".cache"));
+        let cache = self.path("XDG_CACHE_HOME").or_else(home).unwrap_or_else(std::env::temp_dir);
+        let mut isolation = Isolation::of_system(mode.unwrap_or_default(), &cache.join("dify-plugins"), Vec::new())?;
+        isolation.write.push(std::env::temp_dir());
+        Ok(isolation)
     }
 
     /// Environments below a working path, made with the tools that the variables name.
@@ -112,6 +126,7 @@ impl Host {
         life: Life,
     ) -> anyhow::Result<Self> {
         let process = ProcessSettings {
+            isolation: surroundings.isolation()?,
             inherited: surroundings.variables.clone(),
             // the plugin is the developer's own
             extra_variables: vec!["*".to_owned()],

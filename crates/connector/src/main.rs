@@ -17,6 +17,7 @@ use plugin_connector::options::{BackendKind, Options};
 use plugin_connector::server::{self, ServiceOptions};
 use plugin_package::Limits;
 use plugin_runtime::local::environment::EnvironmentSettings;
+use plugin_runtime::local::isolation::Isolation;
 use plugin_runtime::local::{ProcessSettings, kill_orphans, stage};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,6 +49,7 @@ fn fail(error: &anyhow::Error) {
 }
 
 fn serve(options: Options) -> anyhow::Result<()> {
+    plugin_sandbox::protect()?;
     let problems = options.problems();
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
@@ -119,7 +121,11 @@ async fn backend(options: &Options, stop: &CancellationToken) -> anyhow::Result<
 
 fn process_options(options: &Options) -> anyhow::Result<ProcessOptions> {
     let inherited: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let mut isolation = Isolation::of_system(options.process.isolation, &options.data_path, vec![".env".into()])?;
+    isolation.write.push("/tmp".into());
+    tracing::info!(level = isolation.summary(), "isolation of plugins");
     let process = ProcessSettings {
+        isolation,
         inherited: inherited.clone(),
         extra_variables: options.process.pass_variables.clone(),
         stage: stage::command().context("the connector cannot locate its own executable")?,
@@ -130,7 +136,11 @@ fn process_options(options: &Options) -> anyhow::Result<ProcessOptions> {
         public_url: options.public_url(),
         daemon_url: options.daemon_url.clone(),
         key: options.api_key.clone(),
-        environments: environments(options, inherited),
+        environments: EnvironmentSettings {
+            stage: process.stage.clone(),
+            isolation: process.isolation.clone(),
+            ..environments(options, inherited)
+        },
         process,
         idle: Duration::from_secs(options.process.idle_seconds),
         start_timeout: Duration::from_secs(options.process.start_timeout_seconds),

@@ -106,6 +106,10 @@ pub struct Process {
     /// Names of further variables that are passed to plugins; a trailing * matches any ending.
     #[arg(long, env = "CONNECTOR_PASS_VARIABLES", value_delimiter = ',')]
     pub pass_variables: Vec<String>,
+    /// How plugins are kept apart from the connector and each other: `auto` as far as the system allows, `off`, or
+    /// `required` with a level (`required:L1`), below which the connector does not start.
+    #[arg(long, env = "PLUGIN_ISOLATION", default_value_t)]
+    pub isolation: plugin_sandbox::Mode,
 }
 
 /// Plugins as functions on AWS Lambda. Region and credentials come from where the tools of AWS look for them.

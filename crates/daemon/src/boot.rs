@@ -60,6 +60,9 @@ pub enum BootError {
     /// Certificate or key of that port cannot be used.
     #[error("PLUGIN_REMOTE_INSTALLING_TLS_CERT, PLUGIN_REMOTE_INSTALLING_TLS_KEY: {0}")]
     DebuggingSecurity(#[from] SecurityError),
+    /// Plugins cannot be kept apart as it is required.
+    #[error(transparent)]
+    Isolation(#[from] plugin_runtime::local::isolation::IsolationError),
     /// It was stopped meanwhile.
     #[error("stopped while starting")]
     Stopped,

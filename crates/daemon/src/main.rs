@@ -76,6 +76,7 @@ fn health() -> anyhow::Result<ExitCode> {
 
 fn serve() -> anyhow::Result<ExitCode> {
     let mut config = Config::from_env()?;
+    plugin_sandbox::protect()?;
     let zone = TimeZone::get(&config.server.time_zone).context("SERVER_TZ")?;
     let log = logs::init(&config.log, config.database.gorm_log_level.as_deref() == Some("info"), zone)?;
     config::warn_about(&config::environment());

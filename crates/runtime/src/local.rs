@@ -10,6 +10,7 @@
 mod code;
 pub mod environment;
 mod error;
+pub mod isolation;
 mod launch;
 mod orphans;
 mod pool;
@@ -22,6 +23,7 @@ mod supervisor;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tree;
 pub mod variables;
 mod worker;
 

@@ -31,6 +31,11 @@ impl Owner {
         })
     }
 
+    /// Process id and start, in clock ticks since boot.
+    pub(crate) fn process(&self) -> (u32, u64) {
+        (self.pid, self.started)
+    }
+
     /// The process is known to have ended. False also where this process cannot know: of another machine or container.
     pub fn is_gone(&self) -> bool {
         let here = Self::this_process();
@@ -64,6 +69,12 @@ impl FromStr for Owner {
         let started = next()?.parse().map_err(|_| NotAnOwner)?;
         if parts.next().is_some() { Err(NotAnOwner) } else { Ok(Self { boot, namespace, pid, started }) }
     }
+}
+
+/// Whether a process of this machine and container lives that has this id and start, of which the low 40 bits count.
+pub(crate) fn runs(pid: u32, started: u64) -> bool {
+    const MASK: u64 = (1 << 40) - 1;
+    proc::start_time(pid).is_some_and(|now| now & MASK == started & MASK)
 }
 
 #[cfg(test)]

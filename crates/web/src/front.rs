@@ -123,7 +123,7 @@ impl Front {
             return ApiError::unavailable("the plugin daemon is shutting down");
         }
         let report = self.base.readiness.report();
-        let waiting = report.components.into_iter().filter(|(_, state)| state != "ok");
+        let waiting = report.components.into_iter().filter(|(_, state)| !state.starts_with("ok"));
         let waiting = waiting.map(|(name, state)| format!("{name}: {state}")).collect::<Vec<_>>().join(", ");
         ApiError::unavailable(format!("the plugin daemon is starting ({waiting})"))
     }

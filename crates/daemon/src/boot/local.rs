@@ -1,5 +1,6 @@
 //! Plugins as processes of this node.
 
+mod isolation;
 mod measure;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments, MirrorDetection, Proxies};
+use plugin_runtime::local::isolation::Isolation;
 use plugin_runtime::local::{
     EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, SpawnLauncher, WorkerSettings,
     kill_orphans, stage,
@@ -23,8 +25,9 @@ use plugin_service::lifecycle::OnEnd;
 pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPlatform>, BootError> {
     let config = &base.config;
     let inherited: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
-    let environments = Arc::new(Environments::new(environment_settings(config, inherited.clone())));
-    let settings = local_settings(config, inherited)?;
+    let isolation = isolation::of(base)?;
+    let settings = local_settings(config, inherited.clone(), isolation)?;
+    let environments = Arc::new(Environments::new(environment_settings(config, inherited, &settings.process)));
     let launcher = SpawnLauncher::new(settings.process.clone())
         .map_err(|source| BootError::System { what: "failed to start the thread that starts plugins", source })?;
     let preparer = EnvironmentPreparer { environments: Arc::clone(&environments), packages };
@@ -50,7 +53,11 @@ pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPla
     Ok(platform)
 }
 
-fn environment_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> EnvironmentSettings {
+fn environment_settings(
+    config: &Config,
+    inherited: BTreeMap<OsString, OsString>,
+    process: &ProcessSettings,
+) -> EnvironmentSettings {
     let python = &config.python;
     let words =
         |text: &Option<String>| text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
@@ -71,11 +78,17 @@ fn environment_settings(config: &Config, inherited: BTreeMap<OsString, OsString>
         proxies: proxies(config),
         inherited,
         concurrent_builds: count(config.plugins.launching_concurrency),
+        stage: process.stage.clone(),
+        isolation: process.isolation.clone(),
         ..EnvironmentSettings::new(&config.plugins.working_path)
     }
 }
 
-fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> Result<LocalSettings, BootError> {
+fn local_settings(
+    config: &Config,
+    inherited: BTreeMap<OsString, OsString>,
+    isolation: Isolation,
+) -> Result<LocalSettings, BootError> {
     let workers = &config.workers;
     let stage = stage::command()
         .map_err(|source| BootError::System { what: "the daemon cannot locate its executable", source })?;
@@ -97,12 +110,15 @@ fn local_settings(config: &Config, inherited: BTreeMap<OsString, OsString>) -> R
         session_buffer_bytes: bytes(workers.session_buffer_bytes),
         memory_soft_limit: limit(workers.memory_soft_limit_bytes),
         memory_hard_limit: limit(workers.memory_limit_bytes),
+        max_processes: Some(count(workers.max_processes)).filter(|count| *count > 0),
         ..WorkerSettings::default()
     };
     let process = ProcessSettings {
         inherited,
         extra_variables: workers.pass_variables.iter().map(|name| name.trim().to_owned()).collect(),
+        isolation,
         max_open_files: limit(workers.max_open_files.into()),
+        max_file_bytes: limit(workers.max_file_bytes),
         proxies: proxies(config),
         bootstrap: workers.cancel_calls.then(|| config.plugins.working_path.join(".bootstrap")),
         stage,

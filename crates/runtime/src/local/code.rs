@@ -14,6 +14,8 @@ use super::environment::error::{Cause, Context as _, EnvironmentError};
 use super::environment::staging::{Staging, StagingArea};
 use super::environment::store::{sync_directory, write_atomically};
 
+/// What is in this place of a package is not its to bring: the interpreter in there would be run.
+const ENVIRONMENT: &str = ".venv";
 /// The state file of a working directory.
 pub(crate) const STATE: &str = ".dify-plugin.json";
 
@@ -96,6 +98,7 @@ impl CodeStore {
         let staging = self.staging.create().context(fail)?;
         let fresh = staging.path().join("code");
         package.extract(&fresh).map_err(|error| not_unpacked(&error))?;
+        remove_environment(&fresh).context(fail)?;
         self.place(&code, &package, &fresh, &staging)?;
         Ok(code)
     }
@@ -166,6 +169,17 @@ fn not_unpacked(error: &ExtractError) -> EnvironmentError {
     EnvironmentError::new(cause, format!("{}: {error}", fail()))
 }
 
+/// Deletes an environment that came with a package.
+fn remove_environment(fresh: &Path) -> io::Result<()> {
+    let place = fresh.join(ENVIRONMENT);
+    match place.symlink_metadata() {
+        Ok(there) if there.is_dir() => std::fs::remove_dir_all(place),
+        Ok(_) => std::fs::remove_file(place),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn is_occupied(directory: &Path) -> io::Result<bool> {
     match std::fs::read_dir(directory) {
         Ok(mut entries) => Ok(entries.next().is_some()),
@@ -178,7 +192,9 @@ fn is_occupied(directory: &Path) -> io::Result<bool> {
 /// is in a file's place or the other way round: then nothing helps but a new folder.
 fn heal(target: &Path, fresh: &Path, package: &Package) -> io::Result<bool> {
     let files = package.walk().map_err(io::Error::other)?;
-    for file in &files {
+    for file in
+        files.iter().filter(|file| Path::new(file).components().next() != Some(Component::Normal(ENVIRONMENT.as_ref())))
+    {
         let (there, new) = (target.join(file), fresh.join(file));
         if !make_real_parents(target, Path::new(file))? {
             return Ok(false);

@@ -1,21 +1,24 @@
 //! Finds what plugins leave behind: processes whose worker, or whose daemon, is gone.
 //!
-//! Every worker carries a mark in its environment that names its daemon and itself. Children inherit it, whatever
-//! process group or session they move to, so that it finds even those which a signal to the group misses. The mark is
-//! all there is: nothing on disk can be stale, and a process id that was given to somebody else cannot mislead.
+//! Every worker carries a mark that names its daemon and itself, twice: in its environment, and as a limit that it can
+//! neither change nor take off (see [`plugin_sandbox::Mark`]). Children inherit both, whatever process group or session
+//! they move to, so that it finds even those which a signal to the group misses. The mark is all there is: nothing on disk
+//! can be stale, and a process id that was given to somebody else cannot mislead.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use nix::sys::signal::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use sha2::{Digest as _, Sha256};
 
 use crate::owner::Owner;
 
 /// The variable that carries the mark.
 const VARIABLE: &str = "DIFY_PLUGIN_WORKER";
 /// Processes are looked through again while some are found, since they may fork meanwhile; at most so often.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 50;
 
 /// Names one worker of one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +38,26 @@ impl Mark {
         (VARIABLE.into(), self.to_string().into())
     }
 
+    /// The mark in an environment.
+    pub(crate) fn in_variables(variables: &BTreeMap<OsString, OsString>) -> Option<Self> {
+        Self::parse(variables.get(OsStr::new(VARIABLE))?.to_str()?)
+    }
+
+    /// The same as a limit.
+    pub fn inherited(&self) -> plugin_sandbox::Mark {
+        let digest = Sha256::digest(self.worker.as_bytes());
+        let tree = digest.iter().take(5).fold(0, |number, byte| (number << 8) | u64::from(*byte));
+        let (pid, started) = self.owner.process();
+        plugin_sandbox::Mark::new(pid, started, tree)
+    }
+
     /// Kills every process that carries this mark. Blocking: reads through `/proc`.
     pub fn kill(&self) -> usize {
-        kill(|mark| mark == self)
+        let inherited = self.inherited();
+        kill(|mark| match mark {
+            Found::Inherited(mark) => *mark == inherited,
+            Found::Variable(mark) => mark == self,
+        })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -55,10 +75,31 @@ impl fmt::Display for Mark {
 /// Kills what the plugins of daemons that are gone have left running; returns how many processes. To be called once at
 /// start. Blocking: reads through `/proc`.
 pub fn kill_orphans() -> usize {
-    kill(|mark| mark.owner.is_gone())
+    kill(|mark| match mark {
+        Found::Inherited(mark) => {
+            let (pid, started) = mark.owner();
+            !crate::owner::runs(pid, started)
+        }
+        Found::Variable(mark) => mark.owner.is_gone(),
+    })
 }
 
-fn kill(wanted: impl Fn(&Mark) -> bool) -> usize {
+/// A mark of a process.
+enum Found {
+    Inherited(plugin_sandbox::Mark),
+    Variable(Mark),
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inherited(mark) => mark.fmt(f),
+            Self::Variable(mark) => f.write_str(&mark.worker),
+        }
+    }
+}
+
+fn kill(wanted: impl Fn(&Found) -> bool) -> usize {
     let mut killed = 0;
     for _ in 0..ROUNDS {
         let found = processes().filter(|pid| kill_one(*pid, &wanted)).count();
@@ -76,23 +117,29 @@ fn processes() -> impl Iterator<Item = u32> {
     names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |pid| *pid != this)
 }
 
-fn kill_one(pid: u32, wanted: impl Fn(&Mark) -> bool) -> bool {
+fn kill_one(pid: u32, wanted: impl Fn(&Found) -> bool) -> bool {
     // the descriptor comes first: it stays with the process whose environment is read then
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-    let Some(mark) = mark_of(pid).filter(|mark| wanted(mark)) else { return false };
+    let Some(mark) = mark_of(pid).filter(wanted) else { return false };
     let sent = match process {
         Some(Ok(process)) => pidfd_send_signal(process, rustix::process::Signal::KILL).map_err(std::io::Error::from),
         _ => nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).map_err(Into::into),
     };
     match &sent {
-        Ok(()) => tracing::info!(pid, worker = mark.worker, "killed a process that a plugin left behind"),
-        Err(error) => tracing::warn!(pid, worker = mark.worker, %error, "failed to kill a process of a plugin"),
+        Ok(()) => tracing::info!(pid, worker = %mark, "killed a process that a plugin left behind"),
+        Err(error) => tracing::warn!(pid, worker = %mark, %error, "failed to kill a process of a plugin"),
     }
     sent.is_ok()
 }
 
+/// The mark of a process. What it cannot change counts before what it can.
+fn mark_of(pid: u32) -> Option<Found> {
+    let inherited = plugin_sandbox::Mark::of(pid).map(Found::Inherited);
+    inherited.or_else(|| variable_of(pid).map(Found::Variable))
+}
+
 /// The mark in the environment of a process; `None` too when it may not be read.
-fn mark_of(pid: u32) -> Option<Mark> {
+fn variable_of(pid: u32) -> Option<Mark> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
     let value = environment
         .split(|byte| *byte == 0)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Proxies;
+use super::isolation::Isolation;
 use crate::channel::ChannelLimits;
 
 /// All settings of [`super::LocalRuntime`] (lifecycle-and-storage 1.5-1.8, 7.3).
@@ -67,10 +68,12 @@ pub struct WorkerSettings {
     pub input_buffer_bytes: usize,
     /// How much of a plugin's log is kept in memory.
     pub log_bytes: usize,
-    /// Resident memory above which a worker is replaced once its sessions are done.
+    /// Memory of a worker and all that it has started above which it is replaced once its sessions are done.
     pub memory_soft_limit: Option<u64>,
-    /// Resident memory above which a worker is stopped at once.
+    /// Memory of a worker and all that it has started above which all of them are killed at once.
     pub memory_hard_limit: Option<u64>,
+    /// Processes, the worker's own among them, above which all of them are killed at once.
+    pub max_processes: Option<usize>,
 }
 
 /// How a worker process is made.
@@ -88,8 +91,12 @@ pub struct ProcessSettings {
     /// A folder for the program through which plugins are started so that single calls can be cancelled. `None`: plugins
     /// are started directly, and a call that nobody waits for goes on until its worker is replaced.
     pub bootstrap: Option<PathBuf>,
+    /// How plugins are kept apart; applied by the stage.
+    pub isolation: Isolation,
     /// Open files, soft and hard.
     pub max_open_files: Option<u64>,
+    /// Bytes of the largest file that a plugin may write.
+    pub max_file_bytes: Option<u64>,
     /// Bytes of address space.
     pub max_address_space: Option<u64>,
 }
@@ -148,6 +155,7 @@ impl Default for WorkerSettings {
             log_bytes: 128 * 1024,
             memory_soft_limit: None,
             memory_hard_limit: None,
+            max_processes: None,
         }
     }
 }

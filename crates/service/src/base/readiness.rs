@@ -12,6 +12,8 @@ pub struct Readiness(Mutex<BTreeMap<&'static str, State>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Ready,
+    /// It serves in this way.
+    As(String),
     /// It fails, and calls that need nothing of it go on.
     Failing(String),
     NotReady(String),
@@ -22,7 +24,7 @@ enum State {
 pub struct Report {
     /// Whether the daemon should be sent calls.
     pub ready: bool,
-    /// Per component `ok`, or what is wrong.
+    /// Per component `ok`, perhaps how it serves, or what is wrong.
     pub components: BTreeMap<&'static str, String>,
 }
 
@@ -54,11 +56,17 @@ impl Readiness {
         self.set(component, State::Ready)
     }
 
+    /// A component can serve, in a way that operators should know.
+    pub fn ready_as(&self, component: &'static str, how: impl Into<String>) {
+        self.set(component, State::As(how.into()));
+    }
+
     /// The state of all components.
     pub fn report(&self) -> Report {
         let states = self.states();
         let text = |state: &State| match state {
             State::Ready => "ok".to_owned(),
+            State::As(how) => format!("ok: {how}"),
             State::Failing(reason) => format!("failing: {reason}"),
             State::NotReady(reason) => reason.clone(),
         };

@@ -64,6 +64,10 @@ kinds! {
     Bool(bool) "boolean" |text| {
         parse_bool(text).ok_or_else(|| "is not a boolean, use true or false".to_owned())
     }, zero |_| false;
+    /// How far plugins are kept apart.
+    IsolationMode(plugin_sandbox::Mode) "`auto`, `off` or `required`" |text| {
+        text.parse().map_err(|_| "is not one of auto, off, required, required:L0, required:L1".to_owned())
+    }, zero |_| false;
     /// A TCP port.
     Port(u16) "port" |text| unsigned(text), zero |value| *value == 0;
     /// A number of things.

@@ -181,6 +181,7 @@ struct Inner {
     restarts: Family<PluginRuntime, Counter>,
     active_plugins: Family<Runtime, Gauge>,
     active_sessions: Gauge,
+    isolation_level: Gauge,
     storage_operations: Family<StorageOperation, Counter>,
     storage_duration: Histograms<StorageKind>,
 }
@@ -245,6 +246,12 @@ impl Metrics {
                 Family::default(),
             ),
             active_sessions: register(&mut registry, "active_sessions_total", "Open sessions", Gauge::default()),
+            isolation_level: register(
+                &mut registry,
+                "plugin_isolation_level",
+                "Isolation of local plugins: none (0), L0 (1), L1 (2)",
+                Gauge::default(),
+            ),
             storage_operations: register(&mut registry, "storage_operations", "Storage operations", Family::default()),
             storage_duration: register(
                 &mut registry,
@@ -331,6 +338,11 @@ impl Metrics {
     /// Open sessions of all plugins.
     pub fn active_sessions(&self) -> i64 {
         self.0.active_sessions.get()
+    }
+
+    /// How far local plugins are kept apart.
+    pub fn isolation_level(&self, level: plugin_sandbox::Level) {
+        self.0.isolation_level.set(level as i64);
     }
 
     /// Everything as text.

@@ -4,21 +4,36 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use plugin_sandbox::Level;
 use tokio::process::Command;
 
+use super::blocking;
+use super::configuration;
 use super::dependencies::{Dependencies, Form};
 use super::error::{Cause, EnvironmentError};
 use super::progress::Step;
 use super::store::ask_version;
 use super::uv::EXPORT_LOCKED;
 use super::workbench::Workbench;
+use crate::local::isolation::Trust;
 
 /// Builds one environment.
 pub(crate) struct Builder<'a, 'b> {
     pub(crate) bench: &'b mut Workbench<'a>,
     pub(crate) uv: &'a Path,
-    pub(crate) mirror: Option<&'a str>,
+    pub(crate) mirror: Option<String>,
     stand_in: Option<StandIn>,
+    /// For uv, in this attempt.
+    variables: BTreeMap<OsString, OsString>,
+    /// Whether packages without wheels are built, which runs their code.
+    builds: bool,
+}
+
+/// An environment that is finished but for its name.
+pub(crate) struct Built {
+    pub(crate) directory: PathBuf,
+    /// Code of packages has run while it was made.
+    pub(crate) by_packages: bool,
 }
 
 /// An interpreter that has taken the place of the wanted one.
@@ -36,6 +51,8 @@ const INDEX_FLAGS: [&str; 8] =
 const INDEX_VARIABLES: [&str; 6] =
     ["UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"];
 
+/// How uv says that something has no wheel and would have to be built.
+const NEEDS_BUILD: &str = "--no-build";
 /// What a failed installation is called.
 const INSTALL: &str = "failed to install dependencies";
 /// What will do where the wanted interpreter cannot be had: the oldest that published SDKs run on, and newer ones.
@@ -60,20 +77,75 @@ async fn version_of(python: PathBuf) -> Option<String> {
 }
 
 impl<'a, 'b> Builder<'a, 'b> {
-    pub(crate) fn new(bench: &'b mut Workbench<'a>, uv: &'a Path, mirror: Option<&'a str>) -> Self {
-        Self { bench, uv, mirror, stand_in: None }
+    pub(crate) fn new(bench: &'b mut Workbench<'a>, uv: &'a Path, mirror: Option<&str>) -> Self {
+        let (variables, mirror) = (bench.variables.clone(), mirror.map(str::to_owned));
+        Self { bench, uv, mirror, stand_in: None, variables, builds: false }
     }
 
-    /// Creates an environment in `staging` and installs the dependencies. Returns where it is.
+    /// Creates an environment in `staging` and installs the dependencies.
     ///
-    /// It is built where nobody looks and renamed when it is whole; being relocatable, it does not mind.
+    /// First from wheels alone, so that no package's code runs. What has no wheel is built in a second attempt, which has
+    /// neither credentials nor the cache that others use.
     pub(crate) async fn build(
         &mut self,
         dependencies: &Dependencies,
+        is_foreign: bool,
         staging: &Path,
-    ) -> Result<PathBuf, EnvironmentError> {
+    ) -> Result<Built, EnvironmentError> {
+        self.configure(is_foreign, staging).await?;
+        let needs_build = match self.build_once(dependencies, staging).await {
+            Ok(directory) => return Ok(Built { directory, by_packages: false }),
+            Err(error) if error.message.contains(NEEDS_BUILD) => error,
+            Err(error) => return Err(error),
+        };
+        tracing::info!(reason = needs_build.message, "not everything comes as a wheel: building");
+        self.builds = true;
+        self.configure(is_foreign, staging).await?;
+        let directory = self.build_once(dependencies, staging).await?;
+        Ok(Built { directory, by_packages: true })
+    }
+
+    /// What uv is given in this attempt.
+    async fn configure(&mut self, is_foreign: bool, staging: &Path) -> Result<(), EnvironmentError> {
+        let settings = self.bench.settings;
+        let mut variables = self.bench.variables.clone();
+        let (directory, builds) = (self.bench.working_dir.to_owned(), self.builds);
+        let arguments = settings.extra_args.clone();
+        // where nothing is confined, builds may use whatever the operator has
+        let is_apart = settings.isolation.level > Level::None;
+        let operators = variables.clone();
+        if builds && is_apart {
+            variables = configuration::without_credentials(&variables);
+            self.mirror = self.mirror.as_deref().map(configuration::without_user);
+        }
+        if is_foreign || (builds && is_apart) {
+            variables.insert("UV_CACHE_DIR".into(), staging.join("cache").into());
+        }
+        let file = staging.join("uv.toml");
+        variables.insert("UV_CONFIG_FILE".into(), file.clone().into());
+        variables.insert("UV_NO_CONFIG".into(), "1".into());
+        self.variables = blocking(move || {
+            configuration::bind_credentials(&mut variables, &directory, &arguments);
+            configuration::write(&file, &directory, &operators, builds)?;
+            Ok(variables)
+        })
+        .await?;
+        let cache = self.variables.get(OsStr::new("UV_CACHE_DIR")).map(PathBuf::from);
+        self.bench.own = vec![staging.to_owned(), self.bench.working_dir.to_owned()];
+        self.bench.own.extend(cache);
+        Ok(())
+    }
+
+    fn trust(&self) -> Trust {
+        if self.builds { Trust::Package } else { Trust::Tool }
+    }
+
+    /// It is built where nobody looks and renamed when it is whole; being relocatable, it does not mind.
+    async fn build_once(&mut self, dependencies: &Dependencies, staging: &Path) -> Result<PathBuf, EnvironmentError> {
         let environment = staging.join("environment");
+        self.bench.python = None;
         self.create(&environment).await?;
+        self.bench.python = Some(environment.join("bin/python"));
         let installed = self.install(dependencies, &environment, staging).await;
         installed.map_err(|error| self.blame_stand_in(error))?;
         if is_relocatable(&environment).await {
@@ -156,7 +228,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             command.env(RETRIES, "1");
         }
         // what uv says of an interpreter that it does not find is no progress
-        self.bench.run("failed to create virtual environment", None, command).await
+        self.bench.run("failed to create virtual environment", None, Trust::Tool, command).await
     }
 
     async fn install(
@@ -182,7 +254,7 @@ impl<'a, 'b> Builder<'a, 'b> {
                 let mut command = self.install_command(environment);
                 command.args(["pip", "install"]).args(self.mirror_args());
                 command.args(["-r", "requirements.txt", "-v"]).args(extra);
-                self.bench.run(INSTALL, Some(Step::Install), command).await
+                self.bench.run(INSTALL, Some(Step::Install), self.trust(), command).await
             }
             Form::Project { frozen, package } => {
                 let extra: Vec<_> = extra.into_iter().filter(|argument| !frozen || argument != "--frozen").collect();
@@ -193,7 +265,7 @@ impl<'a, 'b> Builder<'a, 'b> {
                 command.args(["sync", "--no-dev"]).args(frozen.then_some("--frozen"));
                 command.args((!package).then_some("--no-install-project"));
                 command.args(self.mirror_args()).arg("-v").args(extra);
-                self.bench.run(INSTALL, Some(Step::Install), command).await
+                self.bench.run(INSTALL, Some(Step::Install), self.trust(), command).await
             }
         }
     }
@@ -217,7 +289,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         let mut command = self.install_command(environment);
         command.args(EXPORT_LOCKED);
         command.arg("--output-file").arg(&exported);
-        if !attempt(self.bench.run("failed to read the lock", Some(Step::Install), command).await)? {
+        if !attempt(self.bench.run("failed to read the lock", Some(Step::Install), self.trust(), command).await)? {
             return Ok(());
         }
         let arguments = ["pip".as_ref(), "sync".as_ref(), exported.as_os_str()];
@@ -229,7 +301,9 @@ impl<'a, 'b> Builder<'a, 'b> {
         if has_index {
             let mut command = self.install_command(environment);
             command.args(arguments).args(self.mirror_args()).arg("-v").args(extra);
-            attempt(self.bench.run("failed to install from the mirror", Some(Step::Install), command).await)?;
+            attempt(
+                self.bench.run("failed to install from the mirror", Some(Step::Install), self.trust(), command).await,
+            )?;
         }
         Ok(())
     }
@@ -243,12 +317,16 @@ impl<'a, 'b> Builder<'a, 'b> {
     ) -> Result<bool, EnvironmentError> {
         let mut command = self.install_command(environment);
         command.args(arguments).args(["--no-index", "--offline", "--find-links", wheels, "-v"]);
-        attempt(self.bench.run("failed to install from the plugin's own wheels", Some(Step::Install), command).await)
+        attempt(
+            self.bench
+                .run("failed to install from the plugin's own wheels", Some(Step::Install), self.trust(), command)
+                .await,
+        )
     }
 
     fn uv_command(&self) -> Command {
         let mut command = Command::new(self.uv);
-        command.env_clear().envs(self.bench.variables).current_dir(self.bench.working_dir);
+        command.env_clear().envs(&self.variables).current_dir(self.bench.working_dir);
         command
     }
 
@@ -263,7 +341,7 @@ impl<'a, 'b> Builder<'a, 'b> {
     }
 
     fn mirror_args(&self) -> impl Iterator<Item = &str> {
-        self.mirror.into_iter().flat_map(|mirror| ["-i", mirror])
+        self.mirror.as_deref().into_iter().flat_map(|mirror| ["-i", mirror])
     }
 }
 

@@ -70,10 +70,12 @@ impl BytecodeStore {
 
     /// The source file that a line of a `RECORD` names.
     fn source(&self, site_packages: &Path, tag: &str, line: &str) -> Option<Source> {
-        let (path, rest) = line.split_once(',')?;
-        let hash = rest.split(',').next().filter(|hash| !hash.is_empty())?;
+        let (path, _) = line.split_once(',')?;
         let stem = path.strip_suffix(".py").filter(|_| !path.starts_with(['.', '/']))?;
-        let there = site_packages.join(path).metadata().ok()?;
+        let file = site_packages.join(path);
+        let there = file.metadata().ok()?;
+        // not what the record says: it comes with the file
+        let hash = hex::encode(Sha256::digest(std::fs::read(&file).ok()?));
         let modified = there.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
         let key = hex::encode(Sha256::digest(format!("{tag}\n{path}\n{hash}\n{}\n{modified}", there.len())));
         let (shard, name) = key.split_at_checked(2)?;

@@ -1,5 +1,6 @@
 //! What a plugin depends on: which file says so, and a digest that equal dependencies share (lifecycle-and-storage 1.4.3).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Cause, Context as _, EnvironmentError};
+use super::{configuration, paths};
 
 /// A larger dependency file is not one.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -28,6 +30,10 @@ pub(crate) struct Dependencies {
     pub(crate) digest: String,
     /// A folder of wheels that the plugin brings along.
     pub(crate) wheels: Option<&'static str>,
+    /// Whether something comes from the plugin's own files.
+    pub(crate) is_local: bool,
+    /// The hosts of all URLs in the files.
+    pub(crate) hosts: BTreeSet<String>,
 }
 
 impl Dependencies {
@@ -51,6 +57,19 @@ impl Dependencies {
         let project = read(directory, "pyproject.toml")?;
         let lock = if project.is_some() { read(directory, "uv.lock")? } else { None };
         let frozen = lock.is_some() && !ignore_lock;
+        if let Some(requirements) = &requirements {
+            paths::check_requirements(directory, requirements)?;
+        }
+        for (name, text) in [("pyproject.toml", &project), ("uv.lock", &lock)] {
+            if let Some(table) = text.as_deref().and_then(parse) {
+                paths::check_table(directory, name, &table)?;
+            }
+        }
+        let said = Value::Object(configuration::of_package(directory));
+        paths::check_table(directory, "uv.toml", &said)?;
+        let said = said.to_string();
+
+        let hosts = hosts(requirements.as_deref(), project.as_deref(), lock.as_deref(), &said);
         let wheels = wheelhouse(directory);
         let (form, mut hash, is_local) = match (project, requirements) {
             (project, Some(requirements)) if project.is_none() || (mirror && !frozen) => of_requirements(&requirements),
@@ -60,11 +79,31 @@ impl Dependencies {
                 return Err(EnvironmentError::new(Cause::Plugin, message));
             }
         };
-        if is_local || wheels.is_some() {
+        hash.update(&said);
+        let is_local = is_local || wheels.is_some();
+        if is_local {
             hash.update(identity);
         }
-        Ok(Self { form, digest: hex::encode(hash.finalize()), wheels })
+        Ok(Self { form, digest: hex::encode(hash.finalize()), wheels, is_local, hosts })
     }
+}
+
+/// The hosts that dependencies may come from.
+fn hosts(
+    requirements: Option<&str>,
+    project: Option<&str>,
+    lock: Option<&str>,
+    configuration: &str,
+) -> BTreeSet<String> {
+    let mut texts: Vec<String> = [requirements, lock].into_iter().flatten().map(str::to_owned).collect();
+    texts.push(configuration.to_owned());
+    if let Some(project) = project {
+        // descriptions have URLs, too
+        texts.push(
+            parse(project).map_or_else(|| project.to_owned(), |table| what_matters_of_project(&table).to_string()),
+        );
+    }
+    texts.iter().flat_map(|text| configuration::hosts_in(text)).collect()
 }
 
 /// A digest of the dependency files as they are, to see whether an environment was made for these. Blocks.

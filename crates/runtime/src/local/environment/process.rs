@@ -15,8 +15,10 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::super::isolation::Trust;
 use super::super::orphans::Mark;
 use super::activity::Activity;
+use super::jail::Jail;
 use super::lines::Lines;
 use super::log::ToolLog;
 
@@ -102,7 +104,8 @@ enum End {
 
 /// Runs the command to its end. Every line goes to the log and to `on_line`, cut at a sane length.
 pub(crate) async fn run(
-    mut command: Command,
+    command: Command,
+    jail: &Jail<'_>,
     limits: Limits,
     cancel: &CancellationToken,
     log: &mut ToolLog,
@@ -111,9 +114,9 @@ pub(crate) async fn run(
     log.line(&format!("$ {}", display(&command))).await;
     let started = Instant::now();
     let mut tail = Tail::default();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     let mark = Mark::new(&format!("tool-{}", uuid::Uuid::new_v4().simple()));
-    command.envs([mark.variable()]);
+    let (mut command, _scratch) = jail.wrap(&command, &mark).map_err(RunError::Start)?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     let mut child = command.spawn().map_err(RunError::Start)?;
     let mut group = Group::of(&child, mark);
     let mut activity = Activity::new(group.id);
@@ -165,7 +168,8 @@ pub(crate) async fn run(
     let left_behind = out.open() || err.open();
     out.finish(&mut tail, log, on_line).await;
     err.finish(&mut tail, log, on_line).await;
-    if matches!(end_of_wait, End::Exited) && !left_behind {
+    // a tool of its own leaves nobody behind that it does not share its pipes with; a package's code may
+    if matches!(end_of_wait, End::Exited) && !left_behind && jail.trust == Trust::Tool {
         group.leave();
     }
     drop(group);

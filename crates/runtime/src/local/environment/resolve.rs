@@ -1,14 +1,17 @@
 //! From dependencies to an environment: a known one, or one that is built.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::build::Builder;
+use sha2::{Digest as _, Sha256};
+
+use super::build::{Builder, Built};
 use super::bytecode::BytecodeStore;
 use super::dependencies::Dependencies;
 use super::error::{Cause, Context as _, EnvironmentError};
-use super::installed::{distributions, environment_id, site_packages, versions};
+use super::installed::{content, distributions, environment_id, site_packages, versions};
 use super::locks::{self, Holder};
 use super::log::ToolLog;
 use super::process::Limits;
@@ -29,7 +32,7 @@ impl Environments {
         code: &Code,
         dependencies: &Dependencies,
     ) -> Result<String, EnvironmentError> {
-        let inputs = self.tools.inputs(dependencies).await;
+        let inputs = self.inputs(code, dependencies).await;
         // Versions of a lock are for ever; others are looked up again once in a while.
         let max_age = (!dependencies.is_locked()).then_some(self.tools.settings.resolution_max_age);
         if let Some(id) = self.resolved(&inputs, max_age).await? {
@@ -37,11 +40,11 @@ impl Environments {
         }
         request.progress.report(Step::Wait, "");
         let attempt = async {
-            let _lock = self.lock(&inputs).await?;
+            let _lock = self.lock(&inputs.shared).await?;
             if let Some(id) = self.resolved(&inputs, max_age).await? {
                 return Ok(id);
             }
-            let id = match self.build(request, code, dependencies).await {
+            let (id, owner) = match self.build(request, code, dependencies, &inputs).await {
                 Err(error) if matches!(error.cause, Cause::Network | Cause::IndexAuth | Cause::Timeout) => {
                     // Older versions are better than none.
                     let Some(known) = self.resolved(&inputs, None).await? else { return Err(error) };
@@ -50,16 +53,28 @@ impl Environments {
                 }
                 result => result?,
             };
-            let (store, inputs, name) = (self.store.clone(), inputs.clone(), id.clone());
-            blocking(move || store.remember(&inputs, &name)).await?;
+            let key = if owner.is_some() { inputs.own.clone() } else { inputs.shared.clone() };
+            let (store, name) = (self.store.clone(), id.clone());
+            blocking(move || store.remember(&key, &name)).await?;
             Ok(id)
         };
-        self.flights.run(&inputs, attempt).await
+        self.flights.run(&inputs.shared, attempt).await
     }
 
-    async fn resolved(&self, inputs: &str, max_age: Option<Duration>) -> Result<Option<String>, EnvironmentError> {
-        let (store, inputs) = (self.store.clone(), inputs.to_owned());
-        blocking(move || Ok(store.resolved(&inputs, max_age))).await
+    /// What decides which environment the dependencies lead to.
+    async fn inputs(&self, code: &Code, dependencies: &Dependencies) -> Inputs {
+        let digest = self.tools.inputs(dependencies).await;
+        let mut own = hex::encode(Sha256::digest(format!("{digest}\n{}", code.state.checksum)));
+        own.truncate(40);
+        let is_foreign = self.tools.is_foreign(dependencies).await;
+        let is_own = is_foreign || dependencies.is_local;
+        Inputs { shared: if is_own { own.clone() } else { digest }, own, is_foreign, is_own }
+    }
+
+    async fn resolved(&self, inputs: &Inputs, max_age: Option<Duration>) -> Result<Option<String>, EnvironmentError> {
+        let (store, inputs) = (self.store.clone(), inputs.clone());
+        let known = move || store.resolved(&inputs.own, max_age).or_else(|| store.resolved(&inputs.shared, max_age));
+        blocking(move || Ok(known())).await
     }
 
     /// Waits for the lock that keeps other processes from building the same.
@@ -87,16 +102,25 @@ impl Environments {
         request: Request<'_>,
         code: &Code,
         dependencies: &Dependencies,
-    ) -> Result<String, EnvironmentError> {
+        inputs: &Inputs,
+    ) -> Result<(String, Option<String>), EnvironmentError> {
         // Closed never: the semaphore lives as long as this.
         let _slot = self.builds.acquire().await;
         let area = self.staging.clone();
         let staging = blocking(move || area.create().context(|| "failed to create a staging folder".into())).await?;
         let (uv, mirror) = (self.tools.uv().await?, self.tools.mirror().await);
         let mut bench = self.workbench(request, code, true).await;
-        let made = Builder::new(&mut bench, &uv, mirror).build(dependencies, staging.path()).await?;
-        let environment = made.clone();
-        let (marker, packages) = blocking(move || describe(&environment)).await?;
+        let cache = self.tools.variables.get(OsStr::new("UV_CACHE_DIR")).map(PathBuf::from);
+        if let Some(cache) = cache {
+            // a tool that is confined can be allowed only what is there
+            blocking(move || std::fs::create_dir_all(&cache).context(|| "failed to make uv's cache".into())).await?;
+        }
+        let mut builder = Builder::new(&mut bench, &uv, mirror);
+        let Built { directory: made, by_packages } =
+            Box::pin(builder.build(dependencies, inputs.is_foreign, staging.path())).await?;
+        let owner = (inputs.is_own || by_packages).then(|| code.state.checksum.clone());
+        let (environment, of) = (made.clone(), owner.clone());
+        let (marker, packages) = blocking(move || describe(&environment, of)).await?;
         let (store, id) = (self.store.clone(), marker.environment.clone());
         let is_new = {
             let (store, id) = (store.clone(), id.clone());
@@ -106,7 +130,7 @@ impl Environments {
             self.finish(&mut bench, made, marker, packages).await?;
         }
         drop(staging);
-        Ok(id)
+        Ok((id, owner))
     }
 
     /// Patches and compiles a freshly installed environment, and gives it its name.
@@ -118,6 +142,9 @@ impl Environments {
         site_packages: PathBuf,
     ) -> Result<(), EnvironmentError> {
         let bytecode = BytecodeStore::new(self.store.root());
+        let is_shared = marker.owner.is_none();
+        bench.python = Some(environment.join("bin/python"));
+        bench.own = vec![environment.clone()];
         let version = marker.interpreter.version.clone();
         {
             let (environment, site_packages) = (environment.clone(), site_packages.clone());
@@ -133,7 +160,10 @@ impl Environments {
         bench.compile(&environment.join("bin/python"), what).await?;
         let store = self.store.clone();
         blocking(move || {
-            bytecode.keep(&site_packages, &version);
+            // the compiler may have run what a package has made of the environment's interpreter
+            if is_shared {
+                bytecode.keep(&site_packages, &version);
+            }
             store::write_marker(&environment, &marker)?;
             store::sync_tree(&environment).context(|| "failed to write the environment to disk".into())?;
             store.publish(&environment, &marker.environment)
@@ -155,25 +185,44 @@ impl Environments {
             cancel: request.cancel,
             progress: request.progress,
             log: ToolLog::open(&self.log_path(request.plugin), new_log).await,
+            python: Some(code.directory.join(".venv/bin/python")),
+            own: vec![code.directory.clone()],
         }
     }
 }
 
+/// The keys under which it is remembered what dependencies led to.
+#[derive(Clone, Debug)]
+struct Inputs {
+    /// Of all plugins with the same dependencies; the same as `own` if no other plugin can have the environment.
+    shared: String,
+    /// Of this plugin alone.
+    own: String,
+    /// Something comes from a host that the operator does not take packages from.
+    is_foreign: bool,
+    /// Something comes from there, or from the plugin's own files.
+    is_own: bool,
+}
+
 /// The marker of a freshly installed environment, and the folder of its packages.
-fn describe(environment: &Path) -> Result<(Marker, PathBuf), EnvironmentError> {
+fn describe(environment: &Path, owner: Option<String>) -> Result<(Marker, PathBuf), EnvironmentError> {
     let broken =
         |what: &str| EnvironmentError::new(Cause::Crashed, format!("uv has made an unusable environment: {what}"));
     let packages = site_packages(environment).ok_or_else(|| broken("it has no site-packages"))?;
     let python = environment.join("bin/python");
-    let version = store::ask_version(&python).ok_or_else(|| broken("its python does not run"))?;
-    let interpreter =
-        Interpreter::of(&python, version).context(|| "failed to find the environment's interpreter".into())?;
-    let distributions = distributions(&packages);
+    let mut interpreter =
+        Interpreter::of(&python, String::new()).context(|| "failed to find the environment's interpreter".into())?;
+    if environment.canonicalize().is_ok_and(|environment| interpreter.path.starts_with(environment)) {
+        return Err(broken("a package has replaced its python"));
+    }
+    interpreter.version = store::ask_version(&interpreter.path).ok_or_else(|| broken("its python does not run"))?;
+    let content = content(environment).context(|| "failed to read the environment".into())?;
     let marker = Marker {
         timestamp: store::unix_now(),
-        environment: environment_id(&distributions, &interpreter),
+        environment: environment_id(&content, &interpreter, owner.as_deref()),
         interpreter,
-        packages: versions(&distributions),
+        owner,
+        packages: versions(&distributions(&packages)),
     };
     Ok((marker, packages))
 }

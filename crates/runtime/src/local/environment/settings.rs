@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use plugin_package::Limits;
 
+use crate::local::isolation::Isolation;
+
 /// All settings of [`super::Environments`] (lifecycle-and-storage 7.3, 7.4).
 #[derive(Clone, Debug)]
 pub struct EnvironmentSettings {
@@ -45,6 +47,11 @@ pub struct EnvironmentSettings {
     pub concurrent_builds: usize,
     /// How long the outcome of resolving unlocked requirements is used for other plugins with the same requirements.
     pub resolution_max_age: Duration,
+    /// The command that tools are started through, which ends in a call of [`crate::local::stage::run`]. Empty: they are
+    /// started directly, and not confined.
+    pub stage: Vec<OsString>,
+    /// How tools are confined.
+    pub isolation: Isolation,
 }
 
 impl EnvironmentSettings {
@@ -68,6 +75,8 @@ impl EnvironmentSettings {
             inherited: BTreeMap::new(),
             concurrent_builds: 2,
             resolution_max_age: Duration::from_hours(24),
+            stage: Vec::new(),
+            isolation: Isolation::default(),
         }
     }
 }

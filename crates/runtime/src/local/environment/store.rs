@@ -47,6 +47,9 @@ pub(crate) struct Marker {
     /// The name of the environment: a digest of its content.
     pub(crate) environment: String,
     pub(crate) interpreter: Interpreter,
+    /// The checksum of the only plugin that may have it; `None` if it may be shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
     /// Version by distribution.
     pub(crate) packages: BTreeMap<String, String>,
 }
@@ -168,7 +171,7 @@ impl EnvironmentStore {
         if now == marker.interpreter {
             return true;
         }
-        let Some(version) = ask_version(&python) else { return false };
+        let Some(version) = ask_version(&now.path) else { return false };
         if Interpreter::minor(&version) != Interpreter::minor(&marker.interpreter.version) {
             return false;
         }

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::build::names_index;
+use super::configuration::operators_hosts;
 use super::dependencies::Dependencies;
 use super::error::EnvironmentError;
 use super::settings::EnvironmentSettings;
@@ -65,9 +66,15 @@ impl Tools {
         self.mirror.get_or_init(|| find).await.as_deref()
     }
 
+    /// Whether a package names hosts that the operator does not take packages from.
+    pub(crate) async fn is_foreign(&self, dependencies: &Dependencies) -> bool {
+        let known = operators_hosts(&self.variables, &self.settings.extra_args, self.mirror().await);
+        dependencies.hosts.iter().any(|host| !known.contains(host))
+    }
+
     /// A digest of everything that decides which environment dependencies lead to.
     pub(crate) async fn inputs(&self, dependencies: &Dependencies) -> String {
-        let mut hash = Sha256::new_with_prefix("inputs 1\n");
+        let mut hash = Sha256::new_with_prefix("inputs 2\n");
         let settings = &self.settings;
         let mirror = self.mirror().await.unwrap_or_default();
         for part in [&*dependencies.digest, std::env::consts::OS, std::env::consts::ARCH, &settings.python, mirror] {

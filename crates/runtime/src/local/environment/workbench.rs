@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::classify;
 use super::error::{Cause, EnvironmentError};
+use super::jail::Jail;
 use super::log::ToolLog;
 use super::process::{self, Limits};
 use super::progress::{Progress, Step};
 use super::settings::EnvironmentSettings;
+use crate::local::isolation::Trust;
 
 /// How uv begins to repeat its folder, which is no news.
 const USING: &str = "Using ";
@@ -28,6 +30,10 @@ pub(crate) struct Workbench<'a> {
     pub(crate) cancel: &'a CancellationToken,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) log: ToolLog,
+    /// The interpreter of the environment that is being made.
+    pub(crate) python: Option<PathBuf>,
+    /// Private folders that tools write to.
+    pub(crate) own: Vec<PathBuf>,
 }
 
 impl Workbench<'_> {
@@ -37,6 +43,7 @@ impl Workbench<'_> {
         &mut self,
         what: &str,
         heard: Option<Step>,
+        trust: Trust,
         command: Command,
     ) -> Result<(), EnvironmentError> {
         let (progress, verbose) = (self.progress, self.settings.verbose);
@@ -49,7 +56,8 @@ impl Workbench<'_> {
                 progress.report(step, line);
             }
         };
-        let result = process::run(command, self.limits, self.cancel, &mut self.log, &on_line).await;
+        let jail = Jail { settings: self.settings, trust, python: self.python.clone(), own: self.own.clone() };
+        let result = process::run(command, &jail, self.limits, self.cancel, &mut self.log, &on_line).await;
         let error = match result {
             Ok(finished) if finished.status.success() => return Ok(()),
             Ok(finished) => classify::failed(what, finished.status, &finished.output),
@@ -74,12 +82,13 @@ impl Workbench<'_> {
                 arguments.push(OsStr::new("."));
             }
         }
-        command.args(["-m", "compileall", "-q", "-j", "0"]);
+        // isolated, so that nothing of what is compiled is run
+        command.args(["-I", "-S", "-m", "compileall", "-q", "-j", "0"]);
         if !excluded.is_empty() {
             command.args(["-x", &excluded.join("|")]);
         }
         command.args(arguments);
-        match self.run("failed to compile", Some(Step::Compile), command).await {
+        match self.run("failed to compile", Some(Step::Compile), Trust::Package, command).await {
             Err(error) if error.cause == Cause::Cancelled => Err(error),
             Err(error) => {
                 tracing::debug!(error = error.message, "some files have no bytecode");

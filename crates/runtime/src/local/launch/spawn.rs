@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use async_trait::async_trait;
 use plugin_manifest::identifier::UniqueIdentifier;
@@ -14,7 +14,8 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::{LaunchSpec, Launched, Launcher, bootstrap, stage};
-use crate::local::process::ChildProcess;
+use crate::local::isolation::{Confinement, ScratchFolder, confine};
+use crate::local::process::{ChildProcess, Exit, Process};
 use crate::local::settings::ProcessSettings;
 use crate::task::{self, Task};
 
@@ -30,7 +31,7 @@ const WAITING: usize = 64;
 #[derive(Debug)]
 pub struct SpawnLauncher {
     requests: mpsc::SyncSender<Request>,
-    settings: ProcessSettings,
+    settings: Arc<ProcessSettings>,
 }
 
 struct Request {
@@ -58,23 +59,53 @@ impl SpawnLauncher {
                 }
             }
         })?;
-        Ok(Self { requests, settings })
+        Ok(Self { requests, settings: Arc::new(settings) })
     }
 
-    fn command(&self, spec: &LaunchSpec, bootstrap: Option<PathBuf>) -> Command {
+    /// The command of a worker, and the folders that it needs as long as it lives. Blocks: looks at files.
+    fn command(
+        settings: &ProcessSettings,
+        spec: &LaunchSpec,
+        bootstrap: Option<PathBuf>,
+    ) -> (Command, Option<ScratchFolder>) {
+        let Confinement { policy, variables, scratch } = confine(settings, spec, bootstrap.as_deref());
         let python = spec.prepared.python.as_os_str();
         let through = bootstrap.map_or_else(|| "-m".into(), PathBuf::into_os_string);
         let args = [through, OsString::from(&spec.prepared.entrypoint)];
-        let mut command = match self.settings.stage.split_first() {
+        let mut command = match settings.stage.split_first() {
             Some((program, rest)) => {
                 let mut command = Command::new(program);
-                command.args(rest).args(stage::options(&self.settings)).arg(python);
+                command.args(rest).args(stage::options(&policy)).arg(python);
                 command
             }
             None => Command::new(python),
         };
-        command.args(args).current_dir(&spec.prepared.working_dir).env_clear().envs(&spec.variables).process_group(0);
-        command
+        command.args(args).current_dir(&spec.prepared.working_dir).env_clear().envs(variables).process_group(0);
+        (command, scratch)
+    }
+}
+
+/// A worker, and the folders that are deleted once it has ended.
+#[derive(Debug)]
+struct Confined {
+    process: ChildProcess,
+    scratch: Option<ScratchFolder>,
+}
+
+#[async_trait]
+impl Process for Confined {
+    fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    async fn exited(&mut self) {
+        self.process.exited().await;
+    }
+
+    fn reap(&mut self) -> Exit {
+        let exit = self.process.reap();
+        self.scratch = None;
+        exit
     }
 }
 
@@ -89,7 +120,10 @@ impl Launcher for SpawnLauncher {
             Some(folder) => bootstrap::file_in(folder).await,
             None => None,
         };
-        let mut command = self.command(&spec, bootstrap);
+        let settings = Arc::clone(&self.settings);
+        let plugin = spec.plugin.clone();
+        let made = tokio::task::spawn_blocking(move || Self::command(&settings, &spec, bootstrap)).await;
+        let (mut command, scratch) = made.map_err(io::Error::other)?;
         let (stdin, their_stdout) = (io::pipe()?, io::pipe()?);
         let their_stderr = io::pipe()?;
         // only a hint: unprivileged users have a quota
@@ -99,13 +133,13 @@ impl Launcher for SpawnLauncher {
         let (done, spawned) = oneshot::channel();
         let requests = self.requests.clone();
         let gone = || io::Error::other("the spawning thread is gone");
-        let send = move || requests.send(Request { plugin: spec.plugin, command, done }).is_ok();
+        let send = move || requests.send(Request { plugin, command, done }).is_ok();
         if !tokio::task::spawn_blocking(send).await.map_err(io::Error::other)? {
             return Err(gone());
         }
         let child = spawned.await.map_err(|_| gone())??;
         Ok(Launched {
-            process: Box::new(ChildProcess::new(child)?),
+            process: Box::new(Confined { process: ChildProcess::new(child)?, scratch }),
             stdin: pipe::Sender::from_owned_fd(OwnedFd::from(stdin.1))?,
             stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stdout.0))?,
             stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stderr.0))?,

@@ -12,9 +12,7 @@ use std::process::{Command, ExitCode};
 
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
-use rustix::process::{Resource, Rlimit};
-
-use crate::local::settings::ProcessSettings;
+use plugin_sandbox::{Policy, PolicyError};
 
 /// Plugins go first when the system runs out of memory, before the daemon that serves all of them.
 const OOM_SCORE: &str = "500";
@@ -25,8 +23,6 @@ const ARGUMENT: &str = "worker-stage";
 const FAILED: u8 = 127;
 
 const PARENT: &str = "--parent";
-const OPEN_FILES: &str = "--open-files";
-const ADDRESS_SPACE: &str = "--address-space";
 
 /// Why the process did not become an interpreter.
 #[derive(Debug, thiserror::Error)]
@@ -41,16 +37,14 @@ pub enum StageError {
     Orphan,
     #[error("worker stage: {what}: {error}")]
     System { what: String, error: io::Error },
+    #[error("worker stage: {0}")]
+    Policy(#[from] PolicyError),
 }
 
-/// What [`run`] is told by the daemon that calls this, up to the command itself.
-pub(super) fn options(settings: &ProcessSettings) -> Vec<OsString> {
+/// What [`run`] is given by the daemon that calls this, up to the command itself.
+pub(crate) fn options(policy: &Policy) -> Vec<OsString> {
     let mut options = vec![PARENT.into(), std::process::id().to_string().into()];
-    for (name, limit) in [(OPEN_FILES, settings.max_open_files), (ADDRESS_SPACE, settings.max_address_space)] {
-        if let Some(limit) = limit {
-            options.extend([name.into(), limit.to_string().into()]);
-        }
-    }
+    options.extend(policy.to_args());
     options
 }
 
@@ -101,18 +95,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> StageError {
 
 fn prepare(args: impl IntoIterator<Item = OsString>) -> Result<Command, StageError> {
     let mut args = args.into_iter();
+    let mut policy = Policy::default();
     loop {
         let Some(arg) = args.next() else { return Err(StageError::NoCommand) };
         match arg.to_str() {
             Some(PARENT) => die_with(number(args.next())?)?,
-            Some(OPEN_FILES) => limit(Resource::Nofile, number(args.next())?)?,
-            Some(ADDRESS_SPACE) => limit(Resource::As, number(args.next())?)?,
-            Some(option) if option.starts_with("--") => return Err(StageError::Argument(arg)),
+            Some(option) if option.starts_with("--") => {
+                let value = args.next().ok_or(StageError::NoCommand)?;
+                if !policy.accept(&arg, value) {
+                    return Err(StageError::Argument(arg));
+                }
+            }
             _ => {
-                limit(Resource::Core, 0)?;
-                rustix::thread::set_no_new_privs(true).map_err(system("no_new_privs"))?;
                 // there may be no /proc
                 drop(std::fs::write("/proc/self/oom_score_adj", OOM_SCORE));
+                policy.apply()?;
                 let mut command = Command::new::<&OsStr>(&arg);
                 command.args(args);
                 return Ok(command);
@@ -126,13 +123,6 @@ fn die_with(parent: u64) -> Result<(), StageError> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(system("parent-death signal"))?;
     let now = getppid().as_raw();
     if u64::try_from(now).is_ok_and(|now| now == parent) { Ok(()) } else { Err(StageError::Orphan) }
-}
-
-fn limit(resource: Resource, value: u64) -> Result<(), StageError> {
-    let hard = rustix::process::getrlimit(resource).maximum;
-    let value = Some(hard.map_or(value, |hard| hard.min(value)));
-    rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })
-        .map_err(system(&format!("limit {resource:?}")))
 }
 
 fn number(arg: Option<OsString>) -> Result<u64, StageError> {

@@ -14,6 +14,7 @@ use crate::channel::Channel;
 use crate::local::orphans::Mark;
 use crate::local::process::{Exit, Process, signal_group};
 use crate::local::settings::WorkerSettings;
+use crate::local::tree;
 use crate::log::{Level, Tail};
 use crate::proc;
 use crate::session::Failure;
@@ -28,6 +29,8 @@ const RUNAWAY_CHECKS: u32 = 3;
 const EXIT: Duration = Duration::from_secs(10);
 /// How long to wait for the exit of a process of which it is not known whether it has begun.
 const MOMENT: Duration = Duration::from_millis(50);
+/// How often it is looked at what a worker uses: memory can be taken fast.
+const TREE_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Keeper {
     pub(super) process: Box<dyn Process>,
@@ -124,6 +127,9 @@ impl Keeper {
         let every = self.settings.check_interval.max(Duration::from_millis(10));
         let mut tick = tokio::time::interval_at(Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let tree_every = every.min(TREE_EVERY);
+        let mut tree_tick = tokio::time::interval_at(Instant::now() + tree_every, tree_every);
+        tree_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut warned = false;
         let mut runaway = 0;
         loop {
@@ -152,10 +158,10 @@ impl Keeper {
                         return oom_kills;
                     }
                 }
+                _ = tree_tick.tick() => self.check_tree().await,
                 _ = tick.tick() => {
                     oom_kills = memory::oom_kills();
                     self.check_silence(&mut warned);
-                    self.check_memory();
                     self.check_waste(every, &mut runaway);
                     self.check_abandoned();
                 }
@@ -213,16 +219,30 @@ impl Keeper {
         }
     }
 
-    fn check_memory(&self) {
-        let WorkerSettings { memory_soft_limit: soft, memory_hard_limit: hard, .. } = *self.settings;
-        if soft.is_none() && hard.is_none() {
+    /// What the worker and all that it has started use together.
+    async fn check_tree(&self) {
+        let WorkerSettings { memory_soft_limit: soft, memory_hard_limit: hard, max_processes, .. } = *self.settings;
+        if soft.is_none() && hard.is_none() && max_processes.is_none() {
             return;
         }
-        let Some(used) = proc::resident_memory(self.process.pid()) else { return };
+        let (mark, pid) = (self.mark.inherited(), self.process.pid());
+        let limit = soft.into_iter().chain(hard).min();
+        let measured = tokio::task::spawn_blocking(move || {
+            let tree = tree::of(mark);
+            if tree.pids.is_empty() {
+                // a process without a mark, at a level without isolation
+                return (1, proc::resident_memory(pid).unwrap_or_default());
+            }
+            // counting shared parts once takes longer, and can only give less
+            let is_close = limit.is_some_and(|limit| tree.resident > limit);
+            (tree.pids.len(), if is_close { tree.memory() } else { tree.resident })
+        });
+        let Ok((processes, used)) = measured.await else { return };
         if let Some(limit) = hard.filter(|limit| used > *limit) {
-            let why = format!("it uses {used} bytes of memory, the limit is {limit}");
-            self.channel.suspect(&why);
-            self.control.fail(&self.channel, Failure::Stopped(why));
+            self.kill(format!("it uses {used} bytes of memory, with all that it has started; the limit is {limit}"))
+                .await;
+        } else if let Some(limit) = max_processes.filter(|limit| processes > *limit) {
+            self.kill(format!("it has {processes} processes, the limit is {limit}")).await;
         } else if let Some(limit) = soft.filter(|limit| used > *limit && !self.channel.sessions.refuses()) {
             self.note(
                 Level::Warn,
@@ -230,6 +250,17 @@ impl Keeper {
             );
             self.channel.sessions.refuse();
             self.changed.notify_one();
+        }
+    }
+
+    /// Ends the worker and all that it has started without a grace, in which they could take more.
+    async fn kill(&self, why: String) {
+        self.channel.suspect(&why);
+        self.control.fail(&self.channel, Failure::Stopped(why));
+        signal_group(self.process.pid(), Signal::SIGKILL);
+        let mark = self.mark.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || mark.kill()).await {
+            tracing::warn!(pid = self.process.pid(), %error, "failed to kill the processes of a plugin");
         }
     }
 

@@ -88,12 +88,23 @@ group! {
     session_buffer_bytes: Bytes = "PLUGIN_SESSION_BUFFER_BYTES" => "67108864" [Late];
     /// Answers of all calls together that may wait for their clients; above it, those that hold most fail first.
     node_buffer_bytes: Bytes = "PLUGIN_NODE_BUFFER_BYTES" => "536870912" [Late];
-    /// Memory of a process above which it is replaced once its calls are done; 0 for no limit.
-    memory_soft_limit_bytes: Bytes = "PLUGIN_WORKER_MEMORY_SOFT_LIMIT_BYTES" => "0";
-    /// Memory of a process above which it is stopped at once; 0 for no limit.
-    memory_limit_bytes: Bytes = "PLUGIN_WORKER_MEMORY_LIMIT_BYTES" => "0";
+    /// Memory of a process and all that it has started above which it is replaced once its calls are done; 0 for no limit.
+    memory_soft_limit_bytes: Bytes = "PLUGIN_WORKER_MEMORY_SOFT_LIMIT_BYTES" => "1073741824";
+    /// Memory of a process and all that it has started above which all of them are killed at once; 0 for no limit.
+    memory_limit_bytes: Bytes = "PLUGIN_WORKER_MEMORY_LIMIT_BYTES" => "2147483648";
+    /// Processes of a plugin's process, itself included, above which all of them are killed at once; 0 for no limit.
+    max_processes: Count = "PLUGIN_WORKER_MAX_PROCESSES" => "512";
     /// Files that a process may have open; 0 for the daemon's own limit.
-    max_open_files: Count = "PLUGIN_WORKER_MAX_OPEN_FILES" => "0";
+    max_open_files: Count = "PLUGIN_WORKER_MAX_OPEN_FILES" => "4096";
+    /// Largest file that a process may write; 0 for no limit.
+    max_file_bytes: Bytes = "PLUGIN_WORKER_MAX_FILE_BYTES" => "1073741824";
+    /// How plugins are kept apart from the daemon and each other: `auto` as far as the system allows, `off`, or `required`
+    /// with a level (`required:L1`), below which the daemon does not start. See security.md.
+    isolation: IsolationMode = "PLUGIN_ISOLATION" => "auto";
+    /// Files and folders, separated by commas, that plugins may read besides what they need.
+    isolation_read: List = "PLUGIN_ISOLATION_READ" => "";
+    /// Files and folders, separated by commas, that all plugins may write besides their own.
+    isolation_write: List = "PLUGIN_ISOLATION_WRITE" => "/tmp";
     /// Names of variables, separated by commas, that plugins see besides those they need.
     pass_variables: List = "PLUGIN_PASS_VARIABLES" => "";
     /// The reference's first size of a line buffer.

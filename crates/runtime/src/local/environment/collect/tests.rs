@@ -22,7 +22,8 @@ impl Place {
             let environment = place.store.directory(&id);
             std::fs::create_dir_all(&environment).unwrap();
             let interpreter = Interpreter { path: "/x".into(), version: "3.12.1".into(), length: 0, modified: 0 };
-            let marker = Marker { timestamp: 0, environment: id.clone(), interpreter, packages: [].into() };
+            let marker =
+                Marker { timestamp: 0, environment: id.clone(), interpreter, owner: None, packages: [].into() };
             write_marker(&environment, &marker).unwrap();
             assert!(place.store.link(&directory, &id).unwrap());
             place.store.remember(&format!("inputs{index}"), &id).unwrap();

@@ -89,7 +89,7 @@ fn requirements_in_the_plugins_own_files_are_its_own() {
         (".", true),
         ("./wheels/six.whl", true),
         ("six.whl", true),
-        ("six @ file:///opt/six.whl", true),
+        ("six @ file:six.whl", true),
     ] {
         assert_eq!(is_local(line), local, "{line}");
         let digest = |identity| dependencies(&[("requirements.txt", line)], false, false, identity).digest;
@@ -144,7 +144,16 @@ fn a_broken_project_is_left_to_uv() {
 proptest::proptest! {
     #[test]
     fn any_text_has_a_digest(requirements: String, project: String, lock: String) {
-        dependencies(&[("requirements.txt", &requirements)], false, false, "a");
-        dependencies(&[("pyproject.toml", &project), ("uv.lock", &lock)], true, false, "a");
+        let dir = tempfile::tempdir().unwrap();
+        let read = |files: &[(&str, &str)], mirror| {
+            for (name, text) in files {
+                std::fs::write(dir.path().join(name), text).unwrap();
+            }
+            let read = Dependencies::read(dir.path(), mirror, false, "a");
+            // or is refused for what it points to
+            assert!(read.is_ok() || read.is_err_and(|error| error.cause == Cause::Plugin));
+        };
+        read(&[("requirements.txt", &requirements)], false);
+        read(&[("pyproject.toml", &project), ("uv.lock", &lock)], true);
     }
 }

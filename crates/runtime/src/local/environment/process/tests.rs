@@ -2,6 +2,11 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Mutex;
 
 use super::*;
+use crate::local::environment::settings::EnvironmentSettings;
+
+fn jail(settings: &EnvironmentSettings) -> Jail<'_> {
+    Jail { settings, trust: Trust::Tool, python: None, own: Vec::new() }
+}
 
 const GENEROUS: Limits = Limits { idle: Duration::from_mins(1), total: Duration::from_mins(1), deadline: None };
 
@@ -10,10 +15,11 @@ async fn sh(script: &str, limits: Limits, cancel: &CancellationToken) -> (Result
     let dir = tempfile::tempdir().unwrap();
     let mut log = ToolLog::open(&dir.path().join("log"), true).await;
     let lines = Mutex::new(Vec::new());
+    let settings = EnvironmentSettings::new(dir.path());
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]);
     let on_line = |line: &str| lines.lock().unwrap().push(line.to_owned());
-    let result = run(command, limits, cancel, &mut log, &on_line).await;
+    let result = run(command, &jail(&settings), limits, cancel, &mut log, &on_line).await;
     let lines = lines.into_inner().unwrap();
     (result, lines)
 }
@@ -137,7 +143,8 @@ async fn a_tool_that_is_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = ToolLog::open(&dir.path().join("log"), true).await;
     let cancel = CancellationToken::new();
-    let result = run(Command::new("/nonexistent"), GENEROUS, &cancel, &mut log, &|_| {}).await;
+    let settings = EnvironmentSettings::new(dir.path());
+    let result = run(Command::new("/nonexistent"), &jail(&settings), GENEROUS, &cancel, &mut log, &|_| {}).await;
     assert!(matches!(result, Err(RunError::Start(error)) if error.kind() == io::ErrorKind::NotFound));
 }
 

@@ -56,6 +56,13 @@ impl Isolation {
         }
         for program in programs {
             self.allow_interpreter(program, &mut policy.files.read);
+            // an environment's interpreter reads what is beside it
+            let environment = program.parent().and_then(Path::parent).map(Path::canonicalize);
+            if let Some(Ok(environment)) = environment
+                && environment.join("pyvenv.cfg").is_file()
+            {
+                policy.files.read.push(environment);
+            }
         }
         policy.files.write.extend(own.iter().map(|path| PathBuf::from(*path)));
         policy

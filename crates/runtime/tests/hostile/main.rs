@@ -3,16 +3,18 @@
 //! Everything is real: a daemon in a process of its own, as root and, when the tests run as root, as nobody; Python; the
 //! kernel. What the kernel of the machine does not have is left out, and said.
 
+#[cfg(test)]
 mod real;
+#[cfg(test)]
 mod support;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use plugin_sandbox::{Level, Support};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use self::support::{Daemon, FOLDER, eventually, runs, snapshot, users, working_dir};
+use self::support::{Daemon, FOLDER, attack, each_user, eventually, runs, snapshot, users, working_dir};
 
 /// Not a test: the process that plays the daemon.
 #[tokio::test(flavor = "multi_thread")]
@@ -31,26 +33,6 @@ fn stage() {
         eprintln!("{error}");
         std::process::exit(127);
     }
-}
-
-/// A confined daemon for each user, or nothing where the kernel has no Landlock.
-fn each_user(test: impl Fn(Daemon)) {
-    let support = Support::probe();
-    if support.level < Level::Confined {
-        eprintln!("not tested: {:?}", support.gaps);
-        return;
-    }
-    for user in users() {
-        test(Daemon::start(user, Level::Confined));
-    }
-}
-
-/// The attacker's answer with the victim running.
-fn attack(daemon: &mut Daemon, name: &str, mut more: Value) -> Value {
-    let victim = daemon.call("victim", "who", json!({}))[0].clone();
-    more["sibling"] = victim;
-    more["daemon"] = daemon.pid().into();
-    daemon.call("attacker", name, more)
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(crate) fn preparer(folder: &Path, process: &ProcessSettings) -> EnvironmentP
     settings.python = python().to_string_lossy().into_owned();
     settings.uv = std::env::var_os("UV_PATH").map(PathBuf::from);
     settings.inherited = std::env::vars_os().collect();
-    settings.stage = process.stage.clone();
+    settings.stage.clone_from(&process.stage);
     settings.isolation = process.isolation.clone();
     EnvironmentPreparer { environments: Arc::new(Environments::new(settings)), packages: Arc::new(Made) }
 }

@@ -138,8 +138,10 @@ pub(crate) async fn serve(folder: &Path) {
     }
     plugin_runtime::local::kill_orphans();
     let runtime = runtime(folder, &level);
-    let (sender, mut input) = tokio::sync::mpsc::unbounded_channel();
-    std::thread::spawn(move || std::io::stdin().lines().map(Result::unwrap).try_for_each(|line| sender.send(line)));
+    let (sender, mut input) = tokio::sync::mpsc::channel(16);
+    std::thread::spawn(move || {
+        std::io::stdin().lines().map(Result::unwrap).try_for_each(|line| sender.blocking_send(line))
+    });
     while let Some(line) = input.recv().await {
         let line: Value = serde_json::from_str(&line).unwrap();
         let answer = match line["remove"].as_str() {
@@ -276,4 +278,24 @@ pub(crate) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     files
+}
+
+/// A confined daemon for each user, or nothing where the kernel has no Landlock.
+pub(crate) fn each_user(test: impl Fn(Daemon)) {
+    let support = Support::probe();
+    if support.level < Level::Confined {
+        eprintln!("not tested: {:?}", support.gaps);
+        return;
+    }
+    for user in users() {
+        test(Daemon::start(user, Level::Confined));
+    }
+}
+
+/// The attacker's answer with the victim running.
+pub(crate) fn attack(daemon: &mut Daemon, name: &str, mut more: Value) -> Value {
+    let victim = daemon.call("victim", "who", json!({}))[0].clone();
+    more["sibling"] = victim;
+    more["daemon"] = daemon.pid().into();
+    daemon.call("attacker", name, more)
 }

@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::StartError;
-pub use self::launch::{LaunchSpec, Launched, Launcher, SpawnLauncher, stage};
+pub use self::launch::{LaunchSpec, Launched, Launcher, Origin, PreforkSettings, SpawnLauncher, ZygoteLauncher, stage};
 pub use self::orphans::{Mark, kill_orphans};
 pub use self::preparer::{EnvironmentPreparer, Packages, Preparer};
 pub use self::process::{ChildProcess, Exit, Process, signal_group};

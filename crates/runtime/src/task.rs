@@ -45,6 +45,14 @@ pub(crate) enum Task {
     Connection,
     /// Serves a debugging connection whose plugin is registered.
     Registered,
+    /// Has a worker forked.
+    Fork,
+    /// Watches a process that forks workers.
+    Zygote,
+    /// Reads what a process that forks workers says.
+    ZygoteLog,
+    /// Ends processes that fork workers where they are not needed, and reaps orphans.
+    Upkeep,
     /// Accepts debugging connections.
     Listener,
     /// Calls a serverless function.
@@ -66,6 +74,10 @@ impl Task {
             Self::Input => "input writer",
             Self::ExitWatch => "process exit watcher",
             Self::Spawner => "process spawner",
+            Self::Fork => "worker fork",
+            Self::Zygote => "zygote keeper",
+            Self::ZygoteLog => "zygote output reader",
+            Self::Upkeep => "zygote upkeep",
             Self::Connection => "debugging connection",
             Self::Registered => "debugging session",
             Self::Listener => "debugging listener",

@@ -21,7 +21,7 @@ mod unknown;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use choice::{CacheType, DatabaseType, LogFormat, LogLevel, Platform, RedisCertificates, SslMode};
+pub use choice::{CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode};
 pub use groups::*;
 pub use keys::KeyError;
 pub use kind::parse_bool;

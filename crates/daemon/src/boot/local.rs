@@ -1,6 +1,7 @@
 //! Plugins as processes of this node.
 
 mod isolation;
+mod launcher;
 mod measure;
 
 use std::collections::BTreeMap;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use plugin_runtime::local::environment::{EnvironmentSettings, Environments, MirrorDetection, Proxies};
 use plugin_runtime::local::isolation::Isolation;
 use plugin_runtime::local::{
-    EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, SpawnLauncher, WorkerSettings,
-    kill_orphans, stage,
+    EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, WorkerSettings, kill_orphans,
+    stage,
 };
 use tokio::time::Instant;
 
@@ -28,11 +29,11 @@ pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPla
     let isolation = isolation::of(base)?;
     let settings = local_settings(config, inherited.clone(), isolation)?;
     let environments = Arc::new(Environments::new(environment_settings(config, inherited, &settings.process)));
-    let launcher = SpawnLauncher::new(settings.process.clone())
+    let launcher = launcher::of(config, &settings.process)
         .map_err(|source| BootError::System { what: "failed to start the thread that starts plugins", source })?;
     let preparer = EnvironmentPreparer { environments: Arc::clone(&environments), packages };
     let drain = settings.worker.stop_grace;
-    let runtime = Arc::new(LocalRuntime::new(settings, Arc::new(preparer), Arc::new(launcher)));
+    let runtime = Arc::new(LocalRuntime::new(settings, Arc::new(preparer), launcher));
     let lifecycle = &base.lifecycle;
     let stopped = Arc::clone(&runtime);
     lifecycle.on_stop("local plugins", move || async move { stopped.stop_all(Instant::now() + drain).await });

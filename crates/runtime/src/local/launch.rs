@@ -4,9 +4,11 @@
 mod bootstrap;
 mod spawn;
 pub mod stage;
+mod zygote;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use super::environment::Prepared;
 use super::process::Process;
 
 pub use self::spawn::SpawnLauncher;
+pub use self::zygote::{PreforkSettings, ZygoteLauncher};
 
 /// The worker that is wanted: `python -m entrypoint` in the plugin's working directory (lifecycle-and-storage 1.5), or the
 /// same through a program that lets the daemon cancel single calls.
@@ -35,6 +38,30 @@ pub struct Launched {
     pub stdout: pipe::Receiver,
     pub stderr: pipe::Receiver,
     pub process: Box<dyn Process>,
+    pub origin: Origin,
+}
+
+/// How a worker came to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A new interpreter.
+    Spawned {
+        /// Why it is no fork, where others are.
+        because: Option<String>,
+    },
+    /// A fork of an interpreter that had imported the SDK.
+    Forked,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("plugin process started")?;
+        match self {
+            Self::Spawned { because: None } => Ok(()),
+            Self::Spawned { because: Some(because) } => write!(f, " by a new interpreter, not by a fork: {because}"),
+            Self::Forked => f.write_str(" by a fork"),
+        }
+    }
 }
 
 /// Makes worker processes.

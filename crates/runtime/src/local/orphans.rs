@@ -15,8 +15,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::owner::Owner;
 
-/// The variable that carries the mark.
-const VARIABLE: &str = "DIFY_PLUGIN_WORKER";
 /// Processes are looked through again while some are found, since they may fork meanwhile; at most so often.
 const ROUNDS: usize = 50;
 
@@ -28,6 +26,9 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The variable that carries the mark.
+    pub(crate) const VARIABLE: &str = "DIFY_PLUGIN_WORKER";
+
     /// A mark of this process's for a worker of a name.
     pub fn new(worker: &str) -> Self {
         Self { owner: Owner::this_process().clone(), worker: worker.to_owned() }
@@ -35,12 +36,12 @@ impl Mark {
 
     /// What goes into the environment of the worker.
     pub fn variable(&self) -> (OsString, OsString) {
-        (VARIABLE.into(), self.to_string().into())
+        (Self::VARIABLE.into(), self.to_string().into())
     }
 
     /// The mark in an environment.
     pub(crate) fn in_variables(variables: &BTreeMap<OsString, OsString>) -> Option<Self> {
-        Self::parse(variables.get(OsStr::new(VARIABLE))?.to_str()?)
+        Self::parse(variables.get(OsStr::new(Self::VARIABLE))?.to_str()?)
     }
 
     /// The same as a limit.
@@ -143,7 +144,7 @@ fn variable_of(pid: u32) -> Option<Mark> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
     let value = environment
         .split(|byte| *byte == 0)
-        .find_map(|variable| variable.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"="))?;
+        .find_map(|variable| variable.strip_prefix(Mark::VARIABLE.as_bytes())?.strip_prefix(b"="))?;
     Mark::parse(std::str::from_utf8(value).ok()?)
 }
 

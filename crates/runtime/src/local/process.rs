@@ -109,7 +109,8 @@ impl ChildProcess {
     }
 }
 
-fn watch(pid: u32) -> io::Result<oneshot::Receiver<()>> {
+/// Resolves when a child has ended, without taking its status.
+pub(super) fn watch(pid: u32) -> io::Result<oneshot::Receiver<()>> {
     let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let id = id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process id: {pid}")))?;
     let (ended, exit) = oneshot::channel();

@@ -118,7 +118,7 @@ impl Worker {
             poison: around.poison,
             limits,
         };
-        channel.note(Level::Info, "plugin process started");
+        channel.note(Level::Info, &launched.origin.to_string());
         let tail = Arc::new(Tail::default());
         let control = Arc::new(Control::default());
         let exited = CancellationToken::new();

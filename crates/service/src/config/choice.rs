@@ -43,6 +43,14 @@ choices! {
         Serverless "serverless",
     }
 
+    /// Whether plugins are forked from an interpreter that has imported the SDK (`PLUGIN_PREFORK`).
+    Prefork "`auto` or `off`" str::to_owned => {
+        /// Where a fork is the same as a new interpreter.
+        Auto "auto",
+        /// Never.
+        Off "off",
+    }
+
     /// The least severe level that is logged (`LOG_LEVEL`). The words of Dify's API, which shares the variable in a
     /// compose file, are taken too.
     LogLevel "`DEBUG`, `INFO`, `WARN` or `ERROR`" str::to_ascii_uppercase => {
@@ -117,6 +125,6 @@ macro_rules! first_is_default {
     };
 }
 first_is_default!(
-    Platform Local, LogLevel Info, LogFormat Text, DatabaseType Sqlite, SslMode Disable, CacheType Memory,
+    Platform Local, Prefork Off, LogLevel Info, LogFormat Text, DatabaseType Sqlite, SslMode Disable, CacheType Memory,
     RedisCertificates Optional
 );

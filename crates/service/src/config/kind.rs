@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
-pub use super::choice::{CacheType, DatabaseType, LogFormat, LogLevel, Platform, RedisCertificates, SslMode};
+pub use super::choice::{CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode};
 
 /// A type of variable. Implementors are names only; the value lives in [`Kind::Value`].
 pub trait Kind {

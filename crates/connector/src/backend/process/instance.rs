@@ -142,7 +142,7 @@ impl Instance {
         address: SocketAddrV4,
         grace: Duration,
     ) -> Self {
-        let Launched { stdin, stdout, stderr, process } = launched;
+        let Launched { stdin, stdout, stderr, process, .. } = launched;
         let (tail, log) = (Arc::new(Tail::default()), Arc::new(PluginLog::new(plugin.clone(), LOG_BYTES)));
         let pid = process.pid();
         let output = [

@@ -82,6 +82,14 @@ pub fn confine(settings: &ProcessSettings, spec: &LaunchSpec, program: Option<&P
     Confinement { policy, variables, scratch }
 }
 
+impl Isolation {
+    /// The policy of an interpreter that workers are forked from. Theirs are put on inside of it, and cannot take anything
+    /// back: it has no ruleset, since each worker may write other folders, and no filter, which would refuse their marks.
+    pub(crate) fn of_zygote(&self) -> Policy {
+        Policy { level: self.level.min(Level::Limited), umask: self.umask, ..Policy::default() }
+    }
+}
+
 /// The plugin's environment and what it stands on. Of a shared one, which no plugin can write, everything in it is taken
 /// at its word; one in the plugin's own folder could name any place as its interpreter.
 fn allow_environment(isolation: &Isolation, prepared: &Prepared, list: &mut Vec<PathBuf>) {

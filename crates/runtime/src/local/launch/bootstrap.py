@@ -168,11 +168,19 @@ class ServerFinder:
 
 
 def run():
+    sys.meta_path.insert(0, ServerFinder())
+    if sys.argv[1] == "--zygote":
+        with open(sys.argv[2], encoding="utf-8") as file:
+            program = compile(file.read(), sys.argv[2], "exec")
+        zygote = {"__name__": "zygote"}
+        exec(program, zygote)
+        # comes back in workers, where it has put their arguments in place
+        zygote["serve"]()
+        del program, zygote
     module = sys.argv.pop(1)
     if not getattr(sys.flags, "safe_path", False):
         # as `python -m` has it, instead of the folder of this file
         sys.path[0] = os.getcwd()
-    sys.meta_path.insert(0, ServerFinder())
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -1,7 +1,8 @@
-//! The program that plugins are started through so that single calls in them can be cancelled.
+//! The program that plugins are started through so that single calls in them can be cancelled, and the one that keeps an
+//! interpreter warm.
 //!
-//! It is a file, since an interpreter shows the text of a program that it is given directly to everybody who lists the
-//! processes. Its name holds a digest of its content: daemons of different versions may share the folder.
+//! They are files, since an interpreter shows the text of a program that it is given directly to everybody who lists the
+//! processes. Their names hold a digest of their content: daemons of different versions may share the folder.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +10,30 @@ use sha2::{Digest as _, Sha256};
 
 use crate::local::environment::write_atomically;
 
-const PROGRAM: &str = include_str!("bootstrap.py");
+const BOOTSTRAP: &str = include_str!("bootstrap.py");
+const ZYGOTE: &str = include_str!("zygote.py");
 
 /// The program's file, which is written if it is not there; `None`, and a plugin that cannot be told to stop, if that
 /// fails.
 pub(super) async fn file_in(folder: PathBuf) -> Option<PathBuf> {
-    let written = tokio::task::spawn_blocking(move || write(&folder)).await.map_err(std::io::Error::other);
+    let written = tokio::task::spawn_blocking(move || write(&folder, BOOTSTRAP)).await.map_err(std::io::Error::other);
     written.flatten().inspect_err(|error| tracing::warn!(%error, "calls of plugins cannot be cancelled")).ok()
 }
 
-fn write(folder: &Path) -> std::io::Result<PathBuf> {
-    let digest = hex::encode(Sha256::digest(PROGRAM));
+/// The same file, and that of the program that it goes on with in a zygote. Blocks.
+///
+/// # Errors
+///
+/// When one of them cannot be written.
+pub(super) fn files_of_zygote(folder: &Path) -> std::io::Result<(PathBuf, PathBuf)> {
+    Ok((write(folder, BOOTSTRAP)?, write(folder, ZYGOTE)?))
+}
+
+fn write(folder: &Path, program: &str) -> std::io::Result<PathBuf> {
+    let digest = hex::encode(Sha256::digest(program));
     let path = std::path::absolute(folder)?.join(format!("{}.py", digest.get(..16).unwrap_or(&digest)));
     if !path.try_exists()? {
-        write_atomically(&path, PROGRAM.as_bytes())?;
+        write_atomically(&path, program.as_bytes())?;
     }
     Ok(path)
 }

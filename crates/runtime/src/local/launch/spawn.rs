@@ -1,19 +1,19 @@
 //! A new interpreter for every worker.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, mpsc};
 
 use async_trait::async_trait;
-use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_sandbox::Policy;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::{LaunchSpec, Launched, Launcher, bootstrap, stage};
+use super::{LaunchSpec, Launched, Launcher, Origin, bootstrap, stage};
 use crate::local::isolation::{Confinement, ScratchFolder, confine};
 use crate::local::process::{ChildProcess, Exit, Process};
 use crate::local::settings::ProcessSettings;
@@ -35,7 +35,8 @@ pub struct SpawnLauncher {
 }
 
 struct Request {
-    plugin: UniqueIdentifier,
+    /// What it is for.
+    of: String,
     command: Command,
     done: oneshot::Sender<io::Result<Child>>,
 }
@@ -47,9 +48,9 @@ impl SpawnLauncher {
     pub fn new(settings: ProcessSettings) -> io::Result<Self> {
         let (requests, waiting) = mpsc::sync_channel::<Request>(WAITING);
         task::thread("worker-spawner", move || {
-            for Request { plugin, mut command, done } in waiting {
+            for Request { of, mut command, done } in waiting {
                 // the thread survives a panic: its end would kill every worker that it has started
-                let spawned = task::guard_blocking(Task::Spawner, plugin, || command.spawn());
+                let spawned = task::guard_blocking(Task::Spawner, of, || command.spawn());
                 // closes the child's ends of the pipes before anybody waits for them to close
                 drop(command);
                 if let Err(Ok(mut unwanted)) = done.send(spawned.unwrap_or_else(|error| Err(io::Error::other(error)))) {
@@ -69,31 +70,49 @@ impl SpawnLauncher {
         bootstrap: Option<PathBuf>,
     ) -> (Command, Option<ScratchFolder>) {
         let Confinement { policy, variables, scratch } = confine(settings, spec, bootstrap.as_deref());
-        let python = spec.prepared.python.as_os_str();
         let through = bootstrap.map_or_else(|| "-m".into(), PathBuf::into_os_string);
         let args = [through, OsString::from(&spec.prepared.entrypoint)];
-        let mut command = match settings.stage.split_first() {
-            Some((program, rest)) => {
-                let mut command = Command::new(program);
-                command.args(rest).args(stage::options(&policy)).arg(python);
-                command
-            }
-            None => Command::new(python),
-        };
-        command.args(args).current_dir(&spec.prepared.working_dir).env_clear().envs(variables).process_group(0);
+        let mut command = staged(settings, &policy, &spec.prepared.python);
+        command.args(args).current_dir(&spec.prepared.working_dir).env_clear().envs(variables);
         (command, scratch)
     }
+
+    /// Runs a command from the spawning thread. `of` names what it is for.
+    pub(super) async fn run(&self, of: String, command: Command) -> io::Result<Child> {
+        let (done, spawned) = oneshot::channel();
+        let requests = self.requests.clone();
+        let gone = || io::Error::other("the spawning thread is gone");
+        let send = move || requests.send(Request { of, command, done }).is_ok();
+        if !tokio::task::spawn_blocking(send).await.map_err(io::Error::other)? {
+            return Err(gone());
+        }
+        spawned.await.map_err(|_| gone())?
+    }
+}
+
+/// An interpreter that is started through the stage and leads its own process group.
+pub(super) fn staged(settings: &ProcessSettings, policy: &Policy, python: &Path) -> Command {
+    let mut command = match settings.stage.split_first() {
+        Some((program, rest)) => {
+            let mut command = Command::new(program);
+            command.args(rest).args(stage::options(policy)).arg(python);
+            command
+        }
+        None => Command::new(python),
+    };
+    command.process_group(0);
+    command
 }
 
 /// A worker, and the folders that are deleted once it has ended.
 #[derive(Debug)]
-struct Confined {
-    process: ChildProcess,
-    scratch: Option<ScratchFolder>,
+pub(super) struct Confined<P> {
+    pub(super) process: P,
+    pub(super) scratch: Option<ScratchFolder>,
 }
 
 #[async_trait]
-impl Process for Confined {
+impl<P: Process> Process for Confined<P> {
     fn pid(&self) -> u32 {
         self.process.pid()
     }
@@ -109,6 +128,14 @@ impl Process for Confined {
     }
 }
 
+/// The pipe of a worker's output.
+pub(super) fn stdout_pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let pipe = io::pipe()?;
+    // only a hint: unprivileged users have a quota
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe.0.as_fd(), STDOUT_PIPE_BYTES);
+    Ok(pipe)
+}
+
 #[async_trait]
 impl Launcher for SpawnLauncher {
     async fn launch(&self, spec: LaunchSpec) -> io::Result<Launched> {
@@ -121,28 +148,19 @@ impl Launcher for SpawnLauncher {
             None => None,
         };
         let settings = Arc::clone(&self.settings);
-        let plugin = spec.plugin.clone();
+        let of = spec.plugin.to_string();
         let made = tokio::task::spawn_blocking(move || Self::command(&settings, &spec, bootstrap)).await;
         let (mut command, scratch) = made.map_err(io::Error::other)?;
-        let (stdin, their_stdout) = (io::pipe()?, io::pipe()?);
-        let their_stderr = io::pipe()?;
-        // only a hint: unprivileged users have a quota
-        let _ = rustix::pipe::fcntl_setpipe_size(their_stdout.0.as_fd(), STDOUT_PIPE_BYTES);
+        let (stdin, their_stdout, their_stderr) = (io::pipe()?, stdout_pipe()?, io::pipe()?);
         command.stdin(stdin.0).stdout(their_stdout.1).stderr(their_stderr.1);
 
-        let (done, spawned) = oneshot::channel();
-        let requests = self.requests.clone();
-        let gone = || io::Error::other("the spawning thread is gone");
-        let send = move || requests.send(Request { plugin, command, done }).is_ok();
-        if !tokio::task::spawn_blocking(send).await.map_err(io::Error::other)? {
-            return Err(gone());
-        }
-        let child = spawned.await.map_err(|_| gone())??;
+        let child = self.run(of, command).await?;
         Ok(Launched {
             process: Box::new(Confined { process: ChildProcess::new(child)?, scratch }),
             stdin: pipe::Sender::from_owned_fd(OwnedFd::from(stdin.1))?,
             stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stdout.0))?,
             stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stderr.0))?,
+            origin: Origin::Spawned { because: None },
         })
     }
 }

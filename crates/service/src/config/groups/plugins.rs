@@ -80,6 +80,14 @@ group! {
     silence_limit: Seconds = "PLUGIN_WORKER_SILENCE_SECONDS" => "120" [Late];
     /// How long a call waits for a plugin that is being installed or started.
     start_wait: Seconds = "PLUGIN_CALL_START_TIMEOUT_SECONDS" => "300" [Late];
+    /// Starts plugins by a fork of an interpreter that has imported the SDK already, where that is the same as a new
+    /// interpreter (`auto`), or never (`off`). The SDK, and what it imports from the plugin's environment, then runs once
+    /// outside of the plugins' isolation.
+    prefork: Prefork = "PLUGIN_PREFORK" => "off";
+    /// Plugins, as `author/name` and separated by commas, that are always started by a new interpreter.
+    prefork_except: List = "PLUGIN_PREFORK_EXCEPT" => "";
+    /// An interpreter from which no plugin is started for this time ends.
+    prefork_idle: Seconds = "PLUGIN_PREFORK_IDLE_SECONDS" => "3600" [Late];
     /// A call to which the plugin sends nothing for this time fails; 0 for no such limit.
     call_idle_timeout: Seconds = "PLUGIN_CALL_IDLE_TIMEOUT_SECONDS" => "0";
     /// Longest line that a plugin may write; a longer one fails its call.

@@ -1,0 +1,22 @@
+//! How workers come to be, as the configuration says.
+
+use std::io;
+use std::sync::Arc;
+
+use plugin_runtime::local::{Launcher, PreforkSettings, ProcessSettings, SpawnLauncher, ZygoteLauncher};
+use plugin_service::config::{Config, Prefork};
+
+/// # Errors
+///
+/// When the system gives no thread or, with forks, has no child subreapers.
+pub(super) fn of(config: &Config, settings: &ProcessSettings) -> io::Result<Arc<dyn Launcher>> {
+    let workers = &config.workers;
+    Ok(match workers.prefork {
+        Prefork::Off => Arc::new(SpawnLauncher::new(settings.clone())?),
+        Prefork::Auto => {
+            let except = workers.prefork_except.iter().map(|name| name.trim().to_owned()).collect();
+            let prefork = PreforkSettings { except, idle_timeout: workers.prefork_idle };
+            Arc::new(ZygoteLauncher::new(settings.clone(), prefork)?)
+        }
+    })
+}

@@ -1,0 +1,360 @@
+//! Workers that are forked from an interpreter that has imported the SDK: a *zygote*, one for each environment in use.
+//!
+//! A fork takes a tenth of the time and a fifth of the memory of a new interpreter. It is made only where it is the same:
+//! the files that the zygote has imported are those in the plugin's environment now ([`contents`]), the plugin would
+//! import them first and from there ([`suits`]), and what else a new interpreter starts with - variables, folder, streams,
+//! limits - is put in place before the plugin's code runs. Otherwise a new interpreter is started, and the log of the
+//! plugin says why. `docs/operations.md` lists what still differs.
+
+mod adopted;
+mod contents;
+mod pressure;
+mod process;
+mod protocol;
+mod slot;
+mod suits;
+mod warm;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use self::adopted::{AdoptedProcess, Orphans};
+use self::process::{NoFork, Worker};
+use self::slot::Slot;
+use self::warm::Warm;
+use super::spawn::{self, SpawnLauncher, stdout_pipe};
+use super::{LaunchSpec, Launched, Launcher, Origin};
+use crate::local::isolation::{self, ScratchFolder};
+use crate::local::orphans::Mark;
+use crate::local::settings::ProcessSettings;
+use crate::local::variables;
+use crate::task::{self, Task};
+
+/// How often idle zygotes, the node's memory and orphans are looked at.
+const LOOK: Duration = Duration::from_secs(15);
+/// Where memory is short, a zygote ends that has not forked for this time.
+const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(30);
+
+/// When workers are forked.
+#[derive(Clone, Debug)]
+pub struct PreforkSettings {
+    /// Plugins, as `author/name`, that are always started by a new interpreter.
+    pub except: Vec<String>,
+    /// How long a zygote is kept that forks no worker.
+    pub idle_timeout: Duration,
+}
+
+impl Default for PreforkSettings {
+    fn default() -> Self {
+        Self { except: Vec::new(), idle_timeout: Duration::from_hours(1) }
+    }
+}
+
+/// Forks workers where that is the same as a new interpreter, and starts one where it is not.
+#[derive(Debug)]
+pub struct ZygoteLauncher {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    spawner: SpawnLauncher,
+    settings: ProcessSettings,
+    prefork: PreforkSettings,
+    /// What every worker gets, but for its mark.
+    variables: BTreeMap<OsString, OsString>,
+    /// By environment.
+    slots: Mutex<HashMap<PathBuf, Arc<Slot>>>,
+    warm: Arc<Warm>,
+}
+
+impl ZygoteLauncher {
+    /// Must be called within an asynchronous runtime. From now on this process is the one that descendants become
+    /// children of when their parent has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread, or has no child subreapers.
+    pub fn new(settings: ProcessSettings, prefork: PreforkSettings) -> io::Result<Self> {
+        adopted::become_subreaper()?;
+        let shared = Arc::new(Shared {
+            spawner: SpawnLauncher::new(settings.clone())?,
+            variables: variables::of_worker(&settings),
+            settings,
+            prefork,
+            slots: Mutex::default(),
+            warm: Arc::default(),
+        });
+        let warming = Arc::clone(&shared);
+        task::detach(Task::Upkeep, "the start", async move { warming.warm_up().await }, drop);
+        keep_up(Arc::downgrade(&shared));
+        Ok(Self { shared })
+    }
+
+    /// Process ids of the zygotes that can fork right now.
+    pub async fn zygotes(&self) -> Vec<u32> {
+        let mut pids = Vec::new();
+        for slot in self.shared.slots() {
+            pids.extend(slot.pid().await);
+        }
+        pids
+    }
+}
+
+#[async_trait]
+impl Launcher for ZygoteLauncher {
+    async fn launch(&self, mut spec: LaunchSpec) -> io::Result<Launched> {
+        let environment = shared_environment(&spec).await;
+        if let Some(environment) = &environment {
+            // by its own path and not through the plugin's folder, for spawned workers, too: paths of modules are the same
+            spec.prepared.python = environment.join("bin/python");
+        }
+        let (shared, wanted) = (Arc::clone(&self.shared), spec.clone());
+        // goes on when this future is dropped: an answer that nobody takes would be that of the next request
+        let (done, forked) = oneshot::channel();
+        let fork = async move { drop(done.send(shared.fork(&wanted, environment).await)) };
+        task::detach(Task::Fork, spec.plugin.clone(), fork, drop);
+        match forked.await.unwrap_or_else(|_| Err("the fork failed by an internal error".into())) {
+            Ok(launched) => Ok(launched),
+            Err(reason) => {
+                let launched = self.shared.spawner.launch(spec).await?;
+                Ok(Launched { origin: Origin::Spawned { because: Some(reason) }, ..launched })
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// A forked worker, or the reason why there is none.
+    async fn fork(&self, spec: &LaunchSpec, environment: Option<PathBuf>) -> Result<Launched, String> {
+        let plugin = format!("{}/{}", spec.plugin.author(), spec.plugin.name());
+        if self.prefork.except.contains(&plugin) {
+            return Err("it is named in PLUGIN_PREFORK_EXCEPT".into());
+        }
+        let programs = self.settings.bootstrap.as_ref().ok_or("PLUGIN_CANCEL_CALLS is off")?;
+        let environment = environment.ok_or("its environment is its own")?;
+        if !self.has_common_variables(spec) {
+            return Err("it has variables of its own".into());
+        }
+
+        let slot = self.slot(&environment);
+        let first = match self.fork_from(&slot, spec, programs).await {
+            // most often it had been killed; another one is made
+            Err(NoFork::Broken(reason)) => {
+                tracing::debug!(plugin = %spec.plugin, reason, "a worker is forked once more");
+                self.fork_from(&slot, spec, programs).await
+            }
+            result => result,
+        };
+        first.map_err(|(NoFork::Refused(reason) | NoFork::Broken(reason))| reason)
+    }
+
+    /// One attempt; nothing is left of one that fails.
+    async fn fork_from(&self, slot: &Slot, spec: &LaunchSpec, programs: &Path) -> Result<Launched, NoFork> {
+        let refused = NoFork::Refused;
+        let failed = |error: io::Error| NoFork::Refused(format!("the fork failed: {error}"));
+        let mut state = slot.lock().await;
+        let names = state.ready(self, programs).await.map_err(refused)?.names.clone();
+        let (folder, entrypoint) = (spec.prepared.working_dir.clone(), spec.prepared.entrypoint.clone());
+        if std::mem::take(&mut state.is_new) {
+            self.note(&slot.environment, true).await;
+        }
+        let obstacle = tokio::task::spawn_blocking(move || suits::obstacle(&folder, &entrypoint, &names)).await;
+        match obstacle.map_err(io::Error::other).flatten() {
+            Ok(None) => {}
+            Ok(Some(obstacle)) => return Err(refused(obstacle)),
+            Err(error) => return Err(refused(format!("its files cannot be read: {error}"))),
+        }
+
+        let Some(zygote) = state.zygote() else { return Err(refused("there is no zygote".into())) };
+        let confined = Confined::prepare(&self.settings, spec, &zygote.bootstrap).await.map_err(failed)?;
+        let Confined { variables, scratch, prepared } = confined;
+        let (stdin, stdout, stderr) =
+            (io::pipe().map_err(failed)?, stdout_pipe().map_err(failed)?, io::pipe().map_err(failed)?);
+        let streams: [OwnedFd; 3] = [stdin.0.into(), stdout.1.into(), stderr.1.into()];
+        let worker = Worker {
+            folder: &spec.prepared.working_dir,
+            python: &spec.prepared.python,
+            entrypoint: &spec.prepared.entrypoint,
+            variables: &variables,
+            confinement: prepared.as_ref().map(protocol::Confinement::of),
+            descriptors: streams.iter().chain(prepared.iter().flat_map(|it| &it.ruleset)).map(AsFd::as_fd).collect(),
+        };
+        let forked = zygote.fork(&worker).await;
+        let pid = match forked {
+            Ok(pid) => pid,
+            Err(NoFork::Refused(reason)) => return Err(refused(format!("the fork failed: {reason}"))),
+            Err(NoFork::Broken(reason)) => {
+                state.discard(&reason);
+                // it may have forked a worker that nobody knows of
+                sweep(spec).await;
+                return Err(NoFork::Broken(reason));
+            }
+        };
+        drop(state);
+        let launched = || {
+            Ok(Launched {
+                process: Box::new(spawn::Confined { process: AdoptedProcess::new(pid)?, scratch }),
+                stdin: pipe::Sender::from_owned_fd(OwnedFd::from(stdin.1))?,
+                stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(stdout.0))?,
+                stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(stderr.0))?,
+                origin: Origin::Forked,
+            })
+        };
+        match launched() {
+            Ok(launched) => Ok(launched),
+            Err(error) => {
+                sweep(spec).await;
+                Err(failed(error))
+            }
+        }
+    }
+
+    /// Whether the worker's variables are those that the zygotes were started with. What its confinement changes names
+    /// places of its own, at which the SDK's import does not look.
+    fn has_common_variables(&self, spec: &LaunchSpec) -> bool {
+        let own = spec.variables.iter().filter(|(name, _)| *name != OsStr::new(Mark::VARIABLE));
+        own.eq(&self.variables)
+    }
+
+    fn slot(&self, environment: &Path) -> Arc<Slot> {
+        let mut slots = self.slots.lock();
+        slots.entry(environment.to_owned()).or_insert_with(|| Arc::new(Slot::new(environment))).clone()
+    }
+
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.slots.lock().values().cloned().collect()
+    }
+
+    /// Ends what is not needed: zygotes of environments that are gone, idle ones and, where memory is short, those that
+    /// have not forked lately, the one that has rested longest first.
+    async fn tidy(&self) {
+        let mut resting = Vec::new();
+        for slot in self.slots() {
+            // one that is busy right now is in use
+            let Some(mut state) = slot.try_lock() else { continue };
+            if !slot.environment.exists() {
+                state.end("its environment is gone");
+                self.slots.lock().remove(&slot.environment);
+                self.note(&slot.environment, false).await;
+                continue;
+            }
+            let Some(rested) = state.rested() else { continue };
+            if rested >= self.prefork.idle_timeout {
+                state.end("it was idle");
+                self.note(&slot.environment, false).await;
+            } else if let Some(programs) = self.settings.bootstrap.as_ref().filter(|_| state.is_dead()) {
+                if let Err(reason) = state.ready(self, programs).await {
+                    tracing::warn!(environment = %slot.environment.display(), reason, "plugins are not forked for now");
+                }
+            } else if rested >= IDLE_UNDER_PRESSURE {
+                drop(state);
+                resting.push((rested, slot));
+            }
+        }
+        if !resting.is_empty()
+            && pressure::memory_is_short()
+            && let Some((_, slot)) = resting.into_iter().max_by_key(|(rested, _)| *rested)
+        {
+            slot.lock().await.end("memory is short");
+            self.note(&slot.environment, false).await;
+        }
+    }
+
+    /// Makes zygotes for the environments that had one when the last daemon ended, one after another.
+    async fn warm_up(&self) {
+        let Some(programs) = self.settings.bootstrap.clone() else { return };
+        let read = programs.clone();
+        let last = tokio::task::spawn_blocking(move || Warm::of_last_start(&read)).await.unwrap_or_default();
+        for environment in last {
+            let slot = self.slot(&environment);
+            match slot.lock().await.ready(self, &programs).await {
+                Ok(_) => self.note(&environment, true).await,
+                Err(reason) => {
+                    tracing::info!(environment = %environment.display(), reason, "no interpreter is kept warm");
+                }
+            }
+        }
+    }
+
+    /// Remembers for the next start whether an environment has a zygote.
+    async fn note(&self, environment: &Path, has: bool) {
+        let Some(programs) = self.settings.bootstrap.clone() else { return };
+        let (warm, environment) = (Arc::clone(&self.warm), environment.to_owned());
+        let noted = tokio::task::spawn_blocking(move || warm.note(&programs, &environment, has)).await;
+        if let Err(error) = noted.map_err(io::Error::other).flatten() {
+            tracing::warn!(%error, "cannot remember which interpreters are kept warm");
+        }
+    }
+}
+
+/// What a worker is given beside what every worker has.
+struct Confined {
+    variables: BTreeMap<OsString, OsString>,
+    scratch: Option<ScratchFolder>,
+    /// `None` where there is no stage, which puts it on in workers that are spawned.
+    prepared: Option<plugin_sandbox::Prepared>,
+}
+
+impl Confined {
+    async fn prepare(settings: &ProcessSettings, spec: &LaunchSpec, bootstrap: &Path) -> io::Result<Self> {
+        let (settings, spec, bootstrap) = (settings.clone(), spec.clone(), bootstrap.to_owned());
+        let prepare = move || {
+            let isolation::Confinement { policy, variables, scratch } =
+                isolation::confine(&settings, &spec, Some(&bootstrap));
+            let staged = !settings.stage.is_empty();
+            let prepared = staged.then(|| policy.prepare()).transpose().map_err(io::Error::other)?;
+            Ok(Self { variables, scratch, prepared })
+        };
+        tokio::task::spawn_blocking(prepare).await.map_err(io::Error::other)?
+    }
+}
+
+/// The shared environment that the plugin is linked to, by its own path.
+async fn shared_environment(spec: &LaunchSpec) -> Option<PathBuf> {
+    let id = spec.prepared.environment.as_ref()?;
+    let linked = spec.prepared.python.parent()?.parent()?;
+    let path = tokio::fs::canonicalize(linked).await.ok()?;
+    (path.file_name() == Some(OsStr::new(id))).then_some(path)
+}
+
+/// Kills what may have been forked for a worker.
+async fn sweep(spec: &LaunchSpec) {
+    let Some(mark) = Mark::in_variables(&spec.variables) else { return };
+    if let Err(error) = tokio::task::spawn_blocking(move || mark.kill()).await {
+        tracing::warn!(%error, "failed to look for a worker that was forked in vain");
+    }
+}
+
+/// Looks after zygotes and orphans as long as the launcher lives.
+fn keep_up(shared: Weak<Shared>) {
+    let again = shared.clone();
+    task::detach(Task::Upkeep, "this node", look_after(shared), move |_| keep_up(again));
+}
+
+async fn look_after(shared: Weak<Shared>) {
+    let mut orphans = Orphans::default();
+    let mut tick = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.tidy().await;
+        let look = tokio::task::spawn_blocking(move || {
+            orphans.reap();
+            orphans
+        });
+        orphans = look.await.unwrap_or_default();
+    }
+}

@@ -1,0 +1,172 @@
+//! What becomes of workers and zygotes when one of them, or the daemon, is killed.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use plugin_runtime::local::stage;
+use serde_json::json;
+
+use crate::support::{Host, Place, SDK, eventually, kill, runs};
+
+/// Set in the process that plays the daemon: where its plugins are.
+const ROLE: &str = "PREFORK_TEST_PARENT";
+
+fn place() -> Place {
+    let place = Place::new();
+    place.make_environment('a', SDK);
+    place.make_plugin("one", 'a', &[]);
+    place.make_plugin("two", 'a', &[]);
+    place
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_outlive_their_zygote_and_the_next_one_has_another() {
+    let place = place();
+    let host = Host::new(&place);
+    host.ask("one", json!({"do": "version"})).await;
+    let (zygote, worker) = (host.zygote().await, host.pid("one").unwrap());
+    kill(zygote);
+    eventually("it is gone", || !runs(zygote)).await;
+    host.ask("one", json!({"do": "version"})).await;
+    assert_eq!(host.pid("one"), Some(worker));
+    host.ask("two", json!({"do": "version"})).await;
+    assert!(host.log("two").contains("by a fork"), "{}", host.log("two"));
+    assert_ne!(host.zygote().await, zygote);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_is_forked_again() {
+    let place = place();
+    let host = Host::new(&place);
+    host.ask("two", json!({"do": "version"})).await;
+    for _ in 0..3 {
+        host.ask("one", json!({"do": "version"})).await;
+        let (worker, zygote) = (host.pid("one").unwrap(), host.zygote().await);
+        kill(worker);
+        eventually("it is seen", || host.pid("one") != Some(worker)).await;
+        host.ask("one", json!({"do": "version"})).await;
+        assert_ne!(host.pid("one"), Some(worker));
+        assert_eq!(host.zygote().await, zygote);
+    }
+    assert_eq!(host.log("one").matches("by a fork").count(), 4, "{}", host.log("one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_at_once() {
+    let place = place();
+    let host = Host::new(&place);
+    host.ask("one", json!({"do": "version"})).await;
+    let (worker, zygote) = (host.pid("one").unwrap(), host.zygote().await);
+    kill(zygote);
+    kill(worker);
+    eventually("they are gone", || !runs(zygote) && host.pid("one") != Some(worker)).await;
+    host.ask("one", json!({"do": "version"})).await;
+    assert_ne!(host.pid("one"), Some(worker));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_plugin_takes_along_what_it_has_left_behind() {
+    let place = place();
+    let host = Host::new(&place);
+    host.ask("one", json!({"do": "leave"})).await;
+    let worker = host.pid("one").unwrap();
+    let marked = |pid: u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment)
+            .split('\0')
+            .find(|v| v.starts_with("DIFY_PLUGIN_WORKER="))
+            .map(str::to_owned)
+    };
+    let mark = marked(worker).unwrap();
+    let all = || {
+        let names = std::fs::read_dir("/proc").unwrap().flatten();
+        names
+            .filter_map(|name| name.file_name().to_str()?.parse().ok())
+            .filter(|pid| marked(*pid).as_ref() == Some(&mark))
+            .collect::<Vec<u32>>()
+    };
+    assert_eq!(all().len(), 2, "{mark}");
+    host.stop("one").await;
+    eventually("nothing is left", || all().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_start_at_once() {
+    let place = place();
+    let names: Vec<String> = (0..12).map(|number| format!("many{number}")).collect();
+    names.iter().for_each(|name| place.make_plugin(name, 'a', &[]));
+    let host = Host::with(&place, |settings, _| settings.launching_concurrent = 12);
+    futures_util::future::join_all(names.iter().map(|name| host.ask(name, json!({"do": "version"})))).await;
+    assert!(names.iter().all(|name| host.log(name).contains("by a fork")));
+    host.zygote().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_daemon_makes_a_zygote_before_somebody_calls() {
+    let place = place();
+    let host = Host::new(&place);
+    host.ask("one", json!({"do": "version"})).await;
+    let zygote = host.zygote().await;
+    drop(host);
+    let host = Host::new(&place);
+    let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while host.launcher.zygotes().await.is_empty() && std::time::Instant::now() < until {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_ne!(host.zygote().await, zygote);
+    host.ask("two", json!({"do": "version"})).await;
+    assert!(host.log("two").contains("by a fork"), "{}", host.log("two"));
+}
+
+/// This program, made to run one test function of this file.
+pub(crate) fn this_program(function: &str) -> Vec<OsString> {
+    let function = format!("death::{function}");
+    let this = std::env::current_exe().unwrap();
+    [this.into(), function.into(), "--exact".into(), "--nocapture".into(), "--".into()].into()
+}
+
+/// Not a test: the step between the daemon and an interpreter.
+#[test]
+fn stage_of_a_worker() {
+    let mut args = std::env::args_os().skip_while(|arg| arg != "--");
+    if args.next().is_some() {
+        let error = stage::run(args);
+        eprintln!("{error}");
+        std::process::exit(127);
+    }
+}
+
+/// Not a test: a daemon with a forked worker, which says who they are and waits to be killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn daemon_with_a_worker() {
+    if std::env::var_os(ROLE).is_none() {
+        return;
+    }
+    let place = place();
+    let host = Host::with(&place, |settings, _| settings.process.stage = this_program("stage_of_a_worker"));
+    host.ask("one", json!({"do": "version"})).await;
+    assert!(host.log("one").contains("by a fork"), "{}", host.log("one"));
+    println!("\npids {}", json!([host.pid("one").unwrap(), host.zygote().await]));
+    std::io::stdout().flush().unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_outlives_a_daemon_that_is_killed() {
+    let program = this_program("daemon_with_a_worker");
+    let mut daemon = Command::new(&program[0])
+        .args(&program[1..4])
+        .env(ROLE, "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(daemon.stdout.take().unwrap()).lines();
+    let pids = lines.map(Result::unwrap).find_map(|line| Some(line.split_once("pids ")?.1.to_owned())).unwrap();
+    let pids: Vec<u32> = serde_json::from_str(&pids).unwrap();
+    assert!(pids.iter().all(|pid| runs(*pid)));
+    kill(daemon.id());
+    daemon.wait().unwrap();
+    eventually("both are gone", || pids.iter().all(|pid| !runs(*pid))).await;
+}

@@ -1,0 +1,12 @@
+//! Workers that are forked from a warm interpreter, on a stand-in for the SDK and on the real one.
+
+#[cfg(test)]
+mod death;
+#[cfg(test)]
+mod reasons;
+#[cfg(test)]
+mod same;
+#[cfg(test)]
+mod sdk;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,44 @@
+"""A plugin on the stand-in that says what it sees."""
+
+from dify_plugin import Plugin
+
+import os
+import signal
+import sys
+
+import dify_plugin
+import state
+
+
+def answer(data):
+    match data["do"]:
+        case "all":
+            return state.all()
+        case "open":
+            try:
+                with open(data["path"], data["mode"]):
+                    return "opened"
+            except OSError as error:
+                return type(error).__name__
+        case "version":
+            return getattr(dify_plugin, "version", None)
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            sys.exit(data["code"])
+        case "fail":
+            state.fails()
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "leave":
+            if os.fork() == 0:
+                if os.fork() == 0:
+                    os.setsid()
+                    signal.pause()
+                os._exit(0)
+            os.wait()
+            return "left"
+
+
+if __name__ == "__main__":
+    Plugin(answer).run()

@@ -192,6 +192,7 @@ impl PluginCommand {
 }
 
 /// A key on the command line.
+#[expect(clippy::unnecessary_wraps, reason = "the form of a parser of values")]
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }

@@ -15,9 +15,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use plugin_manifest::UniqueIdentifier;
 use plugin_protocol::{Action, Origin, SessionId};
 use plugin_runtime::local::environment::{EnvironmentError, Prepared, Progress};
-use plugin_runtime::local::{
-    Exit, LaunchSpec, Launched, Launcher, LocalRuntime, LocalSettings, Origin, Preparer, Process,
-};
+use plugin_runtime::local::{Exit, LaunchSpec, Launched, Launcher, LocalRuntime, LocalSettings, Preparer, Process};
 use plugin_runtime::{Call, Event, Runtime, Session};
 use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +57,7 @@ impl Launcher for Pipes {
             stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(stdout.0))?,
             stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(stderr.0))?,
             process: Box::new(Endless),
-            origin: Origin::Spawned { because: None },
+            origin: plugin_runtime::local::Origin::Spawned { because: None },
         })
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use plugin_sandbox::Mark;
 
-use super::process::resident_memory;
+use crate::proc::resident_memory;
 
 /// Processes are looked through again after this time.
 const FRESH: Duration = Duration::from_millis(800);

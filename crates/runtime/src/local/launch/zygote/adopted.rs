@@ -136,6 +136,7 @@ mod tests {
     use std::process::Command;
 
     #[tokio::test]
+    #[expect(clippy::zombie_processes, reason = "what is tested waits for it")]
     async fn a_child_is_watched_and_another_process_is_not() {
         assert!(AdoptedProcess::new(1).is_err());
         let child = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();

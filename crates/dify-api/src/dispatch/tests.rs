@@ -56,7 +56,7 @@ fn failures() -> Vec<(&'static str, Event)> {
 async fn every_failure_of_a_call_on_the_wire() {
     let mut page = String::new();
     for (name, event) in failures() {
-        let mut bed = CallBed::new(NOWHERE).await;
+        let mut bed = CallBed::new(NO_DIFY).await;
         let request = bed.request("dispatch/tool/invoke", &OF_PLUGIN, &tool());
         let (sent, _) = bed
             .play(request, |plugin| {

@@ -3,6 +3,15 @@
 //!
 //! Needs Python 3.12, uv and the package index: `cargo bench -p plugin-runtime --bench prefork`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark prints its result, and ends at the first thing that fails"
+)]
+
 #[path = "../../tests/prefork/sdk.rs"]
 #[expect(dead_code, reason = "the tests in there are not run here")]
 mod sdk;

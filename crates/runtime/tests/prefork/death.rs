@@ -95,7 +95,9 @@ async fn a_stopped_plugin_takes_along_what_it_has_left_behind() {
 async fn many_start_at_once() {
     let place = place();
     let names: Vec<String> = (0..12).map(|number| format!("many{number}")).collect();
-    names.iter().for_each(|name| place.make_plugin(name, 'a', &[]));
+    for name in &names {
+        place.make_plugin(name, 'a', &[]);
+    }
     let host = Host::with(&place, |settings, _| settings.launching_concurrent = 12);
     futures_util::future::join_all(names.iter().map(|name| host.ask(name, json!({"do": "version"})))).await;
     assert!(names.iter().all(|name| host.log(name).contains("by a fork")));

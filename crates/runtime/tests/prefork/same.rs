@@ -57,7 +57,9 @@ async fn it_ends_in_the_same_way_and_with_the_same_words() {
     let place = place();
     // a plugin each: one that ends again and again is left alone for a while
     let names = ["a", "b", "c", "d", "e", "f"];
-    names.iter().for_each(|name| place.make_plugin(name, 'a', &[]));
+    for name in &names {
+        place.make_plugin(name, 'a', &[]);
+    }
     let (host, spawning) = (Host::new(&place), Host::spawning(&place, &names));
     for (name, (what, expected)) in names.into_iter().zip([
         (json!({"do": "exit", "code": 3}), "exit code 3"),

@@ -24,7 +24,7 @@ async fn a_daemon_waits_for_its_servers_and_says_so() -> Result<()> {
     ensure!(component("database") != "ok" && component("shared state") != "ok", "{report}");
     until("the reasons are reported", async || {
         let report = node.report().await?.1.to_string();
-        Ok(report.contains("cannot connect to the database") && report.contains("Redis"))
+        Ok(report.contains("cannot connect to PostgreSQL") && report.contains("Redis"))
     })
     .await?;
     site.redis.start()?;

@@ -84,8 +84,8 @@ impl Router {
             Ok(PluginEvent::Error(data)) => to.log(Source::Error, Level::Error, data.get()),
             Ok(PluginEvent::Malformed { session_id }) => {
                 let text = format!("a message of session {session_id} lacks its type or its data");
+                // as in the reference it carries nothing, and so nothing is lost with it
                 to.log(Source::Stdout, Level::Warn, &text);
-                self.broken(&session_id, "a session message must have a type and data");
             }
             Ok(PluginEvent::Cancellable) => to.vitals.set_cancellable(),
             // the SDK prints the manifest first

@@ -45,7 +45,7 @@ fn keys(config: &Config, refuse: &mut impl FnMut(String)) {
 fn server(config: &Config, refuse: &mut impl FnMut(String)) {
     let zone = config.server.time_zone.as_str();
     if zone == "Local" || jiff::tz::TimeZone::get(zone).is_err() {
-        refuse(format!("SERVER_TZ: '{zone}' is not a time zone that this machine knows"));
+        refuse(format!("SERVER_TZ: '{}' is not a time zone that this machine knows", masked(zone)));
     }
     if let Some(address) = &config.server.node_address
         && let Err(error) = super::address::parse(address, config.server.port)

@@ -54,7 +54,8 @@ fn mask_word(word: &str) -> String {
             let tail = query.get(end..).unwrap_or_default();
             format!("{scheme}://{authority}{path}?{HIDDEN}{tail}")
         }
-        _ => format!("{scheme}://{authority}{path}"),
+        Some(_) => format!("{scheme}://{authority}{path}?"),
+        None => format!("{scheme}://{authority}{path}"),
     }
 }
 

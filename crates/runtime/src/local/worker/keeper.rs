@@ -238,11 +238,12 @@ impl Keeper {
             (tree.pids.len(), if is_close { tree.memory() } else { tree.resident })
         });
         let Ok((processes, used)) = measured.await else { return };
-        if let Some(limit) = hard.filter(|limit| used > *limit) {
+        // many processes use much memory, too: their number is the cause that helps
+        if let Some(limit) = max_processes.filter(|limit| processes > *limit) {
+            self.kill(format!("it has {processes} processes, the limit is {limit}")).await;
+        } else if let Some(limit) = hard.filter(|limit| used > *limit) {
             self.kill(format!("it uses {used} bytes of memory, with all that it has started; the limit is {limit}"))
                 .await;
-        } else if let Some(limit) = max_processes.filter(|limit| processes > *limit) {
-            self.kill(format!("it has {processes} processes, the limit is {limit}")).await;
         } else if let Some(limit) = soft.filter(|limit| used > *limit && !self.channel.sessions.refuses()) {
             self.note(
                 Level::Warn,

@@ -23,7 +23,7 @@ pub struct InstallSettings {
     pub package_policy: Policy,
     /// What packages in bundles have to be signed for.
     pub bundle_policy: Policy,
-    /// Limits of a bundle; packages in it have those of [`Packages`].
+    /// Limits of a bundle; packages in it have those of `Packages`.
     pub bundle_limits: plugin_package::Limits,
     /// How long a successful task is shown (lifecycle-and-storage 2.6: 120 s).
     pub success_shown: Duration,

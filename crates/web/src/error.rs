@@ -73,7 +73,7 @@ impl ErrorType {
 
 /// An answer that is an error: returned by handlers, sent as an envelope.
 ///
-/// Management routes answer HTTP 200 whatever the code says: their handlers return [`InBand`] instead.
+/// Management routes answer HTTP 200 whatever the code says: their handlers return `InBand` of `dify-api` instead.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {message}", .kind.name())]
 pub struct ApiError {

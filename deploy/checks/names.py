@@ -9,11 +9,12 @@ import yaml
 
 CHART = Path("deploy/helm/dify-plugin-daemon")
 OPERATIONS = Path("docs/operations.md")
-# Read by uv, Python, TLS libraries, the operating system, Dify or the images' tools.
+# Read by uv, Python, TLS libraries, the operating system, Dify or the images' tools; names of the kernel.
 OTHERS = re.compile(
     r"UV_\w+|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|HOME|TZ|PATH|TMPDIR|TIKTOKEN_CACHE_DIR"
     r"|POSTGRES_\w+|PLUGIN_DAEMON_(KEY|URL|IMAGE|TARGET|PUBLISH|TIMEOUT|PORT)|INNER_API_KEY_FOR_PLUGIN"
     r"|PLUGIN_DIFY_INNER_API_(KEY|URL)|PLUGIN_DEBUGGING_\w+|PLUGIN_REMOTE_INSTALL_(HOST|PORT)|PLUGIN_DRAIN_TIMEOUT_SECONDS"
+    r"|CONFIG_CHECKPOINT_RESTORE|PR_SET_MM_MAP"
     r"|MAX_(REQUEST|INVOCATION)_TIMEOUT|PLUGIN_PYTHON_ENV_INIT_TIMEOUT|PLUGIN_MAX_PACKAGE_SIZE"
 )
 NAME = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")

@@ -30,7 +30,9 @@ struct Host {
 
 impl Host {
     async fn new(sdk: &str, grace: Duration) -> Result<Self> {
-        let running = daemon()?.with("PLUGIN_CANCEL_GRACE_SECONDS", &grace.as_secs().to_string()).start().await?;
+        // the plugin writes down what it does in a folder of the test
+        let settings = daemon()?.with("PLUGIN_ISOLATION", "off");
+        let running = settings.with("PLUGIN_CANCEL_GRACE_SECONDS", &grace.as_secs().to_string()).start().await?;
         let client = running.client(&tenant())?;
         client.install_package(&plugins::busy(sdk)?).await?;
         Ok(Self { running, client })

@@ -73,7 +73,8 @@ impl Daemon {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         if let Some(user) = user {
-            command.uid(user).gid(user);
+            // a cache of the user who runs the tests is closed to this one
+            command.uid(user).gid(user).env_remove("UV_CACHE_DIR");
         }
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();

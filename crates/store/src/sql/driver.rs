@@ -93,6 +93,7 @@ pub(super) struct Open<DB: sqlx::Database> {
 }
 
 /// An id that a driver gave as text.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(super) fn parse_id(text: Option<String>) -> sqlx::Result<Option<Uuid>> {
     text.map(|text| Uuid::try_parse(&text)).transpose().map_err(|error| sqlx::Error::Decode(error.into()))
 }

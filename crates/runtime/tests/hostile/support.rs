@@ -210,8 +210,8 @@ async fn answer(runtime: &LocalRuntime, plugin: &UniqueIdentifier, request: &Val
         action: Action::InvokeTool,
         origin: Arc::new(Origin::default()),
         request: line.into(),
-        start_by: now + Duration::from_mins(1),
-        deadline: now + Duration::from_mins(5),
+        start_by: now + Duration::from_mins(8),
+        deadline: now + Duration::from_mins(10),
         traceparent: String::new(),
     };
     let mut session = match runtime.open(call).await {

@@ -110,14 +110,13 @@ impl Keeper {
             self.channel.suspect(&format!("{}{}", exit, if out_of_memory { ", out of memory" } else { "" }));
         }
         self.channel.fail(&failure);
-        self.report_end.send_replace(Some(Ended { exit, out_of_memory, stderr, failure, requested }));
-        self.changed.notify_one();
-
-        // what has left the process group, last: it takes a look at every process
+        // what has left the process group, before the end is reported: the daemon may exit then
         let mark = self.mark;
         if let Err(error) = tokio::task::spawn_blocking(move || mark.kill()).await {
             tracing::warn!(pid, %error, "failed to look for what a plugin left behind");
         }
+        self.report_end.send_replace(Some(Ended { exit, out_of_memory, stderr, failure, requested }));
+        self.changed.notify_one();
     }
 
     /// Waits for the end of the process, and brings it about where it has to. Returns how often the kernel had run out of

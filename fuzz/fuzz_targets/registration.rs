@@ -9,10 +9,11 @@ use plugin_runtime::debug::registration::{Registering, Step, handshake};
 fuzz_target!(|bytes: &[u8]| {
     let mut splitter = LineSplitter::new(1 << 16);
     splitter.buffer().extend_from_slice(bytes);
-    let mut lines = std::iter::from_fn(|| splitter.next_line().or_else(|| splitter.finish())).filter_map(|line| match line {
-        Line::Whole(line) => Some(line),
-        Line::TooLong { .. } => None,
-    });
+    let mut lines =
+        std::iter::from_fn(|| splitter.next_line().or_else(|| splitter.finish())).filter_map(|line| match line {
+            Line::Whole(line) => Some(line),
+            Line::TooLong { .. } => None,
+        });
     let Some(first) = lines.next() else { return };
     // what follows is worth a look whether this was a good handshake or not
     if let Ok(key) = handshake(&first) {

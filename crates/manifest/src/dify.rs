@@ -12,7 +12,7 @@ mod unreadable;
 mod words;
 
 pub use adapt::adapt;
-pub use unreadable::{refused, unreadable};
+pub use unreadable::{is_refused, refused, unreadable};
 
 use std::str::FromStr as _;
 

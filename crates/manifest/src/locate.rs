@@ -23,11 +23,6 @@ impl Place {
     pub fn new(file: impl Into<String>, mark: Option<Mark>) -> Self {
         Self { file: file.into(), mark: mark.filter(|mark| mark.line > 0) }
     }
-
-    /// A whole file.
-    pub fn file(file: impl Into<String>) -> Self {
-        Self::new(file, None)
-    }
 }
 
 impl fmt::Display for Place {

@@ -19,21 +19,19 @@ impl Checker<'_> {
                 "" => format!("this file {}", problem.reason),
                 field => format!("`{field}` {}: the SDK refuses it, and the plugin does not start", problem.reason),
             };
-            let misspelt = self.documents.misspelt_in(&problem.place.file, &field).filter(|_| problem.is_missing);
+            let misspelt =
+                problem.is_missing.then(|| self.documents.misspelt_in(&problem.place.file, &field)).flatten();
             let fix = misspelt.map_or_else(|| problem.fix.to_owned(), |key| format!("did you mean it by `{key}`?"));
             self.report.add(found("sdk", message).at(problem.place).fix(fix));
         }
-        let refused = dify::refused(declaration);
         for violation in dify::unreadable(declaration) {
             let (place, field) = self.documents.find(declaration, &violation.path);
             if !self.reported.insert((place.file.clone(), field.clone())) {
                 continue;
             }
-            let is_refused = refused.contains(&violation);
-            let found = if is_refused { Diagnostic::error } else { Diagnostic::warning };
-            let code = if is_refused { "dify" } else { "dify_version" };
+            let found = if dify::is_refused(&violation) { Diagnostic::error } else { Diagnostic::warning };
             let message = format!("`{field}`: {}: Dify does not list the plugin", violation.reason);
-            self.report.add(found(code, message).at(Place::from(place)).fix("write a value that is allowed"));
+            self.report.add(found(violation.tag, message).at(Place::from(place)).fix("write a value that is allowed"));
         }
     }
 }

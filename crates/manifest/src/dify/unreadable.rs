@@ -78,8 +78,13 @@ pub fn unreadable(declaration: &Declaration) -> Vec<Violation> {
 /// The rest may be for a newer Dify, and is in packages that have always been accepted.
 pub fn refused(declaration: &Declaration) -> Vec<Violation> {
     let mut found = unreadable(declaration);
-    found.retain(|violation| violation.tag == UNKNOWN);
+    found.retain(is_refused);
     found
+}
+
+/// Whether one of [`unreadable`] is one of [`refused`].
+pub fn is_refused(violation: &Violation) -> bool {
+    violation.tag == UNKNOWN
 }
 
 fn trigger(checker: &mut Checker, declaration: &Declaration) {

@@ -54,6 +54,7 @@ mod providers;
 mod readmes;
 mod serverless;
 pub mod shared;
+mod silence;
 mod sql;
 mod storage_usage;
 mod tasks;

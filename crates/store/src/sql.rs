@@ -45,7 +45,7 @@ pub(crate) struct Sql {
 
 impl Sql {
     pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self> {
-        let pool = Pool(backends::open(config).await?);
+        let pool = Pool(Box::pin(backends::open(config)).await?);
         let sql = Self { dialect: pool.dialect(), pool };
         migrate::run(&sql).await.map_err(|error| {
             let text = format!("cannot create or complete the tables: {error}; the user needs the right to do so");

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{BlobKey, BlobStore, Place};
+use crate::silence::silence;
 use crate::{Error, ErrorKind, Result};
 
 /// Has the characters of real names, which not every file system accepts.
@@ -106,13 +106,9 @@ impl Steps<'_> {
 
     /// After a time-out: whether anything accepts connections there.
     async fn silence(&self) -> String {
-        let seconds = self.limit.as_secs_f32();
-        let Some((host, port)) = &self.place.address else { return format!("no answer within {seconds} s") };
-        match timeout(self.limit, TcpStream::connect((host.as_str(), *port))).await {
-            Ok(Ok(_)) => format!("the server accepted the connection, but did not answer within {seconds} s"),
-            Ok(Err(_)) | Err(_) => {
-                format!("no connection within {seconds} s; check the address, and firewalls on the way")
-            }
+        match &self.place.address {
+            Some((host, port)) => silence(host, *port, self.limit).await,
+            None => format!("no answer within {} s", self.limit.as_secs_f32()),
         }
     }
 }

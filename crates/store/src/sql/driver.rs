@@ -112,7 +112,7 @@ macro_rules! connections {
 
             fn query(dialect: &dyn $crate::sql::dialect::Dialect, statement: Statement) -> Query {
                 let text = dialect.placeholders(statement.text);
-                let mut query = sqlx::query::<$driver>(sqlx::AssertSqlSafe(text.into_owned()));
+                let mut query = sqlx::query::<$driver>(sqlx::AssertSqlSafe(text));
                 for value in statement.values {
                     query = match value {
                         Value::Text(text) => query.bind(text),

@@ -19,7 +19,7 @@ pub(super) struct Names {
 }
 
 const BUCKET: &str = "PLUGIN_STORAGE_OSS_BUCKET";
-pub(super) const AZURE_ACCOUNT: &str = "AZURE_BLOB_STORAGE_ACCOUNT_URL";
+const AZURE_ACCOUNT: &str = "AZURE_BLOB_STORAGE_ACCOUNT_URL";
 
 const S3: Names = Names {
     vendor: "S3",
@@ -32,14 +32,14 @@ const S3: Names = Names {
     variables: &[BUCKET, "S3_ENDPOINT", "AWS_REGION", "AWS_ACCESS_KEY", "AWS_SECRET_KEY"],
 };
 
-pub(super) const AZURE: Names = Names {
+const AZURE: Names = Names {
     vendor: "Azure Blob Storage",
     container: "container",
     bucket: "AZURE_BLOB_STORAGE_CONTAINER_NAME",
-    endpoint: "AZURE_BLOB_STORAGE_CONNECTION_STRING",
+    endpoint: AZURE_ACCOUNT,
     region: "",
-    access_key: "AZURE_BLOB_STORAGE_CONNECTION_STRING",
-    secret_key: "AZURE_BLOB_STORAGE_CONNECTION_STRING",
+    access_key: "",
+    secret_key: "",
     variables: &["AZURE_BLOB_STORAGE_CONTAINER_NAME", "AZURE_BLOB_STORAGE_CONNECTION_STRING", AZURE_ACCOUNT],
 };
 
@@ -71,8 +71,8 @@ const GCS: Names = Names {
     bucket: BUCKET,
     endpoint: "",
     region: "",
-    access_key: "GCS_CREDENTIALS",
-    secret_key: "GCS_CREDENTIALS",
+    access_key: "",
+    secret_key: "",
     variables: &[BUCKET, "GCS_CREDENTIALS"],
 };
 

@@ -4,7 +4,7 @@ use http::Uri;
 use opendal::Operator;
 use opendal::services::{Azblob, Cos, Gcs, Obs, Oss, S3, Tos};
 
-use super::names::{AZURE, AZURE_ACCOUNT, Names, names};
+use super::names::{Names, names};
 use crate::blob::{AliyunConfig, AzureConfig, BlobConfig, Place, S3Config, VendorConfig};
 use crate::{Error, Result};
 
@@ -174,8 +174,8 @@ fn azure_operator(names: &Names, config: &AzureConfig) -> Result<Built> {
     names.require(&[("a container", &config.container, names.bucket)])?;
     let mut endpoint = String::new();
     let builder = if config.connection_string.0.is_empty() {
-        names.require(&[("a connection string or an account URL", &config.account_url, AZURE_ACCOUNT)])?;
-        endpoint = Names { endpoint: AZURE_ACCOUNT, ..AZURE }.url(&config.account_url)?;
+        names.require(&[("a connection string or an account URL", &config.account_url, names.endpoint)])?;
+        endpoint = names.url(&config.account_url)?;
         let (_, host, _) = split_host(&endpoint);
         let account = host.split('.').next().unwrap_or_default();
         Ok(Azblob::default().endpoint(&endpoint).account_name(account))

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, ServerErrorKind, cmd};
-use tokio::net::TcpStream;
+use redis::{Client, RedisError, RedisResult, ServerErrorKind, cmd};
 use tokio::time::timeout;
 
-use super::link::{cause, kind, timed_out};
+use super::link::{cause, kind, multiplexed, timed_out};
+use crate::silence::silence;
 use crate::{Error, ErrorKind};
 
 /// What a server is to this process.
@@ -66,11 +66,8 @@ pub(super) struct Server {
 impl Server {
     /// Connects, logs in and pings.
     pub(super) async fn ping(&self) -> RedisResult<redis::aio::MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.timeout))
-            .set_response_timeout(Some(self.timeout));
         let ping = async {
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let mut connection = multiplexed(&self.client, self.timeout).await?;
             let _: redis::Value = cmd("PING").query_async(&mut connection).await?;
             Ok(connection)
         };
@@ -79,9 +76,12 @@ impl Server {
 
     /// The error of a connection to this server.
     pub(super) async fn refused(&self, error: &RedisError) -> Error {
-        let (reason, variables) =
-            if error.is_timeout() { (self.silence().await, self.role.address()) } else { self.reason(error) };
-        let Self { role, host, port, .. } = self;
+        let Self { role, host, port, timeout, .. } = self;
+        let (reason, variables) = if error.is_timeout() {
+            (silence(host, *port, *timeout).await, role.address())
+        } else {
+            self.reason(error)
+        };
         let kind = if role == &Role::Single && is_cluster_redirect(error) { ErrorKind::Invalid } else { kind(error) };
         let text = format!("cannot connect to {} at {host}:{port}: {reason}", role.name());
         Error::new(kind, text).in_variables(variables)
@@ -118,18 +118,6 @@ impl Server {
                 (format!("{detail}; perhaps the server expects TLS"), TLS)
             }
             _ => (detail, role.address()),
-        }
-    }
-
-    /// After a time-out: whether anything accepts connections there.
-    async fn silence(&self) -> String {
-        let seconds = self.timeout.as_secs_f32();
-        let connected = timeout(self.timeout, TcpStream::connect((self.host.as_str(), self.port))).await;
-        match connected {
-            Ok(Ok(_)) => format!("the server accepted the connection, but did not answer within {seconds} s"),
-            Ok(Err(_)) | Err(_) => {
-                format!("no connection within {seconds} s; check the address, and firewalls on the way")
-            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisError, RedisResult, ServerErrorKind, cmd};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, ServerErrorKind, cmd};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -68,7 +68,7 @@ impl Link {
     }
 
     async fn try_check(&self, command: &Cmd) -> RedisResult<()> {
-        let connection = self.connect().await?;
+        let (connection, _) = self.connection().await?;
         self.send::<redis::Value>(connection, command).await.map(drop)
     }
 
@@ -121,11 +121,11 @@ impl Link {
     }
 
     async fn try_ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
-        let (connection, number) = self.connection().await?;
+        let (connection, number) = self.connection().await.map_err(failed)?;
         match self.send(connection, command).await {
             Err(error) if is_worth_another_connection(&error) => {
                 self.forget(number).await;
-                let (connection, number) = self.connection().await?;
+                let (connection, number) = self.connection().await.map_err(failed)?;
                 let answer = self.send(connection, command).await;
                 if answer.as_ref().is_err_and(is_worth_another_connection) {
                     self.forget(number).await;
@@ -172,12 +172,12 @@ impl Link {
         .await
     }
 
-    async fn connection(&self) -> Result<(Connection, u64)> {
+    async fn connection(&self) -> RedisResult<(Connection, u64)> {
         let mut current = self.current.lock().await;
         if let Some(connection) = &current.connection {
             return Ok((connection.clone(), current.number));
         }
-        let connection = self.connect().await.map_err(failed)?;
+        let connection = self.connect().await?;
         current.number += 1;
         current.connection = Some(connection.clone());
         Ok((connection, current.number))
@@ -198,10 +198,7 @@ impl Link {
                 Mode::Sentinel { sentinel, .. } => sentinel.lock().await.async_get_client().await?,
                 Mode::Cluster(cluster) => return cluster.get_async_connection().await.map(Connection::Cluster),
             };
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(self.timeout))
-                .set_response_timeout(Some(self.timeout));
-            client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Node)
+            multiplexed(&client, self.timeout).await.map(Connection::Node)
         })
         .await
     }
@@ -210,6 +207,12 @@ impl Link {
         // Looking for a master asks several servers.
         timeout(self.timeout * 2, work).await.unwrap_or_else(|_| Err(timed_out()))
     }
+}
+
+/// A connection that many commands share; `limit` is for connecting, and for an answer.
+pub(super) async fn multiplexed(client: &Client, limit: Duration) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(Some(limit));
+    client.get_multiplexed_async_connection_with_config(&config).await
 }
 
 pub(super) fn timed_out() -> RedisError {

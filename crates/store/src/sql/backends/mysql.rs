@@ -117,16 +117,9 @@ impl Driver for sqlx::MySql {
 connections!(sqlx::MySql, MySqlRow, try_get);
 
 pub(super) async fn open(config: &ServerConfig) -> Result<Arc<dyn Connections>> {
-    let options = options(config).database(&config.database);
-    match connect(config, &options).await {
-        Ok(connection) => drop(connection.close().await),
-        Err(failure) if is_missing_database(&failure) => {
-            if let Err(failure) = create(config).await {
-                return Err(PRODUCT.not_created(config, failure).await);
-            }
-        }
-        Err(failure) => return Err(PRODUCT.refused(config, failure).await),
-    }
+    let options = options(config);
+    let elsewhere = options.clone().database(&config.default_database);
+    PRODUCT.ensure_database(config, &options, is_missing_database, create(config, elsewhere)).await?;
     let pool = MySqlPoolOptions::new()
         .max_connections(config.max_connections)
         .max_lifetime(config.max_lifetime)
@@ -141,6 +134,7 @@ fn options(config: &ServerConfig) -> MySqlConnectOptions {
         .host(&config.host)
         .port(config.port)
         .username(&config.username)
+        .database(&config.database)
         .charset("utf8mb4")
         .ssl_mode(match config.ssl_mode {
             SslMode::Disable => MySqlSslMode::Disabled,
@@ -164,9 +158,9 @@ fn is_missing_database(failure: &Failure) -> bool {
     })
 }
 
-async fn create(config: &ServerConfig) -> Result<(), Failure> {
-    let options = options(config).database(&config.default_database);
-    let mut connection = connect(config, &options).await?;
+/// Creates the database by way of another one.
+async fn create(config: &ServerConfig, elsewhere: MySqlConnectOptions) -> Result<(), Failure> {
+    let mut connection = connect(config, &elsewhere).await?;
     let name = config.database.replace('`', "``");
     let create = format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4");
     sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await?;

@@ -108,16 +108,9 @@ impl Driver for sqlx::Postgres {
 connections!(sqlx::Postgres, PgRow, try_get);
 
 pub(super) async fn open(config: &ServerConfig) -> Result<Arc<dyn Connections>> {
-    let options = options(config, &config.database)?;
-    match connect(config, &options).await {
-        Ok(connection) => drop(connection.close().await),
-        Err(failure) if is_missing_database(&failure) => {
-            if let Err(failure) = create(config).await? {
-                return Err(PRODUCT.not_created(config, failure).await);
-            }
-        }
-        Err(failure) => return Err(PRODUCT.refused(config, failure).await),
-    }
+    let options = options(config)?;
+    let elsewhere = options.clone().database(&config.default_database);
+    PRODUCT.ensure_database(config, &options, is_missing_database, create(config, elsewhere)).await?;
     let pool = PgPoolOptions::new()
         .max_connections(config.max_connections)
         .max_lifetime(config.max_lifetime)
@@ -132,13 +125,13 @@ pub(super) async fn open(config: &ServerConfig) -> Result<Arc<dyn Connections>> 
     }))
 }
 
-fn options(config: &ServerConfig, database: &str) -> Result<PgConnectOptions> {
+fn options(config: &ServerConfig) -> Result<PgConnectOptions> {
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&config.host)
         .port(config.port)
         .username(&config.username)
         .password(&config.password)
-        .database(database)
+        .database(&config.database)
         .ssl_mode(match config.ssl_mode {
             SslMode::Disable => PgSslMode::Disable,
             SslMode::Require => PgSslMode::Require,
@@ -191,20 +184,17 @@ fn is_missing_database(failure: &Failure) -> bool {
     })
 }
 
-async fn create(config: &ServerConfig) -> Result<Result<(), Failure>> {
-    let options = options(config, &config.default_database)?;
-    let create = async {
-        let mut connection = connect(config, &options).await?;
-        let name = config.database.replace('"', "\"\"");
-        let create = sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE \"{name}\"")));
-        let created = create.execute(&mut connection).await;
-        connection.close().await?;
-        match created {
-            Err(error) if !is_present(&error) => Err(error.into()),
-            _ => Ok(()),
-        }
-    };
-    Ok(create.await)
+/// Creates the database by way of another one.
+async fn create(config: &ServerConfig, elsewhere: PgConnectOptions) -> Result<(), Failure> {
+    let mut connection = connect(config, &elsewhere).await?;
+    let name = config.database.replace('"', "\"\"");
+    let create = sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE \"{name}\"")));
+    let created = create.execute(&mut connection).await;
+    connection.close().await?;
+    match created {
+        Err(error) if !is_present(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// True if another node created the database first.

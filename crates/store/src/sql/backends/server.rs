@@ -4,11 +4,11 @@ use std::fmt;
 use std::io::ErrorKind::InvalidData;
 
 use jiff::Timestamp;
-use sqlx::ConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use time::OffsetDateTime;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::silence::silence;
 use crate::sql::error::{SQLSTATE_LENGTH, cause, kind};
 use crate::{Error, ErrorKind, Result, ServerConfig, SslMode};
 
@@ -62,21 +62,40 @@ impl fmt::Display for Target<'_> {
 }
 
 impl Product {
+    /// Makes sure that the database of the options is there and lets itself be connected to; a missing one is created.
+    pub(super) async fn ensure_database<O>(
+        self,
+        config: &ServerConfig,
+        options: &O,
+        is_missing: fn(&Failure) -> bool,
+        create: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<()>
+    where
+        O: ConnectOptions,
+        O::Connection: Sized,
+    {
+        match connect(config, options).await {
+            // What goes wrong with the farewell is no concern of the connections to come.
+            Ok(connection) => drop(connection.close().await),
+            Err(failure) if is_missing(&failure) => {
+                if let Err(failure) = create.await {
+                    return Err(self.not_created(config, &failure).await);
+                }
+            }
+            Err(failure) => return Err(self.refused(config, &failure).await),
+        }
+        Ok(())
+    }
+
     /// The error of a connection that failed.
-    pub(super) async fn refused(self, config: &ServerConfig, failure: Failure) -> Error {
-        let (kind, reason, variables) = match &failure {
-            Failure::TimedOut => silent(config).await,
-            Failure::Driver(error) => self.reason(config, error),
-        };
+    async fn refused(self, config: &ServerConfig, failure: &Failure) -> Error {
+        let (kind, reason, variables) = self.reason(config, failure).await;
         Error::new(kind, format!("cannot connect to {}: {reason}", Target(self, config))).in_variables(variables)
     }
 
     /// The error of a database that is missing and cannot be created.
-    pub(super) async fn not_created(self, config: &ServerConfig, failure: Failure) -> Error {
-        let (kind, reason, _) = match &failure {
-            Failure::TimedOut => silent(config).await,
-            Failure::Driver(error) => self.reason(config, error),
-        };
+    async fn not_created(self, config: &ServerConfig, failure: &Failure) -> Error {
+        let (kind, reason, _) = self.reason(config, failure).await;
         let text = format!(
             "the database {:?} does not exist on {} and cannot be created: {reason}; create it, or let the user {:?} create \
              databases and connect to {:?}",
@@ -88,7 +107,17 @@ impl Product {
         Error::new(kind, text).in_variables(&["DB_DATABASE", "DB_DEFAULT_DATABASE", "DB_USERNAME"])
     }
 
-    fn reason(self, config: &ServerConfig, error: &sqlx::Error) -> (ErrorKind, String, &'static [&'static str]) {
+    async fn reason(self, config: &ServerConfig, failure: &Failure) -> (ErrorKind, String, &'static [&'static str]) {
+        match failure {
+            Failure::TimedOut => {
+                let reason = silence(&config.host, config.port, config.connect_timeout).await;
+                (ErrorKind::Unavailable, reason, &["DB_HOST", "DB_PORT", "DB_CONNECT_TIMEOUT"])
+            }
+            Failure::Driver(error) => self.refusal(config, error),
+        }
+    }
+
+    fn refusal(self, config: &ServerConfig, error: &sqlx::Error) -> (ErrorKind, String, &'static [&'static str]) {
         let Self(product) = self;
         let (reason, variables): (String, &[&'static str]) = match error {
             sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
@@ -134,23 +163,6 @@ fn variables_behind(config: &ServerConfig, refusal: &dyn sqlx::error::DatabaseEr
 
 fn is_unknown_host(error: &std::io::Error) -> bool {
     error.to_string().contains("failed to lookup address")
-}
-
-/// Finds out, after a time-out, whether anything accepts connections there.
-async fn silent(config: &ServerConfig) -> (ErrorKind, String, &'static [&'static str]) {
-    let seconds = config.connect_timeout.as_secs_f32();
-    let connected = timeout(config.connect_timeout, TcpStream::connect((config.host.as_str(), config.port))).await;
-    let (reason, variables): (_, &[&'static str]) = match connected {
-        Ok(Ok(_)) => (
-            format!("the server accepted the connection, but did not answer within {seconds} s"),
-            &["DB_HOST", "DB_PORT", "DB_CONNECT_TIMEOUT"],
-        ),
-        Ok(Err(_)) | Err(_) => (
-            format!("no connection within {seconds} s; check the address, and firewalls on the way"),
-            &["DB_HOST", "DB_PORT", "DB_CONNECT_TIMEOUT"],
-        ),
-    };
-    (ErrorKind::Unavailable, reason, variables)
 }
 
 pub(super) fn to_offset(time: Timestamp) -> OffsetDateTime {

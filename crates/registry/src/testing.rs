@@ -1,6 +1,8 @@
 //! Stores in a temporary folder, and packages to put into them, for tests.
 
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests end at the first failure")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, clippy::panic, reason = "tests end at the first failure")]
+
+mod developed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use plugin_store::blob::LocalBlobs;
 use plugin_store::shared::MemoryState;
 use plugin_store::{Database, DatabaseConfig, Layout};
 use tempfile::TempDir;
+
+pub use developed::{DEVELOPED, developed, install_developed};
 
 use crate::stores::{Lookups, Stores};
 

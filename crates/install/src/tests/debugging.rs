@@ -3,45 +3,21 @@
 use std::sync::Arc;
 
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_registry::catalog::Declared;
 use plugin_registry::cluster::Cluster;
 use plugin_registry::debugging::{Debugging, DebuggingKeys};
+use plugin_registry::testing::{DEVELOPED, developed, install_developed};
 use plugin_runtime::debug::Host as _;
-use plugin_runtime::debug::registration::{Identity, Plugin, Registering};
+use plugin_runtime::debug::registration::Identity;
 use plugin_service::telemetry::Metrics;
 use plugin_store::shared::DebugKeys;
-use plugin_store::{Install, InstallOutcome, Installation, RawJson, RuntimeType};
-use serde_json::json;
+use plugin_store::{Installation, RawJson, RuntimeType};
 use uuid::Uuid;
 
 use crate::testing::{InstallBed, Installing};
 use crate::{InstallError, InstallItem};
 
-const PLUGIN: &str = "a/b";
+const PLUGIN: &str = DEVELOPED;
 const TENANT: Uuid = Uuid::from_u128(7);
-
-/// What a plugin under development registers with.
-fn plugin(tenant_id: Uuid, version: &str) -> Plugin {
-    let identity = json!({"author": "a", "name": "t", "label": {"en_US": "T"}, "icon": "i.svg",
-        "description": {"en_US": "own"}});
-    let manifest = json!({
-        "version": version, "type": "plugin", "author": "a", "name": "b", "label": {"en_US": "B"},
-        "description": {"en_US": "D"}, "icon": "i.svg", "created_at": "2024-07-12T08:03:44Z",
-        "resource": {"memory": 1}, "plugins": {"tools": ["t.yaml"]},
-        "meta": {"version": "0.0.1", "arch": ["amd64"],
-            "runner": {"language": "python", "version": "3.12", "entrypoint": "main"}},
-    });
-    let tools = json!([{"identity": identity, "credentials_schema": [], "tools": []}]);
-    let mut registering = Registering::default();
-    for (kind, data) in [
-        ("manifest_declaration", manifest),
-        ("tool_declaration", tools),
-        ("asset_chunk", json!({"filename": "i.svg", "data": "PHN2Zy8+", "end": true})),
-    ] {
-        registering.line(json!({"type": kind, "data": data}).to_string().as_bytes()).unwrap();
-    }
-    registering.finish(tenant_id).unwrap()
-}
 
 struct Bench {
     bed: InstallBed,
@@ -68,7 +44,7 @@ impl Bench {
     }
 
     async fn connect(&self, number: u64, version: &str) -> Identity {
-        let plugin = plugin(TENANT, version);
+        let plugin = developed(TENANT, version);
         let identity = plugin.identity.clone();
         self.host.connected(number, plugin).await.unwrap();
         identity
@@ -90,27 +66,7 @@ impl Bench {
     }
 
     async fn install_for(&self, tenant_id: Uuid, version: &str) -> Installation {
-        let plugin = plugin(Uuid::nil(), version);
-        let identifier = plugin.identity.identifier;
-        let declared = Declared::new(plugin.declaration).unwrap();
-        let database = &self.bed.stores.database;
-        database.declarations.put_if_absent(identifier.as_str(), PLUGIN, &declared.json).await.unwrap();
-        let install = Install {
-            tenant_id,
-            plugin_id: PLUGIN,
-            unique_identifier: identifier.as_str(),
-            runtime_type: RuntimeType::Local,
-            source: "package",
-            meta: Some(&RawJson::empty_object()),
-            providers: &declared.providers(),
-        };
-        match database.installations.install(&install).await.unwrap() {
-            InstallOutcome::Installed(row) => {
-                self.node.catalog.installation_changed(tenant_id, PLUGIN).await;
-                row
-            }
-            InstallOutcome::AlreadyInstalled(row) => panic!("{row:?}"),
-        }
+        install_developed(&self.bed.stores, &self.node.catalog, tenant_id, version).await
     }
 }
 

@@ -1,41 +1,17 @@
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_runtime::debug::registration::Registering;
 use plugin_store::shared::DebugKeys;
-use plugin_store::{Category, Install, InstallOutcome, Page, RawJson, RuntimeType};
+use plugin_store::{Category, Page, RawJson, RuntimeType};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::assets::Assets;
 use crate::management::Management;
 use crate::stores::Lookups;
-use crate::testing::TestBed;
+use crate::testing::{DEVELOPED, TestBed, developed, install_developed};
 use plugin_service::telemetry::metrics::Format;
 
-const PLUGIN: &str = "a/b";
+const PLUGIN: &str = DEVELOPED;
 const TENANT: Uuid = Uuid::from_u128(7);
-
-/// What a plugin under development registers with.
-fn plugin(tenant_id: Uuid, version: &str) -> Plugin {
-    let identity = json!({"author": "a", "name": "t", "label": {"en_US": "T"}, "icon": "i.svg",
-        "description": {"en_US": "own"}});
-    let manifest = json!({
-        "version": version, "type": "plugin", "author": "a", "name": "b", "label": {"en_US": "B"},
-        "description": {"en_US": "D"}, "icon": "i.svg", "created_at": "2024-07-12T08:03:44Z",
-        "resource": {"memory": 1}, "plugins": {"tools": ["t.yaml"]},
-        "meta": {"version": "0.0.1", "arch": ["amd64"],
-            "runner": {"language": "python", "version": "3.12", "entrypoint": "main"}},
-    });
-    let tools = json!([{"identity": identity, "credentials_schema": [], "tools": []}]);
-    let mut registering = Registering::default();
-    for (kind, data) in [
-        ("manifest_declaration", manifest),
-        ("tool_declaration", tools),
-        ("asset_chunk", json!({"filename": "i.svg", "data": "PHN2Zy8+", "end": true})),
-    ] {
-        registering.line(json!({"type": kind, "data": data}).to_string().as_bytes()).unwrap();
-    }
-    registering.finish(tenant_id).unwrap()
-}
 
 struct Services {
     catalog: Arc<Catalog>,
@@ -70,7 +46,7 @@ impl Bench {
     }
 
     async fn connect(&self, number: u64, version: &str) -> Identity {
-        let plugin = plugin(TENANT, version);
+        let plugin = developed(TENANT, version);
         let identity = plugin.identity.clone();
         self.host.connected(number, plugin).await.unwrap();
         identity
@@ -110,27 +86,7 @@ impl Bench {
     }
 
     async fn install_for(&self, tenant_id: Uuid, version: &str) -> Installation {
-        let plugin = plugin(Uuid::nil(), version);
-        let identifier = plugin.identity.identifier;
-        let declared = Declared::new(plugin.declaration).unwrap();
-        let database = &self.bed.stores.database;
-        database.declarations.put_if_absent(identifier.as_str(), PLUGIN, &declared.json).await.unwrap();
-        let install = Install {
-            tenant_id,
-            plugin_id: PLUGIN,
-            unique_identifier: identifier.as_str(),
-            runtime_type: RuntimeType::Local,
-            source: "package",
-            meta: Some(&RawJson::empty_object()),
-            providers: &declared.providers(),
-        };
-        match database.installations.install(&install).await.unwrap() {
-            InstallOutcome::Installed(row) => {
-                self.services.catalog.installation_changed(tenant_id, PLUGIN).await;
-                row
-            }
-            InstallOutcome::AlreadyInstalled(row) => panic!("{row:?}"),
-        }
+        install_developed(&self.bed.stores, &self.services.catalog, tenant_id, version).await
     }
 }
 
@@ -257,7 +213,7 @@ async fn comings_and_goings_at_once_end_in_order() {
 async fn rows_of_a_dead_daemon_are_removed_and_no_others() {
     let bench = Bench::new().await;
     let dead = bench.connect(1, "0.0.1").await;
-    let local = plugin(Uuid::from_u128(8), "0.0.1");
+    let local = developed(Uuid::from_u128(8), "0.0.1");
     let other_services = Services::new(&bench.bed);
     let other = host("elsewhere", &bench.bed, &other_services, &bench.metrics);
     other.connected(1, local).await.unwrap();
@@ -305,7 +261,7 @@ async fn metrics_tell_what_is_connected() {
 async fn a_database_that_fails_refuses_the_connection() {
     let bench = Bench::new().await;
     bench.bed.stores.database.close().await;
-    let plugin = plugin(TENANT, "0.0.1");
+    let plugin = developed(TENANT, "0.0.1");
     let identity = plugin.identity.clone();
     assert!(bench.host.connected(1, plugin).await.is_err());
     bench.host.disconnected(1, &identity).await;

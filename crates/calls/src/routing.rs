@@ -23,8 +23,8 @@ pub enum Target<'a> {
 /// Where a call runs.
 #[derive(Clone, Debug)]
 pub enum Location {
-    /// On this node, on the runtime of the plugin's type.
-    Here(Plugin),
+    /// On this node, on the runtime of this type.
+    Here { plugin: UniqueIdentifier, runtime_type: RuntimeType },
     /// On other nodes: the plugin is under development and connected to these.
     Elsewhere { plugin: UniqueIdentifier, nodes: Vec<Node> },
     /// Nowhere.
@@ -88,19 +88,25 @@ impl Routing {
                 return Ok(Location::Elsewhere { plugin: version.identifier, nodes });
             }
         }
-        Ok(match self.on_this_node(version).await? {
-            Ok(plugin) => Location::Here(plugin),
-            Err(absence) => Location::Absent(absence),
-        })
+        Ok(Location::Here { runtime_type: self.runtime_type(&version), plugin: version.identifier })
+    }
+
+    fn runtime_type(&self, version: &Version) -> RuntimeType {
+        if version.is_remote { RuntimeType::Remote } else { self.platform }
     }
 
     /// The plugin of a call that runs on this node or nowhere: one that another node has passed on, or that there was no
     /// other node for.
     pub async fn here(&self, target: Target<'_>) -> Result<Result<Plugin, Absence>, RoutingError> {
-        match self.resolve(target).await? {
-            Ok(version) => self.on_this_node(version).await,
-            Err(absence) => Ok(Err(absence)),
-        }
+        let version = match self.resolve(target).await? {
+            Ok(version) => version,
+            Err(absence) => return Ok(Err(absence)),
+        };
+        let Some(declared) = self.catalog.declaration(&version.identifier).await? else {
+            return Ok(Err(version.undeclared));
+        };
+        let runtime_type = self.runtime_type(&version);
+        Ok(Ok(Plugin { identifier: version.identifier, runtime_type, declared }))
     }
 
     async fn resolve(&self, target: Target<'_>) -> Result<Result<Version, Absence>, RoutingError> {
@@ -118,14 +124,6 @@ impl Routing {
                 Ok(Version { identifier, is_remote, undeclared: Absence::Unknown })
             }
         })
-    }
-
-    async fn on_this_node(&self, version: Version) -> Result<Result<Plugin, Absence>, RoutingError> {
-        let Some(declared) = self.catalog.declaration(&version.identifier).await? else {
-            return Ok(Err(version.undeclared));
-        };
-        let runtime_type = if version.is_remote { RuntimeType::Remote } else { self.platform };
-        Ok(Ok(Plugin { identifier: version.identifier, runtime_type, declared }))
     }
 
     fn is_under_development(&self, identifier: &UniqueIdentifier) -> bool {

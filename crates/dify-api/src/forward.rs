@@ -157,7 +157,7 @@ impl Inner {
         };
         match located {
             Ok(Location::Elsewhere { plugin, nodes }) => Ok(Some((plugin, nodes))),
-            Ok(Location::Here(_) | Location::Absent(_)) | Err(RoutingError::Catalog(_)) => Ok(None),
+            Ok(Location::Here { .. } | Location::Absent(_)) | Err(RoutingError::Catalog(_)) => Ok(None),
             Err(error @ RoutingError::Nodes(_)) => Err(error.into()),
         }
     }

@@ -1,4 +1,4 @@
-//! An installer in a temporary folder, on a platform that does what the test tells it.
+//! An installer in a temporary folder, on a platform whose behaviour the test sets.
 
 #![expect(
     clippy::unwrap_used,

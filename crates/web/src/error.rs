@@ -128,11 +128,6 @@ impl ApiError {
         Self::new(ErrorType::PluginNotFound, "plugin not found")
     }
 
-    /// [`ErrorType::PluginNotFound`] with another text (webhooks, http-api 8.2).
-    pub fn plugin_not_found_because(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorType::PluginNotFound, message)
-    }
-
     /// No `X-Plugin-ID` (http-api 5.2).
     pub fn plugin_id_required() -> Self {
         Self::bad_request("plugin_id is required")
@@ -151,11 +146,6 @@ impl ApiError {
     /// The request could not be forwarded to the node that runs the plugin (http-api 10.2).
     pub fn redirect_failed(error: impl std::fmt::Display) -> Self {
         Self::internal(format!("redirect request failed: {error}"))
-    }
-
-    /// The runtime went away between look-up and use (http-api 5.2).
-    pub fn runtime_lost() -> Self {
-        Self::internal("failed to get plugin runtime")
     }
 
     /// The request never reached the plugin (http-api 4.2): the causes, one a line, then the fact.

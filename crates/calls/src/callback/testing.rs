@@ -1,4 +1,4 @@
-//! A Dify that answers as a test tells it, and a plugin that notes what it is told.
+//! A Dify with scripted answers, and a plugin that records the replies to its calls back.
 
 #![expect(
     clippy::unwrap_used,
@@ -156,11 +156,11 @@ pub fn frame(json: &str) -> Vec<u8> {
     [&[0x0f, 0, 10, 0][..], &length.to_le_bytes(), &[0; 6], json.as_bytes()].concat()
 }
 
-/// Everything that a plugin was told: event, message, data.
+/// Every reply that a plugin got: event, message, data.
 #[derive(Debug, Default)]
-pub struct Told(Mutex<Vec<Value>>);
+pub struct RecordedReplies(Mutex<Vec<Value>>);
 
-impl Told {
+impl RecordedReplies {
     pub fn lines(&self) -> Vec<String> {
         let short = |line: &Value| {
             let data = &line["data"];
@@ -176,7 +176,7 @@ impl Told {
 }
 
 #[async_trait]
-impl ReplySink for Told {
+impl ReplySink for RecordedReplies {
     async fn reply(&self, envelope: Bytes) -> Result<(), ReplyError> {
         self.0.lock().unwrap().push(serde_json::from_slice(&envelope).unwrap());
         Ok(())

@@ -4,7 +4,9 @@ use std::time::Duration;
 use plugin_manifest::declaration::{Enabled, Permission};
 use serde_json::{Value, json};
 
-use super::testing::{FakeDify, MAX_DOCUMENT, SILENCE, Script, Told, callbacks, caller, declared, everything, frame};
+use super::testing::{
+    FakeDify, MAX_DOCUMENT, RecordedReplies, SILENCE, Script, callbacks, caller, declared, everything, frame,
+};
 use super::*;
 
 struct Fixture {
@@ -21,12 +23,12 @@ async fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    /// Everything that the plugin is told about a call.
+    /// Every reply that the plugin gets to a call back.
     async fn ask(&self, kind: &str, request: Value) -> Vec<String> {
         let data = json!({"type": kind, "backwards_request_id": "r-1", "request": request}).to_string();
-        let told = Arc::new(Told::default());
-        self.callbacks.answer(&self.caller, &Invoke::parse(data.as_bytes()).unwrap(), told.clone()).await;
-        told.lines()
+        let replies = Arc::new(RecordedReplies::default());
+        self.callbacks.answer(&self.caller, &Invoke::parse(data.as_bytes()).unwrap(), replies.clone()).await;
+        replies.lines()
     }
 }
 
@@ -43,8 +45,8 @@ async fn a_single_answer() {
     let fixture = fixture().await;
     fixture.dify.script(Script::Body(200, br#"{"data":{"result":true,"score":1.0},"error":""}"#.to_vec()));
     let request = json!({"tenant_id": "x", "user_id": "y", "type": "z", "provider": "p", "model": "m", "text": "é"});
-    let told = fixture.ask("moderation", request).await;
-    assert_eq!(told, [r#"response struct {"result":true,"score":1}"#, "end  null"]);
+    let replies = fixture.ask("moderation", request).await;
+    assert_eq!(replies, [r#"response struct {"result":true,"score":1}"#, "end  null"]);
     let [got] = fixture.dify.requests().try_into().unwrap();
     assert_eq!(got.path, "invoke/moderation");
     assert_eq!(
@@ -63,10 +65,10 @@ async fn the_line_that_a_plugin_gets() {
     let fixture = fixture().await;
     fixture.dify.script(Script::Body(200, br#"{"data":{"result":false}}"#.to_vec()));
     let data = json!({"type": "moderation", "backwards_request_id": "r-9", "request": moderation()}).to_string();
-    let told = Arc::new(Told::default());
-    fixture.callbacks.answer(&fixture.caller, &Invoke::parse(data.as_bytes()).unwrap(), told.clone()).await;
+    let replies = Arc::new(RecordedReplies::default());
+    fixture.callbacks.answer(&fixture.caller, &Invoke::parse(data.as_bytes()).unwrap(), replies.clone()).await;
     assert_eq!(
-        told.envelopes()[0],
+        replies.envelopes()[0],
         json!({"session_id": "s-1", "conversation_id": null, "message_id": null, "app_id": "a-1", "endpoint_id": null,
             "context": null, "event": "backwards_response", "data": {"backwards_request_id": "r-9",
             "event": "response", "message": "struct", "data": {"result": false}}})
@@ -85,8 +87,8 @@ async fn a_streamed_answer_byte_by_byte() {
     ]
     .concat();
     fixture.dify.script(Script::Pieces(stream.into_iter().map(|byte| vec![byte]).collect()));
-    let told = fixture.ask("app", app()).await;
-    assert_eq!(told, [r#"response stream {"n":1}"#, r#"response stream {"n":9007199254740993}"#, "end  null"]);
+    let replies = fixture.ask("app", app()).await;
+    assert_eq!(replies, [r#"response stream {"n":1}"#, r#"response stream {"n":9007199254740993}"#, "end  null"]);
     let [got] = fixture.dify.requests().try_into().unwrap();
     assert_eq!(got.body["inputs"], json!({"n": 9_007_199_254_740_993_i64}));
     assert_eq!(got.body["files"], json!([1]), "keys that nobody here knows are passed on");
@@ -98,10 +100,10 @@ async fn streams_that_break() {
     let check = async |script: Script, expected: &str, delivered: usize| {
         let fixture = fixture().await;
         fixture.dify.script(script);
-        let told = fixture.ask("app", app()).await;
-        assert_eq!(told.len(), delivered + 2, "{told:?}");
-        assert!(told[delivered].starts_with(&format!("error {expected}")), "{told:?}");
-        assert_eq!(told[delivered + 1], "end  null");
+        let replies = fixture.ask("app", app()).await;
+        assert_eq!(replies.len(), delivered + 2, "{replies:?}");
+        assert!(replies[delivered].starts_with(&format!("error {expected}")), "{replies:?}");
+        assert_eq!(replies[delivered + 1], "end  null");
     };
     let with = |tail: &[u8]| vec![[&first, tail].concat()];
     check(
@@ -130,9 +132,9 @@ async fn single_answers_that_are_none() {
     let check = async |script: Script, expected: &str| {
         let fixture = fixture().await;
         fixture.dify.script(script);
-        let told = fixture.ask("moderation", moderation()).await;
-        assert!(told[0].starts_with(&format!("error invoke moderation model failed: {expected}")), "{told:?}");
-        assert_eq!(told[1..], ["end  null"]);
+        let replies = fixture.ask("moderation", moderation()).await;
+        assert!(replies[0].starts_with(&format!("error invoke moderation model failed: {expected}")), "{replies:?}");
+        assert_eq!(replies[1..], ["end  null"]);
     };
     check(Script::Body(200, br#"{"error":"no"}"#.to_vec()), "request failed: no").await;
     check(Script::Body(200, b"{}".to_vec()), "data is nil").await;
@@ -160,9 +162,9 @@ async fn silence_has_a_limit() {
         let fixture = fixture().await;
         fixture.dify.script(script);
         let begun = Instant::now();
-        let told = fixture.ask("app", app()).await;
+        let replies = fixture.ask("app", app()).await;
         assert!(begun.elapsed() >= SILENCE && begun.elapsed() < 3 * SILENCE);
-        assert!(told[delivered].contains("app failed: Dify was silent for 240 s"), "{told:?}");
+        assert!(replies[delivered].contains("app failed: Dify was silent for 240 s"), "{replies:?}");
         fixture.dify.left().await;
     }
 }
@@ -172,9 +174,9 @@ async fn nobody_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let callbacks = callbacks("http://127.0.0.1:1", folder.path());
     let data = json!({"type": "moderation", "backwards_request_id": "r", "request": moderation()}).to_string();
-    let told = Arc::new(Told::default());
-    callbacks.answer(&caller(), &Invoke::parse(data.as_bytes()).unwrap(), told.clone()).await;
-    let lines = told.lines();
+    let replies = Arc::new(RecordedReplies::default());
+    callbacks.answer(&caller(), &Invoke::parse(data.as_bytes()).unwrap(), replies.clone()).await;
+    let lines = replies.lines();
     assert!(lines[0].starts_with("error invoke moderation model failed: error sending request"), "{lines:?}");
     assert!(!lines[0].contains("127.0.0.1"), "where Dify is, is none of the plugin's business: {lines:?}");
 }
@@ -192,8 +194,8 @@ async fn whoever_drops_a_call_hangs_up() {
 async fn calls_that_are_not_made() {
     let mut fixture = fixture().await;
     let check = async |fixture: &Fixture, kind: &str, request: Value, expected: &str| {
-        let told = fixture.ask(kind, request).await;
-        assert_eq!(told, [format!("error {expected} null"), "end  null".to_owned()]);
+        let replies = fixture.ask(kind, request).await;
+        assert_eq!(replies, [format!("error {expected} null"), "end  null".to_owned()]);
     };
     for kind in ["encrypt", "", "LLM"] {
         check(&fixture, kind, json!({}), &format!("unsupported invoke type: {kind}")).await;
@@ -223,8 +225,8 @@ async fn what_the_manifest_does_not_grant() {
     let mut fixture = fixture().await;
     let denied = async |fixture: &mut Fixture, permission: Option<Permission>, kind: Kind| {
         fixture.caller.declared = declared(permission);
-        let told = fixture.ask(kind.as_str(), json!({})).await;
-        told[0] == format!("error {} null", kind.grant().unwrap().denial())
+        let replies = fixture.ask(kind.as_str(), json!({})).await;
+        replies[0] == format!("error {} null", kind.grant().unwrap().denial())
     };
     for kind in Kind::ALL.iter().copied().filter(|kind| kind.grant().is_some()) {
         assert!(denied(&mut fixture, None, kind).await);

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{CallRequest, Invocations, Limits, Plugin, Runtimes};
-use crate::callback::testing::{Told, callbacks, declared, everything};
+use crate::callback::testing::{RecordedReplies, callbacks, declared, everything};
 use plugin_service::telemetry::metrics::Format;
 use plugin_service::telemetry::{Metrics, TraceContext};
 
@@ -24,7 +24,7 @@ use plugin_service::telemetry::{Metrics, TraceContext};
 pub struct Opened {
     pub call: Call,
     pub plugin: Sender,
-    pub told: Arc<Told>,
+    pub replies: Arc<RecordedReplies>,
     dropped: Arc<AtomicBool>,
 }
 
@@ -39,7 +39,7 @@ impl Opened {
     }
 }
 
-/// Plugins whose calls are told to a test.
+/// Plugins whose calls a test receives.
 #[derive(Debug)]
 pub struct Scripted(mpsc::Sender<Opened>);
 
@@ -53,10 +53,10 @@ impl Scripted {
 #[async_trait]
 impl Runtime for Scripted {
     async fn open(&self, call: Call) -> Result<Session, OpenError> {
-        let (told, dropped) = (Arc::new(Told::default()), Arc::new(AtomicBool::new(false)));
+        let (replies, dropped) = (Arc::new(RecordedReplies::default()), Arc::new(AtomicBool::new(false)));
         let gone = dropped.clone();
-        let (plugin, session) = Session::new(told.clone(), move || gone.store(true, Ordering::Relaxed));
-        self.0.send(Opened { call, plugin, told, dropped }).await.unwrap();
+        let (plugin, session) = Session::new(replies.clone(), move || gone.store(true, Ordering::Relaxed));
+        self.0.send(Opened { call, plugin, replies, dropped }).await.unwrap();
         Ok(session)
     }
 }

@@ -10,17 +10,17 @@ use super::testing::{LIMITS, Opened, Stage, ask, plugin};
 use super::*;
 use crate::callback::testing::{FakeDify, Script};
 
-/// Everything that Dify is told of a call whose plugin has said all: chunks, and the envelope's message of an error.
-async fn told(call: Invocation, action: Action) -> Vec<String> {
+/// What becomes of a call whose plugin has sent everything: chunks, and the envelope's message of an error.
+async fn outcome(call: Invocation, action: Action) -> Vec<String> {
     let mut stream = Box::pin(Chunks::new(call, action).into_stream());
-    let mut told = Vec::new();
+    let mut outcome = Vec::new();
     while let Some(next) = stream.next().await {
-        told.push(match next {
+        outcome.push(match next {
             Ok(chunk) => String::from_utf8(chunk.to_vec()).unwrap(),
             Err(error) => error.document().map_or_else(|| error.to_string(), |document| document.to_json()),
         });
     }
-    told
+    outcome
 }
 
 fn text(text: &str) -> String {
@@ -44,7 +44,7 @@ async fn a_call_from_request_to_end() {
     opened.says(r#"{"type":"json","message":{"json_object":{"n":3.0}}}"#);
     opened.plugin.push(Event::End);
     assert_eq!(
-        told(call, Action::InvokeTool).await,
+        outcome(call, Action::InvokeTool).await,
         [text("1"), r#"{"type":"json","message":{"json_object":{"n":3}},"meta":null}"#.to_owned()]
     );
     assert!(opened.is_dropped() && stage.counted("success"));
@@ -69,8 +69,8 @@ async fn errors_come_after_what_came_before_and_end_all() {
         opened.plugin.push(event);
         opened.says(&text("2"));
         opened.plugin.push(Event::End);
-        let told = told(call, Action::InvokeTool).await;
-        assert_eq!(told, [text("1"), expected.to_owned()]);
+        let outcome = outcome(call, Action::InvokeTool).await;
+        assert_eq!(outcome, [text("1"), expected.to_owned()]);
         assert!(opened.is_dropped() && stage.counted("error"));
     };
     check(
@@ -112,9 +112,9 @@ async fn the_deadline_ends_a_call_and_says_so() {
     let (call, opened) = stage.open(Action::InvokeTool).await;
     opened.says(&text("1"));
     let begun = Instant::now();
-    let told = told(call, Action::InvokeTool).await;
-    assert_eq!(told[0], text("1"));
-    assert_eq!(told[1], "killed by timeout");
+    let outcome = outcome(call, Action::InvokeTool).await;
+    assert_eq!(outcome[0], text("1"));
+    assert_eq!(outcome[1], "killed by timeout");
     assert!(begun.elapsed() >= LIMITS.total && begun.elapsed() < LIMITS.total + Duration::from_secs(1));
     assert!(opened.is_dropped() && stage.counted("timeout"));
 }
@@ -211,14 +211,14 @@ async fn calls_back_are_answered_while_the_plugin_speaks() {
     let (mut call, opened) = stage.open(Action::InvokeTool).await;
     opened.plugin.push(invoke("moderation"));
     let end = async {
-        while opened.told.lines().len() < 2 {
+        while opened.replies.lines().len() < 2 {
             tokio::task::yield_now().await;
         }
         opened.plugin.push(Event::End);
     };
     let (next, ()) = tokio::join!(call.next(), end);
     assert!(next.is_none());
-    assert_eq!(opened.told.lines(), [r#"response struct {"result":true}"#, "end  null"]);
+    assert_eq!(opened.replies.lines(), [r#"response struct {"result":true}"#, "end  null"]);
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn too_many_calls_back_are_refused_one_by_one() {
         opened.plugin.push(invoke("moderation"));
     }
     let end = async {
-        while opened.told.lines().len() < 2 {
+        while opened.replies.lines().len() < 2 {
             tokio::task::yield_now().await;
         }
         opened.plugin.push(Event::End);
@@ -241,7 +241,7 @@ async fn too_many_calls_back_are_refused_one_by_one() {
     let (next, ()) = tokio::join!(call.next(), end);
     assert!(next.is_none());
     assert_eq!(
-        opened.told.lines(),
+        opened.replies.lines(),
         ["error too many calls at a time: 256 of this session are running null", "end  null"]
     );
 }
@@ -260,7 +260,7 @@ async fn files_of_a_strategy_are_put_together() {
     }
     opened.plugin.push(Event::End);
     assert_eq!(
-        told(call, Action::InvokeAgentStrategy).await,
+        outcome(call, Action::InvokeAgentStrategy).await,
         [text("between"), r#"{"type":"blob","message":{"blob":"YWJjZGVm"},"meta":{"m":1}}"#.to_owned()]
     );
 }
@@ -271,7 +271,7 @@ async fn no_schema_is_no_event() {
     let (call, opened) = stage.open(Action::GetAiModelSchemas).await;
     opened.says(r#"{"model_schema":null}"#);
     opened.plugin.push(Event::End);
-    assert_eq!(told(call, Action::GetAiModelSchemas).await, [""; 0]);
+    assert_eq!(outcome(call, Action::GetAiModelSchemas).await, [""; 0]);
 }
 
 async fn polled(say: impl FnOnce(&Opened)) -> Result<String, CallError> {

@@ -37,8 +37,10 @@ async fn what_is_installed_runs_on_the_platform_of_the_daemon() {
             let identifier = keep(&bed, &lookups, &package("light", "0.0.1", &[])).await;
             install(&bed, &identifier, stored).await;
             for target in [installed(), Target::Version(identifier.clone())] {
-                let found = routing.locate(target).await.unwrap();
-                let Location::Here(plugin) = found else { panic!("{found:?}") };
+                let found = routing.locate(target.clone()).await.unwrap();
+                let Location::Here { plugin, runtime_type } = found else { panic!("{found:?}") };
+                assert_eq!((plugin, runtime_type), (identifier.clone(), platform));
+                let plugin = routing.here(target).await.unwrap().unwrap();
                 assert_eq!((plugin.identifier, plugin.runtime_type), (identifier.clone(), platform));
             }
         }
@@ -50,8 +52,8 @@ async fn a_version_that_nobody_has_is_unknown() {
     let bed = TestBed::new().await;
     let routing = Routing::new(bed.lookups().catalog, None, RuntimeType::Local);
     let unknown: UniqueIdentifier = format!("a/b:0.0.1@{}", "0".repeat(64)).parse().unwrap();
-    let absent = routing.locate(Target::Version(unknown)).await.unwrap();
-    assert!(matches!(absent, Location::Absent(Absence::Unknown)), "{absent:?}");
+    let absent = routing.here(Target::Version(unknown)).await.unwrap();
+    assert_eq!(absent.err(), Some(Absence::Unknown));
 }
 
 #[tokio::test]
@@ -76,15 +78,15 @@ async fn a_plugin_under_development_runs_where_it_is_connected() {
     // the other node registers itself in a task of its own
     let found = loop {
         match here.locate(Target::Version(plugin.clone())).await.unwrap() {
-            Location::Absent(_) => tokio::task::yield_now().await,
-            found => break found,
+            found @ Location::Elsewhere { .. } => break found,
+            Location::Here { .. } | Location::Absent(_) => tokio::task::yield_now().await,
         }
     };
     let Location::Elsewhere { plugin: named, nodes } = found else { panic!("{found:?}") };
     assert_eq!((named, nodes), (plugin.clone(), vec![their_cluster.node().clone()]));
     let found = there.locate(Target::Version(plugin.clone())).await.unwrap();
-    let Location::Here(found) = found else { panic!("{found:?}") };
-    assert_eq!((found.identifier, found.runtime_type), (plugin, RuntimeType::Remote));
+    let Location::Here { plugin: found, runtime_type } = found else { panic!("{found:?}") };
+    assert_eq!((found, runtime_type), (plugin, RuntimeType::Remote));
     stop.cancel();
     member.await.unwrap();
 }

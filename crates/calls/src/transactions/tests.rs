@@ -66,7 +66,7 @@ fn app() -> Bytes {
 }
 
 /// Event, message and data of every answer.
-async fn told(answers: Answers) -> Vec<String> {
+async fn replies(answers: Answers) -> Vec<String> {
     let pieces: Vec<Bytes> = answers.collect().await;
     let text = String::from_utf8(pieces.concat()).unwrap();
     assert!(text.ends_with("\n\n"));
@@ -93,13 +93,13 @@ async fn answers_of_the_node_that_has_the_call() {
     let registered = node.register(calling(), &nodes.identifier);
     assert!(!registered.is_calling());
     assert_eq!(
-        told(begin(&node, storage()).await).await,
+        replies(begin(&node, storage()).await).await,
         [r#"response struct {"data":false,"exist_num":0}"#, "end  null"]
     );
     dify.script(Script::Pieces(vec![frame(r#"{"data":{"n":1},"error":""}"#), frame(r#"{"data":{"n":2},"error":""}"#)]));
     let answers = begin(&node, app()).await;
     assert!(registered.is_calling());
-    assert_eq!(told(answers).await, [r#"response stream {"n":1}"#, r#"response stream {"n":2}"#, "end  null"]);
+    assert_eq!(replies(answers).await, [r#"response stream {"n":1}"#, r#"response stream {"n":2}"#, "end  null"]);
     assert!(!registered.is_calling());
     let body = &dify.requests()[0].body;
     assert_eq!((&body["tenant_id"], &body["user_id"]), (&json!(uuid::Uuid::from_u128(7)), &json!("u-1")));
@@ -120,7 +120,7 @@ async fn another_node_serves_the_session_with_what_is_stored() {
     // what it may do is what its own manifest grants
     let answers = there.begin(session, storage(), CancellationToken::new());
     let denied = "error permission denied, you need to enable storage access in plugin manifest null";
-    assert_eq!(told(answers).await, [denied, "end  null"]);
+    assert_eq!(replies(answers).await, [denied, "end  null"]);
     drop(registered);
     tokio::time::sleep(Duration::from_millis(50)).await;
     for node in [here, there] {
@@ -180,7 +180,7 @@ async fn a_transaction_ends_with_a_word_on_why() {
     };
     dify.script(first());
     let late = "the call back took longer than 0 s (MAX_SERVERLESS_TRANSACTION_TIMEOUT)";
-    check(told(begin(&node, app()).await).await, late);
+    check(replies(begin(&node, app()).await).await, late);
     dify.left().await;
 
     let node = nodes.node();
@@ -188,14 +188,14 @@ async fn a_transaction_ends_with_a_word_on_why() {
     let registered_here = node.register(calling(), &nodes.identifier);
     dify.script(first());
     let answers = node.begin(node.session(SESSION, None).await.unwrap(), app(), cutoff.clone());
-    let (seen, ()) = tokio::join!(told(answers), async {
+    let (seen, ()) = tokio::join!(replies(answers), async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         cutoff.cancel();
     });
     check(seen, "the plugin daemon is shutting down");
     dify.script(first());
     let answers = begin(&node, app()).await;
-    let (seen, ()) = tokio::join!(told(answers), async {
+    let (seen, ()) = tokio::join!(replies(answers), async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         drop(registered_here);
     });
@@ -233,7 +233,7 @@ async fn one_session_has_so_many_transactions_at_a_time() {
         others.push(node.session(SESSION, None).await.unwrap());
     }
     let refused = format!("error too many calls at a time: {MAX_RUNNING} of this session are running null");
-    assert_eq!(told(begin(&node, storage()).await).await, [refused, "end  null".to_owned()]);
+    assert_eq!(replies(begin(&node, storage()).await).await, [refused, "end  null".to_owned()]);
     others.clear();
-    assert_eq!(told(begin(&node, storage()).await).await.len(), 2);
+    assert_eq!(replies(begin(&node, storage()).await).await.len(), 2);
 }

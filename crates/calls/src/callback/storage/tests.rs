@@ -8,7 +8,7 @@ use plugin_store::{BlobEntry, Error, ErrorKind};
 use super::super::testing::{Usage, caller};
 use super::*;
 
-/// Blobs that can be told to fail.
+/// Blobs that fail on demand.
 #[derive(Debug)]
 struct Fragile {
     blobs: LocalBlobs,

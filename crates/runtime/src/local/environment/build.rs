@@ -1,5 +1,8 @@
 //! One attempt to build an environment with uv.
 
+mod locked;
+mod versions;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -11,9 +14,9 @@ use super::blocking;
 use super::configuration;
 use super::dependencies::{Dependencies, Form};
 use super::error::{Cause, EnvironmentError};
+use super::process::redact;
 use super::progress::Step;
 use super::store::ask_version;
-use super::uv::EXPORT_LOCKED;
 use super::workbench::Workbench;
 use crate::local::isolation::Trust;
 
@@ -243,6 +246,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         });
         self.bench.progress.report(Step::Install, &with.unwrap_or_default());
         let extra = self.bench.settings.extra_args.clone();
+        let what = self.install_from();
         match dependencies.form {
             Form::Requirements => {
                 let arguments = ["pip", "install", "-r", "requirements.txt"];
@@ -254,74 +258,33 @@ impl<'a, 'b> Builder<'a, 'b> {
                 let mut command = self.install_command(environment);
                 command.args(["pip", "install"]).args(self.mirror_args());
                 command.args(["-r", "requirements.txt", "-v"]).args(extra);
-                self.bench.run(INSTALL, Some(Step::Install), self.trust(), command).await
+                let installed = self.bench.run(&what, Some(Step::Install), self.trust(), command).await;
+                self.name_versions(installed, environment, staging).await
             }
             Form::Project { frozen, package } => {
                 let extra: Vec<_> = extra.into_iter().filter(|argument| !frozen || argument != "--frozen").collect();
+                let mut left = None;
                 if frozen {
-                    self.prefill(environment, staging, dependencies.wheels, &extra).await?;
+                    left = self.prefill(environment, staging, dependencies.wheels, &extra).await?;
                 }
                 let mut command = self.install_command(environment);
                 command.args(["sync", "--no-dev"]).args(frozen.then_some("--frozen"));
                 command.args((!package).then_some("--no-install-project"));
                 command.args(self.mirror_args()).arg("-v").args(extra);
-                self.bench.run(INSTALL, Some(Step::Install), self.trust(), command).await
+                match (self.bench.run(&what, Some(Step::Install), self.trust(), command).await, left) {
+                    (Err(error), Some(index)) => Err(locked::both(index, &error)),
+                    (installed, _) => self.name_versions(installed, environment, staging).await,
+                }
             }
         }
     }
 
-    /// Installs what a lock names from the plugin's own wheels or the configured index, hashes checked.
-    ///
-    /// `uv sync --frozen` downloads from the URLs in the lock whatever index is configured, which fails or crawls where a
-    /// mirror is needed. It runs after this all the same: it adds what is missing here, and has the last word.
-    async fn prefill(
-        &mut self,
-        environment: &Path,
-        staging: &Path,
-        wheels: Option<&str>,
-        extra: &[String],
-    ) -> Result<(), EnvironmentError> {
-        let has_index = self.mirror.is_some() || names_index(self.bench.variables, extra);
-        if wheels.is_none() && !has_index {
-            return Ok(());
+    /// What a failed installation is called: with the index, if it is not the usual one.
+    fn install_from(&self) -> String {
+        match &self.mirror {
+            Some(mirror) => format!("{INSTALL} from {}", redact(mirror)),
+            None => INSTALL.to_owned(),
         }
-        let exported = staging.join("requirements.txt");
-        let mut command = self.install_command(environment);
-        command.args(EXPORT_LOCKED);
-        command.arg("--output-file").arg(&exported);
-        if !attempt(self.bench.run("failed to read the lock", Some(Step::Install), self.trust(), command).await)? {
-            return Ok(());
-        }
-        let arguments = ["pip".as_ref(), "sync".as_ref(), exported.as_os_str()];
-        if let Some(wheels) = wheels
-            && self.install_offline(environment, &arguments, wheels).await?
-        {
-            return Ok(());
-        }
-        if has_index {
-            let mut command = self.install_command(environment);
-            command.args(arguments).args(self.mirror_args()).arg("-v").args(extra);
-            attempt(
-                self.bench.run("failed to install from the mirror", Some(Step::Install), self.trust(), command).await,
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Whether everything could be installed from a folder of the plugin's.
-    async fn install_offline(
-        &mut self,
-        environment: &Path,
-        arguments: &[impl AsRef<OsStr>],
-        wheels: &str,
-    ) -> Result<bool, EnvironmentError> {
-        let mut command = self.install_command(environment);
-        command.args(arguments).args(["--no-index", "--offline", "--find-links", wheels, "-v"]);
-        attempt(
-            self.bench
-                .run("failed to install from the plugin's own wheels", Some(Step::Install), self.trust(), command)
-                .await,
-        )
     }
 
     fn uv_command(&self) -> Command {
@@ -342,22 +305,6 @@ impl<'a, 'b> Builder<'a, 'b> {
 
     fn mirror_args(&self) -> impl Iterator<Item = &str> {
         self.mirror.as_deref().into_iter().flat_map(|mirror| ["-i", mirror])
-    }
-}
-
-/// Whether it went well. A failure counts only if what comes next would fail for the same reason.
-fn attempt(result: Result<(), EnvironmentError>) -> Result<bool, EnvironmentError> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(error)
-            if matches!(error.cause, Cause::Cancelled | Cause::Timeout | Cause::DiskFull | Cause::OutOfMemory) =>
-        {
-            Err(error)
-        }
-        Err(error) => {
-            tracing::info!(error = error.message, "going on in another way");
-            Ok(false)
-        }
     }
 }
 

@@ -1,5 +1,9 @@
 //! What a tool's last words mean.
 
+pub(crate) mod sentence;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -19,12 +23,14 @@ const SIGNS: &[(Cause, &[&str])] = &[
         &[
             "401 Unauthorized",
             "403 Forbidden",
-            "407 Proxy Authentication Required",
+            sentence::PROXY_REFUSES[0],
+            sentence::PROXY_REFUSES[1],
+            sentence::PROXY_REFUSES[2],
             "authentication credentials",
             "Missing credentials",
         ],
     ),
-    (Cause::NotFound, &["No interpreter found", "No virtual environment or system Python"]),
+    (Cause::NotFound, &["No interpreter found", "No virtual environment or system Python", "Git executable not found"]),
     (Cause::Build, &["build backend returned an error", "Failed to build", "failed to build", "Build backend failed"]),
     (
         Cause::Network,
@@ -40,6 +46,8 @@ const SIGNS: &[(Cause, &[&str])] = &[
             "invalid peer certificate",
             "operation timed out",
             "connection closed before message completed",
+            "Git operation failed",
+            "Failed to extract archive",
         ],
     ),
     (
@@ -58,18 +66,26 @@ const SIGNS: &[(Cause, &[&str])] = &[
             "does not have a source distribution or wheel",
             "No `project` table",
             "incompatible with the project's Python requirement",
+            "did not contain valid UTF-8",
         ],
     ),
+    (Cause::Io, &["(os error 13)", "(os error 30)", "(os error 1)", "(os error 95)", "(os error 38)", "(os error 18)"]),
 ];
 
-/// The failure of a tool that ended with a bad status.
-pub(crate) fn failed(what: &str, status: ExitStatus, output: &Tail) -> EnvironmentError {
+/// The failure of a tool that ended with a bad status; `variables` are those that it had.
+pub(crate) fn failed(
+    what: &str,
+    status: ExitStatus,
+    output: &Tail,
+    variables: &BTreeMap<OsString, OsString>,
+) -> EnvironmentError {
     let quote = quote(output);
     let cause = if status.signal() == Some(9) { Cause::OutOfMemory } else { class_of(&quote) };
     let ended = match status.signal() {
         Some(9) => "killed by signal 9, most likely because memory ran out".into(),
         Some(signal) => format!("killed by signal {signal}"),
-        None => format!("exit status {}", status.code().unwrap_or_default()),
+        None => sentence::of(&quote, variables)
+            .unwrap_or_else(|| format!("exit status {}", status.code().unwrap_or_default())),
     };
     EnvironmentError::new(cause, compose(what, &ended, &quote, cause))
 }
@@ -86,10 +102,11 @@ pub(crate) fn not_run(what: &str, error: &RunError) -> EnvironmentError {
     EnvironmentError::new(cause, compose(what, &error.to_string(), &quote, cause))
 }
 
+/// What failed and why in the first line, then what the tool said, then what to do.
 fn compose(what: &str, ended: &str, quote: &str, cause: Cause) -> String {
     let mut message = format!("{what}: {ended}");
     if !quote.is_empty() {
-        message.push_str(", output: ");
+        message.push('\n');
         message.push_str(quote);
     }
     if let Some(advice) = advice(cause) {
@@ -105,11 +122,15 @@ const fn advice(cause: Cause) -> Option<&'static str> {
         Cause::Network => Some(
             "check that the package index can be reached: PIP_MIRROR_URL, HTTP_PROXY, HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE",
         ),
-        Cause::IndexAuth => {
-            Some("check the credentials of the package index: UV_INDEX_<NAME>_USERNAME and _PASSWORD, NETRC")
-        }
+        Cause::IndexAuth => Some(
+            "check the credentials: of an index UV_INDEX_<NAME>_USERNAME and _PASSWORD, NETRC, or user and password in its \
+             URL; of a proxy those in the URL of HTTP_PROXY and HTTPS_PROXY",
+        ),
         Cause::DiskFull => Some("free space below PLUGIN_WORKING_PATH"),
         Cause::OutOfMemory => Some("give the daemon more memory, or allow fewer installs at a time"),
+        Cause::Io => {
+            Some("check owner and rights of PLUGIN_WORKING_PATH and UV_CACHE_DIR, and what their file systems allow")
+        }
         Cause::Timeout => Some("PYTHON_ENV_INIT_TIMEOUT and PLUGIN_INSTALL_TIMEOUT limit how long it may take"),
         _ => None,
     }
@@ -151,6 +172,9 @@ fn shorten(text: &str, limit: usize) -> String {
     let tail = text.ceil_char_boundary(text.len() - limit / 2);
     [text.get(..head), text.get(tail..)].map(Option::unwrap_or_default).join("\n...\n")
 }
+
+#[cfg(test)]
+mod matrix;
 
 #[cfg(test)]
 mod tests {
@@ -219,9 +243,12 @@ mod tests {
 
     #[test]
     fn signals_tell_of_memory_or_of_a_crash() {
-        let killed = failed("failed to install dependencies", ExitStatus::from_raw(9), &Tail::default());
+        let by_signal = |signal| {
+            failed("failed to install dependencies", ExitStatus::from_raw(signal), &Tail::default(), &BTreeMap::new())
+        };
+        let killed = by_signal(9);
         assert_eq!(killed.cause, Cause::OutOfMemory);
-        let crashed = failed("failed to install dependencies", ExitStatus::from_raw(11), &Tail::default());
+        let crashed = by_signal(11);
         assert_eq!(crashed.cause, Cause::Crashed);
         assert_eq!(crashed.message, "failed to install dependencies: killed by signal 11");
     }

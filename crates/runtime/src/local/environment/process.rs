@@ -65,7 +65,7 @@ impl Tail {
         &self.last
     }
 
-    fn push(&mut self, line: &str) {
+    pub(super) fn push(&mut self, line: &str) {
         line.clone_into(&mut self.last);
         if is_debug(line) {
             return;

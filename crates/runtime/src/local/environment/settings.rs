@@ -25,6 +25,8 @@ pub struct EnvironmentSettings {
     pub uv: Option<PathBuf>,
     /// `PIP_MIRROR_URL`: the index to use instead of the official one.
     pub mirror_url: Option<String>,
+    /// `PIP_MIRROR_FALLBACK`: whether what the configured index cannot deliver of a lock is taken from the URLs in the lock.
+    pub mirror_fallback: bool,
     /// How a mirror is looked for; `None` when `PIP_MIRROR_AUTO_DETECT` is off. Not looked at when `mirror_url` is set.
     pub mirror_detection: Option<MirrorDetection>,
     /// `PIP_VERBOSE`: whether uv's debug lines go to the daemon's log. They are in the log file in any case.
@@ -64,6 +66,7 @@ impl EnvironmentSettings {
             python: "3.12".into(),
             uv: None,
             mirror_url: None,
+            mirror_fallback: false,
             mirror_detection: None,
             verbose: true,
             extra_args: Vec::new(),

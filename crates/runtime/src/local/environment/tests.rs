@@ -17,6 +17,7 @@ use super::*;
 
 mod crash;
 mod failing;
+mod index;
 mod real;
 mod sharing;
 

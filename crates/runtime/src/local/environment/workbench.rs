@@ -60,7 +60,7 @@ impl Workbench<'_> {
         let result = process::run(command, &jail, self.limits, self.cancel, &mut self.log, &on_line).await;
         let error = match result {
             Ok(finished) if finished.status.success() => return Ok(()),
-            Ok(finished) => classify::failed(what, finished.status, &finished.output),
+            Ok(finished) => classify::failed(what, finished.status, &finished.output, self.variables),
             Err(error) => classify::not_run(what, &error),
         };
         Err(EnvironmentError { log: self.log.path(), ..error })

@@ -15,6 +15,7 @@ extern crate self as plugin_runtime;
 mod channel;
 mod copy_map;
 pub mod debug;
+mod last_words;
 pub mod local;
 mod log;
 mod owner;
@@ -35,6 +36,7 @@ use plugin_protocol::{Action, Origin, SessionId};
 use tokio::time::Instant;
 
 pub use channel::NodeBudget;
+pub use last_words::LastWords;
 pub use log::{Level, LogEntry, PluginLog, Source, Tail};
 pub use owner::{NotAnOwner, Owner};
 pub use permission::permits;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::environment::EnvironmentError;
 use super::process::Exit;
+use crate::last_words::LastWords;
 use crate::task::Panicked;
 
 /// A plugin did not come up. Cloned for every caller that waited for it.
@@ -16,11 +17,11 @@ pub enum StartError {
     #[error("failed to start the plugin process: {message}")]
     Spawn { message: String },
     /// The process ended before its first heartbeat.
-    #[error("plugin failed to start: {exit}{}", tail(stderr))]
-    Exited { exit: Exit, out_of_memory: bool, stderr: String },
+    #[error("plugin failed to start: {}", said.describe(&how_it_ended(*exit)))]
+    Exited { exit: Exit, out_of_memory: bool, said: LastWords },
     /// The process is there and has not said that it is ready.
-    #[error("failed to start plugin as no heartbeat received within {} s{}", waited.as_secs(), tail(stderr))]
-    NoHeartbeat { waited: Duration, stderr: String },
+    #[error("failed to start plugin as no heartbeat received within {} s{}", waited.as_secs(), tail(&said.lines))]
+    NoHeartbeat { waited: Duration, said: LastWords },
     /// A task of the daemon panicked; the text names it and its panic. The next call tries again.
     #[error("{message}")]
     Internal { message: String },
@@ -54,6 +55,14 @@ impl From<&Panicked> for StartError {
     }
 }
 
-fn tail(stderr: &str) -> String {
-    if stderr.trim().is_empty() { String::new() } else { format!("\n{}", stderr.trim_end()) }
+/// The exit, with what it means for a plugin that should not have ended.
+fn how_it_ended(exit: Exit) -> String {
+    match exit {
+        Exit::Code(0) => "exit code 0 before the first heartbeat: does its main module end with plugin.run()?".into(),
+        exit => exit.to_string(),
+    }
+}
+
+fn tail(lines: &str) -> String {
+    if lines.is_empty() { String::new() } else { format!("\n{lines}") }
 }

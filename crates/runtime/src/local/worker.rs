@@ -25,7 +25,8 @@ use super::process::Exit;
 use super::settings::WorkerSettings;
 use super::status::WorkerStatus;
 use crate::channel::{Channel, Input, NodeBudget, Poison, Sessions, Vitals};
-use crate::log::{Level, PluginLog, Tail};
+use crate::last_words::LastWords;
+use crate::log::{Level, PluginLog, Source, Tail};
 use crate::proc;
 use crate::session::Failure;
 use crate::task::{self, Task};
@@ -85,7 +86,6 @@ impl Control {
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
     pub(crate) out_of_memory: bool,
-    pub(crate) stderr: String,
     /// The failure of its sessions: why it was stopped, or that it ended by itself.
     pub(crate) failure: Failure,
     /// It was stopped because it was not needed.
@@ -146,14 +146,22 @@ impl Worker {
         tokio::select! {
             biased;
             () = worker.channel.vitals.ready() => Ok(worker),
-            Ended { exit, out_of_memory, stderr, .. } = worker.ended() => {
-                Err(StartError::Exited { exit, out_of_memory, stderr })
+            Ended { exit, out_of_memory, .. } = worker.ended() => {
+                Err(StartError::Exited { exit, out_of_memory, said: worker.last_words() })
             }
             () = tokio::time::sleep(start_timeout) => {
                 let waited = worker.channel.vitals.uptime();
-                Err(StartError::NoHeartbeat { waited, stderr: tail.text() })
+                Err(StartError::NoHeartbeat { waited, said: worker.last_words() })
             }
         }
+    }
+
+    /// What the process has printed last, on either output.
+    fn last_words(&self) -> LastWords {
+        let entries = self.channel.log.after(0);
+        let own = entries.iter().filter(|entry| entry.pid == Some(self.pid));
+        let printed = own.filter(|entry| matches!(entry.source, Source::Stdout | Source::Stderr | Source::Error));
+        LastWords::of(printed.map(|entry| entry.text.as_str()))
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -228,7 +236,6 @@ impl Worker {
         end.unwrap_or_else(|| Ended {
             exit: Exit::Unknown,
             out_of_memory: false,
-            stderr: String::new(),
             failure: Failure::Stopped("the daemon is gone".into()),
             requested: true,
         })

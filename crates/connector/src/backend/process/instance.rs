@@ -14,7 +14,7 @@ use plugin_runtime::local::{
     Exit, LaunchSpec, Launched, Launcher as _, Mark, Process, ProcessSettings, SpawnLauncher, signal_group, variables,
 };
 use plugin_runtime::serverless::callback_url;
-use plugin_runtime::{Level, PluginLog, Source, Tail};
+use plugin_runtime::{LastWords, Level, PluginLog, Source, Tail};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -51,7 +51,7 @@ pub(super) struct InstanceSettings {
 pub(super) enum StartError {
     #[error("failed to start the plugin's process: {0}")]
     System(#[from] io::Error),
-    #[error("the plugin ended before it could be called: {exit}{}", appended(stderr))]
+    #[error("the plugin ended before it could be called: {}", LastWords::of([&**stderr]).describe(&exit.to_string()))]
     Exited { exit: Exit, stderr: String },
     #[error("the plugin does not answer {} s after its start{}", waited.as_secs(), appended(stderr))]
     Silent { waited: Duration, stderr: String },

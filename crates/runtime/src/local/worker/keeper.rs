@@ -55,15 +55,15 @@ impl Keeper {
     pub(super) fn start(self) {
         let plugin = self.channel.log.plugin().clone();
         let (channel, changed) = (self.channel.clone(), self.changed.clone());
-        let (tail, mark, report_end) = (self.tail.clone(), self.mark.clone(), self.report_end.clone());
+        let (mark, report_end) = (self.mark.clone(), self.report_end.clone());
         let on_panic = move |panicked: Panicked| {
             // the process was dropped with the task, which killed its group
             let failure = Failure::from(&panicked);
             channel.fail(&failure);
             report_end.send_if_modified(|end| {
                 let is_new = end.is_none();
-                let (exit, out_of_memory, stderr) = (Exit::Unknown, false, tail.text());
-                end.get_or_insert(Ended { exit, out_of_memory, stderr, failure, requested: false });
+                let (exit, out_of_memory) = (Exit::Unknown, false);
+                end.get_or_insert(Ended { exit, out_of_memory, failure, requested: false });
                 is_new
             });
             changed.notify_one();
@@ -99,7 +99,7 @@ impl Keeper {
         let requested = stopped.is_some_and(|stop| stop.requested);
         let stopped = stopped.map(|stop| stop.failure.clone());
         let out_of_memory = stopped.is_none() && exit.was_killed() && memory::oom_kills() > oom_kills;
-        let on_its_own = || Failure::WorkerExited { exit: exit.to_string(), out_of_memory, stderr: stderr.clone() };
+        let on_its_own = || Failure::WorkerExited { exit: exit.to_string(), out_of_memory, stderr };
         let failure = stopped.clone().unwrap_or_else(on_its_own);
         match &stopped {
             Some(why) => self.note(Level::Info, &format!("plugin process was stopped ({exit}): {why}")),
@@ -115,7 +115,7 @@ impl Keeper {
         if let Err(error) = tokio::task::spawn_blocking(move || mark.kill()).await {
             tracing::warn!(pid, %error, "failed to look for what a plugin left behind");
         }
-        self.report_end.send_replace(Some(Ended { exit, out_of_memory, stderr, failure, requested }));
+        self.report_end.send_replace(Some(Ended { exit, out_of_memory, failure, requested }));
         self.changed.notify_one();
     }
 

@@ -209,8 +209,9 @@ impl Endpoints {
         by: &Actor,
         id: Uuid,
         provider: &EndpointProvider,
-        settings: Settings,
+        mut settings: Settings,
     ) -> Result<RawJson> {
+        settings::normalize(&provider.settings, &mut settings);
         settings::check(&provider.settings, &settings).map_err(|error| EndpointError::Settings(error.to_string()))?;
         let encrypted = self.cipher(by).encrypt(sealed(by, id, provider), settings).await;
         let encrypted =

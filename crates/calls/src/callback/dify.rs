@@ -1,5 +1,7 @@
 //! Dify's inner API (plugin-protocol 5.3): one HTTP client for everything that the daemon asks of Dify.
 
+mod foreign;
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +11,7 @@ use plugin_runtime::transport;
 use reqwest::Response;
 use tokio::time::timeout;
 
+pub(super) use self::foreign::Head;
 use plugin_service::telemetry::TraceContext;
 
 /// How long a connection may take to come up.
@@ -42,9 +45,12 @@ pub enum DifyError {
     /// Dify said nothing for too long.
     #[error("Dify was silent for {} s, the limit is DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT", .0.as_secs_f32())]
     Silent(Duration),
-    /// An HTTP error.
-    #[error("request failed with status code: {} and respond with: {body}{}", status.as_u16(), hint(*status))]
-    Status { status: StatusCode, body: String },
+    /// An HTTP error; `origin` says what shows that it is not Dify's own.
+    #[error("request failed with status code: {} and respond with: {body}{}{origin}", status.as_u16(), hint(*status))]
+    Status { status: StatusCode, body: String, origin: String },
+    /// An answer of something else than Dify: a login page, a proxy, another service.
+    #[error("{reason}; this is no answer of Dify's inner API: {what}")]
+    Foreign { reason: String, what: String },
     /// Dify's own error.
     #[error("request failed: {0}")]
     Refused(String),
@@ -105,7 +111,7 @@ impl Dify {
     pub fn new(options: DifyOptions) -> Result<Self, DifyConfigError> {
         let client = reqwest::Client::builder()
             .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
+            .redirect(reqwest::redirect::Policy::custom(foreign::redirect))
             .connect_timeout(CONNECT)
             .pool_idle_timeout(KEEP_ALIVE)
             .pool_max_idle_per_host(MAX_IDLE)
@@ -159,7 +165,7 @@ impl Dify {
 
     /// What an answer says that is an error by its status.
     pub(super) async fn refusal(&self, mut response: Response) -> DifyError {
-        let status = response.status();
+        let head = Head::of(&response);
         let mut body = BytesMut::new();
         while body.len() < QUOTED {
             match self.piece(&mut response).await {
@@ -167,7 +173,30 @@ impl Dify {
                 Ok(None) | Err(_) => break, // the status is what matters
             }
         }
-        status_error(status, &body)
+        self.status_error(&head, &body)
+    }
+
+    /// An HTTP error with as much of its body as anyone reads.
+    pub(super) fn status_error(&self, head: &Head, body: &[u8]) -> DifyError {
+        let body = self.masked(&String::from_utf8_lossy(body.get(..QUOTED).unwrap_or(body)));
+        DifyError::Status { status: head.status, body, origin: head.origin() }
+    }
+
+    /// An answer that cannot be Dify's, for a reason, with the first bytes of its body.
+    pub(super) fn foreign(&self, head: &Head, reason: String, body: &[u8]) -> DifyError {
+        let what = self.masked(&head.describe(body));
+        tracing::warn!(
+            url = head.url,
+            reason,
+            what,
+            "an answer that is not of Dify's inner API; see DIFY_INNER_API_URL"
+        );
+        DifyError::Foreign { reason, what }
+    }
+
+    /// The text without the key, which a page may echo.
+    pub(super) fn masked(&self, text: &str) -> String {
+        foreign::mask(text, self.key.to_str().unwrap_or_default())
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, reqwest::Error>>) -> Result<T, DifyError> {
@@ -176,10 +205,4 @@ impl Dify {
             Err(_) => Err(DifyError::Silent(self.silence)),
         }
     }
-}
-
-/// An HTTP error with as much of its body as anyone reads.
-pub(super) fn status_error(status: StatusCode, body: &[u8]) -> DifyError {
-    let quoted = body.get(..QUOTED).unwrap_or(body);
-    DifyError::Status { status, body: String::from_utf8_lossy(quoted).into_owned() }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::dify::{Dify, DifyError};
+use super::dify::{Dify, DifyError, Head};
 use super::remote::{Asker, inner_data, read_single};
 use plugin_service::json::to_json;
 use plugin_service::telemetry::TraceContext;
@@ -71,9 +71,9 @@ impl Cipher<'_> {
             config: of.fields,
         };
         let response = self.dify.post(PATH, self.trace, to_json(&request)).await?;
-        let status = response.status();
+        let head = Head::of(&response);
         let whole = self.dify.whole(response).await?;
-        let inner = inner_data(read_single(status, &whole)?.get())?;
+        let inner = inner_data(read_single(self.dify, &head, &whole)?.get())?;
         if opt == "clear" {
             return Ok(data); // what Dify says beyond that it is done is of no use
         }

@@ -12,8 +12,13 @@ use uuid::Uuid;
 
 use super::Caller;
 use super::answers::{Answers, Stop};
-use super::dify::{Dify, DifyError, status_error};
+use super::dify::{Dify, DifyError, Head};
 use plugin_service::json::to_json;
+
+/// What Dify sends in streams to keep them open.
+const PING: &[u8] = b"event: ping";
+/// Bytes of a stream that are kept to show what it is if it is none of Dify's.
+const BEGINNING: usize = 512;
 
 /// Who asks, at the head of every request.
 #[derive(Serialize)]
@@ -63,11 +68,11 @@ pub(super) async fn single(
     request: Mended<'_>,
     answers: &Answers<'_>,
 ) -> Result<(), Stop> {
-    let failed = |error: DifyError| Stop::failed(format!("{}{error}", kind.failed()));
+    let failed = |error: DifyError| Stop::failed(dify.masked(&format!("{}{error}", kind.failed())));
     let response = dify.post(kind.path(), &caller.trace, body(caller, kind, request)).await.map_err(failed)?;
-    let status = response.status();
+    let head = Head::of(&response);
     let whole = dify.whole(response).await.map_err(failed)?;
-    let data = read_single(status, &whole).map_err(failed)?;
+    let data = read_single(dify, &head, &whole).map_err(failed)?;
     let mut mended = Vec::with_capacity(data.get().len());
     let mut checker = Checker::default();
     checker
@@ -83,10 +88,11 @@ pub(super) async fn single(
 }
 
 /// The data of an answer; a bad status counts only where the body has none.
-pub(super) fn read_single(status: StatusCode, whole: &[u8]) -> Result<&RawValue, DifyError> {
+pub(super) fn read_single<'a>(dify: &Dify, head: &Head, whole: &'a [u8]) -> Result<&'a RawValue, DifyError> {
     let read = serde_json::from_slice::<Document<'_>>(whole).map_err(DifyError::from).and_then(Document::data);
     match read {
-        Err(DifyError::Json(_) | DifyError::NoData) if !status.is_success() => Err(status_error(status, whole)),
+        Err(DifyError::Json(_) | DifyError::NoData) if !head.status.is_success() => Err(dify.status_error(head, whole)),
+        Err(error @ DifyError::Json(_)) => Err(dify.foreign(head, error.to_string(), whole)),
         read => read,
     }
 }
@@ -109,24 +115,47 @@ pub(super) async fn stream(
     request: Mended<'_>,
     answers: &Answers<'_>,
 ) -> Result<(), Stop> {
-    let failed = |error: DifyError| Stop::failed(format!("{}{error}", kind.failed()));
-    let broken = |error: DifyError| Stop::failed(format!("{}{error}", kind.broken()));
+    let failed = |error: DifyError| Stop::failed(dify.masked(&format!("{}{error}", kind.failed())));
+    let broken = |error: DifyError| Stop::failed(dify.masked(&format!("{}{error}", kind.broken())));
     let mut response = dify.post(kind.path(), &caller.trace, body(caller, kind, request)).await.map_err(failed)?;
-    if response.status() != StatusCode::OK {
+    let head = Head::of(&response);
+    if head.status != StatusCode::OK {
         return Err(failed(dify.refusal(response).await));
     }
     let mut decoder = FrameDecoder::new(dify.max_document());
-    let mut reader = DocumentReader { kind, checker: Checker::default(), text: Vec::new() };
+    let mut reader = DocumentReader { kind, checker: Checker::default(), text: Vec::new(), unreadable: None };
+    let mut beginning = Vec::new();
+    let mut delivered = 0_u64;
     loop {
-        while let Some(document) = decoder.next_frame().map_err(|error| broken(error.into()))? {
+        let next = decoder.next_frame().map_err(|error| match delivered {
+            // such as a page instead of frames
+            0 => dify.foreign(&head, error.to_string(), &beginning),
+            _ => error.into(),
+        });
+        if let Some(document) = next.map_err(broken)? {
             if let Some(text) = reader.read(&document).map_err(broken)? {
                 answers.one_of(&text).await?;
+                delivered += 1;
             }
+            continue;
         }
         let Some(piece) = dify.piece(&mut response).await.map_err(broken)? else { break };
+        let room = BEGINNING.saturating_sub(beginning.len());
+        beginning.extend_from_slice(piece.get(..room).unwrap_or(&piece));
         decoder.push(&piece);
     }
-    decoder.finish().map_err(|error| broken(error.into()))
+    decoder.finish().map_err(|error| match delivered {
+        0 => broken(dify.foreign(&head, error.to_string(), &beginning)),
+        _ => broken(error.into()),
+    })?;
+    match reader.unreadable {
+        // not an empty answer, which the plugin would take for Dify's
+        Some(reason) if delivered == 0 => Err(broken(dify.foreign(&head, reason, &beginning))),
+        _ if delivered == 0 && head.is_page() => {
+            Err(broken(dify.foreign(&head, "no document in the answer".to_owned(), &beginning)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Turns documents of a stream into what is sent to the plugin.
@@ -134,6 +163,8 @@ struct DocumentReader {
     kind: Kind,
     checker: Checker,
     text: Vec<u8>,
+    /// Why the first document was skipped that was none.
+    unreadable: Option<String>,
 }
 
 impl DocumentReader {
@@ -142,8 +173,10 @@ impl DocumentReader {
         let kind = self.kind.as_str();
         let document = match serde_json::from_slice::<Document<'_>>(document) {
             Ok(document) => document,
+            Err(_) if document.is_empty() || document.starts_with(PING) => return Ok(None),
             Err(error) => {
-                tracing::debug!(kind, %error, length = document.len(), "skipped a frame of Dify's that is no document");
+                tracing::warn!(kind, %error, length = document.len(), "skipped a frame of Dify's that is no document");
+                self.unreadable.get_or_insert_with(|| format!("a frame is no JSON document ({error})"));
                 return Ok(None);
             }
         };
@@ -153,6 +186,7 @@ impl DocumentReader {
             Ok(mended) => mended.append_to(&mut self.text),
             Err(error) => {
                 tracing::warn!(kind, %error, "skipped a document of Dify's that does not fit");
+                self.unreadable.get_or_insert_with(|| format!("a document does not fit ({error})"));
                 return Ok(None);
             }
         }
@@ -162,12 +196,15 @@ impl DocumentReader {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::dify;
     use super::*;
 
     #[test]
     fn single_answers() {
+        let dify = dify("http://dify");
         let check = |status: u16, body: &str, expected: &str| {
-            let text = match read_single(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
+            let head = Head { status: StatusCode::from_u16(status).unwrap(), ..Head::default() };
+            let text = match read_single(&dify, &head, body.as_bytes()) {
                 Ok(data) => data.get().to_owned(),
                 Err(error) => error.to_string(),
             };

@@ -157,6 +157,7 @@ impl Storage {
 
     fn change(&self, caller: &Caller, key: &str) -> Result<Change, Cause> {
         let object = self.object(caller, key)?;
+        let (limit, limited_by) = self.limit(caller);
         let folder = format!("{}/{}", caller.tenant_id, caller.plugin_id);
         Ok(Change {
             gate: self.0.gates.of(&folder),
@@ -164,16 +165,21 @@ impl Storage {
             tenant_id: caller.tenant_id,
             plugin_id: Arc::clone(&caller.plugin_id),
             object,
-            limit: self.limit(caller),
+            limit,
+            limited_by,
         })
     }
 
-    /// Bytes that the plugin may keep for the tenant.
-    fn limit(&self, caller: &Caller) -> i64 {
+    /// Bytes that the plugin may keep for the tenant, and what says so.
+    fn limit(&self, caller: &Caller) -> (i64, &'static str) {
         let permission = caller.declared.manifest.resource.permission.as_ref();
         let declared = permission.and_then(|permission| permission.storage.as_ref()).map(|storage| storage.size);
-        let limit = declared.unwrap_or(u64::MAX).min(self.0.options.max_bytes);
-        i64::try_from(limit).unwrap_or(i64::MAX)
+        let most = self.0.options.max_bytes;
+        let (limit, by) = match declared {
+            Some(declared) if declared <= most => (declared, "resource.permission.storage.size of the manifest"),
+            _ => (most, "PERSISTENCE_STORAGE_MAX_SIZE"),
+        };
+        (i64::try_from(limit).unwrap_or(i64::MAX), by)
     }
 
     fn object(&self, caller: &Caller, key: &str) -> Result<BlobKey, Cause> {
@@ -196,12 +202,14 @@ struct Change {
     plugin_id: Arc<str>,
     object: BlobKey,
     limit: i64,
+    /// What sets the limit.
+    limited_by: &'static str,
 }
 
 impl Change {
     async fn set(self, value: Bytes) -> Result<(), Cause> {
         match self.try_set(&value).await {
-            Err(Cause::Full) if self.recount().await? => self.try_set(&value).await,
+            Err(Cause::Full) if self.recount(value.len()).await? => self.try_set(&value).await,
             done => done,
         }
     }
@@ -239,13 +247,23 @@ impl Change {
     }
 
     /// Counts what the plugin really keeps while nobody changes it; true if that was less than what was counted before.
-    async fn recount(&self) -> Result<bool, Cause> {
+    async fn recount(&self, asked: usize) -> Result<bool, Cause> {
         let Some(_alone) = self.gate.recount().await else { return Ok(false) };
         let options = &self.storage.0.options;
         let folder = options.layout.all_persistence().child(&format!("{}/{}", self.tenant_id, self.plugin_id))?;
         let kept: i64 = options.blobs.list(&folder).await?.iter().map(|entry| signed(entry.size)).sum();
         let counted = options.usage.size(self.tenant_id, &self.plugin_id).await?;
         if kept >= counted {
+            // the plugin gets the reference's text, which has no numbers
+            tracing::warn!(
+                plugin = &*self.plugin_id,
+                tenant = %self.tenant_id,
+                used = counted,
+                asked,
+                limit = self.limit,
+                set_by = self.limited_by,
+                "refused a value of a plugin whose storage is full"
+            );
             return Ok(false);
         }
         tracing::warn!(plugin = &*self.plugin_id, tenant = %self.tenant_id, counted, kept, "storage was counted anew");

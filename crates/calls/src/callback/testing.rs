@@ -43,6 +43,8 @@ pub const SILENCE: Duration = Duration::from_mins(4);
 pub enum Script {
     /// Answers with a status and a body.
     Body(u16, Vec<u8>),
+    /// Answers with a status, headers and a body.
+    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Answers with a body in pieces.
     Pieces(Vec<Vec<u8>>),
     /// Sends pieces and then breaks the connection.
@@ -122,6 +124,14 @@ async fn answer(
         Script::Body(status, body) => {
             std::mem::forget(guard);
             Response::builder().status(StatusCode::from_u16(status).unwrap()).body(Body::from(body)).unwrap()
+        }
+        Script::Answer(status, headers, body) => {
+            std::mem::forget(guard);
+            let mut answer = Response::builder().status(StatusCode::from_u16(status).unwrap());
+            for (name, value) in headers {
+                answer = answer.header(name, value);
+            }
+            answer.body(Body::from(body)).unwrap()
         }
         Script::Pieces(pieces) => {
             std::mem::forget(guard);

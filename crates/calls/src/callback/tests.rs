@@ -150,6 +150,94 @@ async fn single_answers_that_are_none() {
 }
 
 #[tokio::test]
+async fn answers_of_something_between_the_daemon_and_dify() {
+    let html = || vec![("content-type", "text/html; charset=utf-8".to_owned())];
+    let page = b"<html>Sign in. X-Inner-Api-Key: inner-key</html>".to_vec();
+    let check = async |kind: &str, script: Script, expected: &str| {
+        let fixture = fixture().await;
+        fixture.dify.script(script);
+        let request = if kind == "app" { app() } else { moderation() };
+        assert_eq!(fixture.ask(kind, request).await, [format!("error {expected} null"), "end  null".to_owned()]);
+    };
+    let what = |path: &str| {
+        format!(
+            "this is no answer of Dify's inner API: status 200, content type text/html; charset=utf-8, at \
+             /inner/api/invoke/{path}, beginning with \"<html>Sign in. X-Inner-Api-Key: ****</html>\""
+        )
+    };
+    check(
+        "app",
+        Script::Answer(200, html(), page.clone()),
+        &format!("read app failed: magic number mismatch: 60; {}", what("app")),
+    )
+    .await;
+    check(
+        "moderation",
+        Script::Answer(200, html(), page.clone()),
+        &format!(
+            "invoke moderation model failed: invalid answer: expected value at line 1 column 1; {}",
+            what("moderation")
+        ),
+    )
+    .await;
+    check(
+        "app",
+        Script::Answer(200, html(), Vec::new()),
+        "read app failed: no document in the answer; this is no answer of Dify's inner API: status 200, content type \
+         text/html; charset=utf-8, at /inner/api/invoke/app, beginning with \"\"",
+    )
+    .await;
+    check(
+        "app",
+        Script::Answer(200, Vec::new(), frame("nonsense")),
+        "read app failed: a frame is no JSON document (expected ident at line 1 column 2); this is no answer of Dify's \
+         inner API: status 200, content type none, at /inner/api/invoke/app, beginning with \
+         \"\\u{f}\\0\\n\\0\\u{8}\\0\\0\\0\\0\\0\\0\\0\\0\\0nonsense\"",
+    )
+    .await;
+    check(
+        "app",
+        Script::Answer(302, vec![("location", "https://login/?next=inner-key".to_owned())], Vec::new()),
+        "invoke app failed: request failed with status code: 302 and respond with:  (a redirect from \
+         /inner/api/invoke/app to https://login/?next=****; only 307 and 308 to the same host are followed: see \
+         DIFY_INNER_API_URL)",
+    )
+    .await;
+    check(
+        "moderation",
+        Script::Answer(502, html(), b"<html>inner-key".to_vec()),
+        "invoke moderation model failed: request failed with status code: 502 and respond with: <html>**** (content type \
+         text/html; charset=utf-8, at /inner/api/invoke/moderation: not Dify's own answer)",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_unreadable_frame_among_others_is_skipped() {
+    let fixture = fixture().await;
+    fixture.dify.script(Script::Pieces(vec![frame("nonsense"), frame(r#"{"data":{"n":1}}"#)]));
+    assert_eq!(fixture.ask("app", app()).await, [r#"response stream {"n":1}"#, "end  null"]);
+}
+
+#[tokio::test]
+async fn the_same_request_is_repeated_at_another_place_of_the_same_host() {
+    for status in [307, 308] {
+        let fixture = fixture().await;
+        fixture.dify.script(Script::Answer(status, vec![("location", "/inner/api/moved".to_owned())], Vec::new()));
+        fixture.dify.script(Script::Body(200, br#"{"data":{"result":true}}"#.to_vec()));
+        assert_eq!(fixture.ask("moderation", moderation()).await[0], r#"response struct {"result":true}"#);
+        let [first, second] = fixture.dify.requests().try_into().unwrap();
+        assert_eq!((second.path.as_str(), &second.body), ("moved", &first.body));
+        assert_eq!(second.headers["x-inner-api-key"], "inner-key");
+    }
+    let fixture = fixture().await;
+    let elsewhere = vec![("location", "http://elsewhere.invalid/inner/api/moved".to_owned())];
+    fixture.dify.script(Script::Answer(307, elsewhere, Vec::new()));
+    let replies = fixture.ask("moderation", moderation()).await;
+    assert!(replies[0].contains("request failed with status code: 307"), "{replies:?}");
+}
+
+#[tokio::test]
 async fn an_app_s_data_is_inside_its_data() {
     let fixture = fixture().await;
     fixture.dify.script(Script::Body(200, br#"{"data":{"data":{"id":"a"}}}"#.to_vec()));

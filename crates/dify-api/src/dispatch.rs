@@ -106,15 +106,16 @@ async fn dispatch(
 ) -> Result<Response, Rejection> {
     let plugin = locate(&calls, named, &headers, body.tenant_id).await?;
     let ask = read(action, context, body).await?;
-    let cutoff = base.lifecycle.hard().clone();
+    let (cutoff, keep_alive) = (base.lifecycle.hard().clone(), base.config.server.keep_alive);
     if calls.invocations.needs_batches(&plugin, &ask) {
         let whole = async move { calls.invocations.in_batches(&plugin, &ask).await.map_err(Rejection::from) };
-        return Ok(sse::respond(stream::once(whole), cutoff).await);
+        return Ok(sse::respond_with(stream::once(whole), cutoff, keep_alive).await);
     }
     match calls.invocations.open(new_session(), &plugin, &ask, calls.invocations.deadline()).await {
         Ok(call) => {
             drop(ask);
-            Ok(sse::respond(Chunks::new(call, action).into_stream().map_err(Rejection::from), cutoff).await)
+            let chunks = Chunks::new(call, action).into_stream().map_err(Rejection::from);
+            Ok(sse::respond_with(chunks, cutoff, keep_alive).await)
         }
         // the plugin is there, but the request could not be sent to it: the only event of a stream (http-api 4.2)
         Err(error @ OpenError::TooLarge(_)) => {

@@ -33,6 +33,37 @@ pub enum InvalidSettings {
     Scope(String),
 }
 
+/// Brings submitted settings into the form that plugins get, from what Dify's page sends: a switch that was not touched
+/// as 1, 0 or its declared default, a field without a value as null, and an optional one also as an empty text. What
+/// has no value is left out.
+pub fn normalize(fields: &[ProviderConfig], settings: &mut Map<String, Value>) {
+    for field in fields {
+        let Some(value) = settings.get_mut(&field.name) else { continue };
+        let is_empty = value.is_null() || (!field.required && value.as_str() == Some(""));
+        if is_empty {
+            settings.remove(&field.name);
+        } else if field.kind == "boolean"
+            && let Some(switch) = switch(value, field.default.as_ref())
+        {
+            *value = switch.into();
+        }
+    }
+}
+
+/// A boolean in another form. A text is one only where the declaration's own default is a text.
+fn switch(value: &Value, default: Option<&Value>) -> Option<bool> {
+    match value {
+        Value::Number(number) if number.as_f64() == Some(1.0) => Some(true),
+        Value::Number(number) if number.as_f64() == Some(0.0) => Some(false),
+        Value::String(text) if default.is_some_and(Value::is_string) => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Checks submitted settings against the declared fields, in the order they are declared; unknown keys are ignored.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
@@ -27,6 +27,23 @@ use plugin_service::telemetry::RequestContext;
 
 /// How long a request waits for services that are starting.
 const START_WAIT: Duration = Duration::from_secs(30);
+
+/// What proxies say of a request, and callers can forge.
+const OF_PROXIES: [HeaderName; 13] = [
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-original-forwarded-for"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("dify-hook-id"),
+    HeaderName::from_static("dify-hook-url"),
+];
 
 /// The target as the client sent it, byte for byte; an extension of the request.
 #[derive(Debug, Clone)]
@@ -79,6 +96,12 @@ impl Front {
 
     /// Answers a request.
     pub async fn answer(&self, mut request: Request, peer: std::net::IpAddr) -> Response<Holding<Body, RequestEnd>> {
+        let trusted = &self.base.config.server.trusted_proxies;
+        if !trusted.is_empty() && !trusted.iter().any(|network| network.contains(&peer.to_canonical())) {
+            for name in &OF_PROXIES {
+                request.headers_mut().remove(name);
+            }
+        }
         let context = RequestContext::of(request.headers(), request.uri().path());
         let span = context.span();
         let sent = request.uri().clone();

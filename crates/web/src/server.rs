@@ -2,6 +2,7 @@
 
 mod body;
 mod idle;
+mod refused;
 
 use std::convert::Infallible;
 use std::io;
@@ -24,9 +25,13 @@ use tokio_util::task::TaskTracker;
 
 use self::body::StallGuard;
 use self::idle::IdleTracker;
+use self::refused::Refusals;
 use super::front::Front;
 use plugin_service::config::Server as Settings;
 use plugin_service::lifecycle::Lifecycle;
+
+/// Headers of one request; more are refused with 431.
+const MAX_HEADERS: usize = 256;
 
 /// How long a connection may take for the head of a request, or stay idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
@@ -69,11 +74,15 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, max_connections: u3
     let slots = Arc::new(Semaphore::new(usize::try_from(max_connections).unwrap_or(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_headers(MAX_HEADERS);
+    let refusals = Arc::new(Refusals::default());
     let serve = |(stream, peer), slot: OwnedSemaphorePermit| {
         let connection = connection(http.clone(), stream, peer, Arc::clone(&front), lifecycle.clone());
+        let refusals = Arc::clone(&refusals);
         connections.spawn(async move {
-            connection.await;
+            if let Err(error) = connection.await {
+                refusals.log(&error, peer);
+            }
             drop(slot);
         });
     };
@@ -131,7 +140,7 @@ async fn connection(
     peer: SocketAddr,
     front: Arc<Front>,
     lifecycle: Lifecycle,
-) {
+) -> hyper::Result<()> {
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "failed to set options of a connection");
     }
@@ -152,7 +161,7 @@ async fn connection(
         lifecycle.soft().cancelled().await;
         lifecycle.hard().run_until_cancelled(tracker.idle_for(LAST_REQUEST)).await;
     };
-    let ended = tokio::select! {
+    tokio::select! {
         ended = &mut connection => ended,
         () = idle => {
             connection.as_mut().graceful_shutdown();
@@ -161,9 +170,6 @@ async fn connection(
                 () = cut(lifecycle.hard()) => Ok(()),
             }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "connection ended early");
     }
 }
 

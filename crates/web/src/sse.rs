@@ -23,6 +23,9 @@ use crate::idle::IdleTimer;
 /// Silence after which an empty line is sent to keep the connection open (http-api 4.3: clients ignore no other text).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// Longer than any stream.
+const NEVER: Duration = Duration::from_hours(24 * 365);
+
 /// Ready events are collected up to about this many bytes before they are written.
 const COALESCE: usize = 64 * 1024;
 
@@ -38,7 +41,17 @@ where
     B: AsRef<[u8]> + Send + 'static,
     E: Into<ApiError> + 'static,
 {
-    let mut body = EventBody::new(chunks, cutoff);
+    respond_with(chunks, cutoff, KEEP_ALIVE).await
+}
+
+/// The same with another time of silence before an empty line; zero for never.
+pub async fn respond_with<S, B, E>(chunks: S, cutoff: CancellationToken, keep_alive: Duration) -> Response
+where
+    S: Stream<Item = Result<B, E>> + Send + 'static,
+    B: AsRef<[u8]> + Send + 'static,
+    E: Into<ApiError> + 'static,
+{
+    let mut body = EventBody::new(chunks, cutoff, keep_alive);
     let first = std::future::poll_fn(|cx| body.poll_piece(cx)).await;
     let mut response = match first {
         None => Body::empty().into_response(),
@@ -72,13 +85,14 @@ where
     B: AsRef<[u8]>,
     E: Into<ApiError>,
 {
-    fn new(chunks: S, cutoff: CancellationToken) -> Self {
+    fn new(chunks: S, cutoff: CancellationToken, keep_alive: Duration) -> Self {
+        let keep_alive = if keep_alive.is_zero() { NEVER } else { keep_alive };
         Self {
             chunks: Some(Box::pin(chunks)),
             cutoff: Box::pin(cutoff.cancelled_owned()),
             unread: None,
             buffer: BytesMut::new(),
-            silence: IdleTimer::new(KEEP_ALIVE),
+            silence: IdleTimer::new(keep_alive),
         }
     }
 

@@ -15,8 +15,8 @@ use plugin_install::{InstallItem, Started};
 use plugin_web::ApiError;
 use plugin_web::{Bound, Success, Validate, Violations};
 
-/// Characters of the column that keeps the source.
-const SOURCE_CHARS: usize = 63;
+/// Where Dify says that a plugin comes from; it cannot read lists with any other.
+const SOURCES: [&str; 4] = ["github", "marketplace", "package", "remote"];
 
 /// An object for the client, or null for an empty one.
 type Meta = Option<Box<RawValue>>;
@@ -44,7 +44,8 @@ impl Validate for InstallParams {
 
 fn check_source(violations: &mut Violations, source: &str) {
     violations.required("source", source);
-    violations.at_most("source", source.chars().count(), SOURCE_CHARS);
+    let is_known = source.is_empty() || SOURCES.contains(&source);
+    violations.check_with(is_known, "source", "oneof", || format!("one of {}", SOURCES.join(", ")));
 }
 
 fn check_meta(violations: &mut Violations, field: &str, meta: &RawValue) {

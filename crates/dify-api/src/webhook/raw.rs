@@ -1,4 +1,7 @@
-//! A request as HTTP/1.1 text, as plugins read it (http-api 8.1).
+//! A request as HTTP/1.1 text, as plugins read it (http-api 8.1): UTF-8 throughout, and ASCII in its first line, which
+//! every version of the SDK reads.
+
+mod origin;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,14 +9,18 @@ use std::collections::BTreeMap;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
+use self::origin::Origin;
 use crate::hook::Hook;
 use plugin_web::headers::end_to_end;
 
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-original-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOOK_ID: HeaderName = HeaderName::from_static("dify-hook-id");
 const HOOK_URL: HeaderName = HeaderName::from_static("dify-hook-url");
+
+/// Nothing that is ASCII: senders sign what they have written.
+const NOT_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 
 /// Headers that describe the route of the request, or are written separately.
 const NOT_PASSED: [HeaderName; 10] = [
@@ -32,20 +39,20 @@ const NOT_PASSED: [HeaderName; 10] = [
 /// The text: the line, `Host`, `User-Agent`, the length, the other headers by name, the body.
 pub(crate) fn raw_request(parts: &Parts, hook: Hook<'_>, body: &[u8]) -> Vec<u8> {
     let headers = &parts.headers;
-    let host = host(parts);
+    let origin = Origin::of(parts);
     let mut out = Vec::with_capacity(1024 + body.len());
     out.extend_from_slice(parts.method.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(hook.path.as_bytes());
+    out.extend(utf8_percent_encode(hook.path, NOT_ASCII).flat_map(str::bytes));
     if let Some(query) = hook.query {
         out.push(b'?');
-        out.extend_from_slice(query.as_bytes());
+        out.extend(utf8_percent_encode(query, NOT_ASCII).flat_map(str::bytes));
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    put(&mut out, "Host", &host);
+    put(&mut out, "Host", origin.host.as_bytes());
     let agent = headers.get(header::USER_AGENT).map_or(b"Go-http-client/1.1".as_slice(), |agent| agent.as_bytes());
     if !agent.is_empty() {
-        put(&mut out, "User-Agent", agent);
+        put(&mut out, "User-Agent", &utf8(agent));
     }
     if !body.is_empty() || [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) {
         put(&mut out, "Content-Length", body.len().to_string().as_bytes());
@@ -53,7 +60,7 @@ pub(crate) fn raw_request(parts: &Parts, hook: Hook<'_>, body: &[u8]) -> Vec<u8>
     let mut others = passed(headers);
     others.insert(canonical(&HOOK_ID), vec![Cow::Borrowed(hook.id.as_bytes())]);
     if headers.get(HOOK_URL).is_none_or(HeaderValue::is_empty) {
-        others.insert(canonical(&HOOK_URL), vec![Cow::Owned(url(headers, &host, hook))]);
+        others.insert(canonical(&HOOK_URL), vec![Cow::Owned(origin.url(hook).into_bytes())]);
     }
     for (name, values) in &others {
         for value in values {
@@ -72,19 +79,12 @@ fn put(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn host(parts: &Parts) -> Cow<'_, [u8]> {
-    let given = parts.headers.get(ORIGINAL_HOST).filter(|host| !host.is_empty());
-    match given.or_else(|| parts.headers.get(header::HOST)) {
-        Some(host) => Cow::Borrowed(host.as_bytes()),
-        None => parts.uri.authority().map_or(Cow::Borrowed(b""), |host| Cow::Borrowed(host.as_str().as_bytes())),
+/// A value as UTF-8; one that is not counts as Latin-1, as HTTP once had it.
+fn utf8(value: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(value) {
+        Ok(_) => Cow::Borrowed(value),
+        Err(_) => Cow::Owned(value.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes()),
     }
-}
-
-/// The address without its query, as the caller knows it.
-fn url(headers: &HeaderMap, host: &[u8], hook: Hook<'_>) -> Vec<u8> {
-    let https = headers.get(FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    let scheme: &[u8] = if https { b"https://" } else { b"http://" };
-    [scheme, host, b"/e/", hook.id.as_bytes(), hook.path.as_bytes()].concat()
 }
 
 /// The headers that are the plugin's, by name. The SDK refuses a request with a `_` in a name.
@@ -92,7 +92,7 @@ fn passed(headers: &HeaderMap) -> BTreeMap<String, Vec<Cow<'_, [u8]>>> {
     let mut passed = BTreeMap::<String, Vec<Cow<'_, [u8]>>>::new();
     for (name, value) in end_to_end(headers) {
         if !NOT_PASSED.contains(name) && !name.as_str().contains('_') {
-            passed.entry(canonical(name)).or_default().push(Cow::Borrowed(value.as_bytes()));
+            passed.entry(canonical(name)).or_default().push(utf8(value.as_bytes()));
         }
     }
     passed
@@ -171,5 +171,24 @@ mod tests {
         let text = raw(known, b"");
         assert!(text.contains("Dify-Hook-Url: http://known\r\n") && text.contains("Content-Length: 0\r\n"), "{text}");
         assert!(text.contains("User-Agent: Go-http-client/1.1\r\n"), "{text}");
+    }
+
+    #[test]
+    fn bytes_that_not_every_sdk_reads() {
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
+        let request = Request::get("/e/h1/naïve/%C3%A9?q=é&s=a%zz")
+            .header("host", "h")
+            .header("user-agent", value(b"\xe9"))
+            .header("x-latin", value(b"caf\xe9"))
+            .header("x-utf8", value("café".as_bytes()));
+        insta::assert_snapshot!(raw(request, b"").replace("\r\n", "\n"), @r"
+        GET /na%C3%AFve/%C3%A9?q=%C3%A9&s=a%zz HTTP/1.1
+        Host: h
+        User-Agent: é
+        Dify-Hook-Id: h1
+        Dify-Hook-Url: http://h/e/h1/na%C3%AFve/%C3%A9
+        X-Latin: café
+        X-Utf8: café
+        ");
     }
 }

@@ -97,3 +97,33 @@ fn a_masked_secret_is_the_old_one() {
     restore_masked(&fields, &old, &mut changed);
     assert_eq!(Value::from(changed), json!({"k": "new"}));
 }
+
+#[test]
+fn forms_of_dify_s_page() {
+    let normalized = |kind: &str, extra: Value, value: Value| {
+        let mut settings = object(json!({"k": value, "unknown": null}));
+        normalize(&[field(kind, &extra)], &mut settings);
+        assert_eq!(settings.remove("unknown"), Some(Value::Null), "what nobody has declared is left alone");
+        settings.remove("k")
+    };
+    for (sent, got) in [(json!(1), true), (json!(0), false), (json!(1.0), true), (json!(true), true)] {
+        assert_eq!(normalized("boolean", json!({}), sent), Some(json!(got)));
+    }
+    for (sent, got) in [("true", true), ("False", false), ("1", true), ("0", false)] {
+        assert_eq!(normalized("boolean", json!({"default": "true"}), json!(sent)), Some(json!(got)));
+        assert_eq!(
+            normalized("boolean", json!({"default": true}), json!(sent)),
+            Some(json!(sent)),
+            "no text was declared"
+        );
+    }
+    for left_alone in [json!(2), json!("yes"), json!([])] {
+        assert_eq!(normalized("boolean", json!({"default": "true"}), left_alone.clone()), Some(left_alone));
+    }
+    for kind in ["boolean", "text-input", "select", "app-selector", "array[tools]"] {
+        assert_eq!(normalized(kind, json!({}), json!(null)), None);
+        assert_eq!(normalized(kind, json!({}), json!("")), None);
+    }
+    assert_eq!(normalized("secret-input", json!({"required": true}), json!("")), Some(json!("")));
+    assert_eq!(normalized("text-input", json!({}), json!("1")), Some(json!("1")));
+}

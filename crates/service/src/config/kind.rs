@@ -2,8 +2,11 @@
 //! (lifecycle-and-storage 7.1).
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::Secret;
 pub use super::choice::{CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode};
@@ -95,6 +98,17 @@ kinds! {
     List(Vec<String>) "list" |text| {
         if text.trim().is_empty() { Ok(Vec::new()) } else { Ok(text.split(',').map(str::to_owned).collect()) }
     }, zero |_| false;
+    /// Addresses and networks separated by commas.
+    Networks(Vec<IpNet>) "list of networks" |text| networks(text), zero |_| false;
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let parse = |item: &str| {
+        let network = item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| format!("has '{item}', which is no address and no network such as 10.0.0.0/8"))
+    };
+    items.map(parse).collect()
 }
 
 /// The words that Go's `ParseBool` knows.
@@ -233,6 +247,17 @@ mod tests {
         assert_eq!(Port::parse("65535"), Ok(65535));
         assert!(Port::parse("65536").is_err());
         assert!(Count::parse("-1").is_err());
+    }
+
+    #[test]
+    fn networks_are_addresses_and_ranges() {
+        let parsed = Networks::parse(" 10.0.0.0/8, 192.168.1.1,::1,").unwrap();
+        assert_eq!(
+            parsed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.0/8", "192.168.1.1/32", "::1/128"]
+        );
+        let error = "has 'proxy', which is no address and no network such as 10.0.0.0/8";
+        assert_eq!(Networks::parse("10.0.0.1,proxy"), Err(error.into()));
     }
 
     #[test]

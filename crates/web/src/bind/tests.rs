@@ -141,12 +141,23 @@ async fn what_does_not_fit_is_refused_with_its_place() {
         ),
         ("/t?page=x", None, "", "invalid request: page: 'x' is not an integer: invalid digit found in string"),
         ("/t?page=1&enabled=x", None, "", "invalid request: enabled: 'x' is not a boolean"),
-        ("/t?page=", None, "", "Key: 'page' Error:Field validation for 'page' failed on the 'min' tag"),
+        (
+            "/t?page=",
+            None,
+            "",
+            "Key: 'page' Error:Field validation for 'page' failed on the 'min' tag: 0 given, at least 1",
+        ),
+        (
+            "/t?page=257",
+            None,
+            "",
+            "Key: 'page' Error:Field validation for 'page' failed on the 'max' tag: 257 given, at most 256",
+        ),
         (
             "/t",
             JSON,
             r#"{"items":[{"name":""}]}"#,
-            "Key: 'page' Error:Field validation for 'page' failed on the 'min' tag\nKey: 'items[0].name' Error:Field \
+            "Key: 'page' Error:Field validation for 'page' failed on the 'min' tag: 0 given, at least 1\nKey: 'items[0].name' Error:Field \
              validation for 'name' failed on the 'required' tag",
         ),
         ("/t", Some("text/yaml"), "page: 1", "content type 'text/yaml' is not supported here, send application/json"),

@@ -55,10 +55,17 @@ pub struct Violations {
 impl Violations {
     /// Reports `rule` on `field` unless `holds`.
     pub fn check(&mut self, holds: bool, field: &str, rule: &str) {
+        self.check_with(holds, field, rule, String::new);
+    }
+
+    /// Reports `rule` on `field` unless `holds`, and what the rule is, such as `at most 256`.
+    pub fn check_with(&mut self, holds: bool, field: &str, rule: &str, says: impl FnOnce() -> String) {
         if !holds {
             let prefix = &self.prefix;
+            let says =
+                Some(says()).filter(|says| !says.is_empty()).map_or_else(String::new, |says| format!(": {says}"));
             self.lines.push(format!(
-                "Key: '{prefix}{field}' Error:Field validation for '{field}' failed on the '{rule}' tag"
+                "Key: '{prefix}{field}' Error:Field validation for '{field}' failed on the '{rule}' tag{says}"
             ));
         }
     }
@@ -69,14 +76,15 @@ impl Violations {
     }
 
     /// The number must be in the range: rules `min` and `max`.
-    pub fn range<N: PartialOrd>(&mut self, field: &str, value: &N, range: std::ops::RangeInclusive<N>) {
-        self.check(value >= range.start(), field, "min");
-        self.check(value <= range.end(), field, "max");
+    pub fn range<N: PartialOrd + fmt::Display>(&mut self, field: &str, value: &N, range: std::ops::RangeInclusive<N>) {
+        let says = |bound: &str, limit: &N| format!("{value} given, {bound} {limit}");
+        self.check_with(value >= range.start(), field, "min", || says("at least", range.start()));
+        self.check_with(value <= range.end(), field, "max", || says("at most", range.end()));
     }
 
     /// At most `limit` elements or characters.
     pub fn at_most(&mut self, field: &str, count: usize, limit: usize) {
-        self.check(count <= limit, field, "max");
+        self.check_with(count <= limit, field, "max", || format!("{count} given, at most {limit}"));
     }
 
     /// The rules of a value within.

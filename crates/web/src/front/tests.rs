@@ -187,3 +187,23 @@ async fn before_the_services_are_up_early_routes_answer_and_the_rest_waits() {
     assert_eq!(waiting.await.unwrap(), 404);
     assert_eq!(send(&front, request("GET", "/alive/")).await.0, 301);
 }
+
+#[tokio::test]
+async fn headers_of_proxies_are_believed_from_trusted_ones() {
+    for (trusted, is_seen) in [("", true), ("10.0.0.0/8", false), ("10.0.0.0/8,127.0.0.1", true), ("127.0.0.0/8", true)]
+    {
+        let base = base(&[("SERVER_TRUSTED_PROXIES", trusted)]);
+        let front = Front::new(Arc::clone(&base), Table::new(Arc::clone(&base)));
+        let seen = async |request: Request| Success(request.headers().len());
+        front.open(Table::<Arc<Base>>::new(Arc::clone(&base)).get("/count", seen).with_state(base));
+        let mut request = request("GET", "/count");
+        for name in OF_PROXIES {
+            request.headers_mut().append(&name, HeaderValue::from_static("1"));
+            request.headers_mut().append(name, HeaderValue::from_static("2"));
+        }
+        request.headers_mut().insert("x-own", HeaderValue::from_static("1"));
+        let (_, _, body) = send(&front, request).await;
+        let count = if is_seen { 2 * OF_PROXIES.len() + 1 } else { 1 };
+        assert!(body.contains(&format!("\"data\":{count}")), "{trusted}: {body}");
+    }
+}

@@ -190,3 +190,18 @@ async fn a_port_that_is_taken_is_told_with_its_variables() {
     running.base.lifecycle.soft().cancel();
     running.done.await.unwrap();
 }
+
+#[tokio::test]
+async fn many_headers_are_taken_and_far_too_many_refused() {
+    let running = start(10).await;
+    for (count, expected) in [(1, "HTTP/1.1 200"), (120, "HTTP/1.1 200"), (250, "HTTP/1.1 200"), (300, "HTTP/1.1 431")]
+    {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let headers = (0..count).map(|number| format!("x-{number}: {number}\r\n")).collect::<Vec<_>>().concat();
+        let request = format!("GET /health/check HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(expected), "{count} headers: {answer}");
+    }
+}

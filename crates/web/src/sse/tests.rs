@@ -65,6 +65,22 @@ async fn silence_is_broken_by_empty_lines_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_of_silence_can_be_set_and_left_out() {
+    for (keep_alive, first_after) in [(Duration::from_secs(3), 3), (Duration::ZERO, 3600)] {
+        let (send, receive) = mpsc::channel(8);
+        let response = tokio::spawn(respond_with(ReceiverStream::new(receive), CancellationToken::new(), keep_alive));
+        let started = tokio::time::Instant::now();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            send.send(CHUNK).await.unwrap();
+        });
+        let mut body = response.await.unwrap().into_body();
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(started.elapsed().as_secs(), first_after);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_cutoff_ends_a_silent_stream_with_its_cause() {
     let (_send, receive) = mpsc::channel::<Chunk>(1);
     let cutoff = CancellationToken::new();

@@ -73,7 +73,7 @@ async fn requests_that_are_refused() {
         json!({"plugin_unique_identifiers": one, "metas": [{}]}),
         json!({"plugin_unique_identifiers": one, "metas": [{}], "source": ""}),
         json!({"plugin_unique_identifiers": one, "metas": [1], "source": "package"}),
-        json!({"plugin_unique_identifiers": one, "metas": [{}], "source": "x".repeat(64)}),
+        json!({"plugin_unique_identifiers": one, "metas": [{}], "source": "nonsense"}),
         json!({"plugin_unique_identifiers": ["x"], "metas": [{}], "source": "package"}),
         json!({"plugin_unique_identifiers": identifier, "metas": [{}], "source": "package"}),
         json!({"plugin_unique_identifiers": vec![&identifier; 65], "metas": vec![json!({}); 65], "source": "package"}),

@@ -113,6 +113,12 @@ group! {
     isolation_read: List = "PLUGIN_ISOLATION_READ" => "";
     /// Files and folders, separated by commas, that all plugins may write besides their own.
     isolation_write: List = "PLUGIN_ISOLATION_WRITE" => "/tmp";
+    /// Lines a second of one plugin, its tracebacks and prints, that go to the daemon's log too, and five times as many at
+    /// once; 0 for none. All of them are in the plugin's own log at the operators' route.
+    log_lines_per_second: Count = "PLUGIN_LOG_LINES_PER_SECOND" => "20";
+    /// How long files of plugins that no workspace has installed any more, and environments that no plugin uses, stay for
+    /// an install that needs them again.
+    unused_files_grace: Seconds = "PLUGIN_UNUSED_FILES_GRACE_SECONDS" => "86400";
     /// Names of variables, separated by commas, that plugins see besides those they need.
     pass_variables: List = "PLUGIN_PASS_VARIABLES" => "";
     /// The reference's first size of a line buffer.
@@ -168,6 +174,8 @@ group! {
     mirror_detect: Bool = "PIP_MIRROR_AUTO_DETECT" => "true";
     /// Package index to use.
     mirror_url: Text = "PIP_MIRROR_URL";
+    /// Takes locked packages that the configured index does not deliver from the URLs in the lock.
+    mirror_fallback: Bool = "PIP_MIRROR_FALLBACK" => "false";
     /// Package indexes to choose from, separated by commas.
     mirror_candidates: List = "PIP_MIRROR_CANDIDATES" => "";
     /// Time for measuring.

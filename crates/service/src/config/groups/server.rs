@@ -22,10 +22,18 @@ group! {
     allow_sample_keys: Bool = "PLUGIN_ALLOW_SAMPLE_KEYS" => "false";
     /// IANA time zone of log times.
     time_zone: Text = "SERVER_TZ" => "UTC";
+    /// Addresses and networks, separated by commas, of proxies whose headers on the way of a request are believed:
+    /// `X-Forwarded-*`, `X-Original-Host`, `X-Real-IP`, `Forwarded`, `Dify-Hook-Url`. From all others they are dropped. Name
+    /// the daemon's other nodes too. When it is not set, everybody is believed, as with the reference.
+    trusted_proxies: Networks = "SERVER_TRUSTED_PROXIES" => "";
     /// Most connections at a time; further ones wait in the backlog.
     max_connections: Count = "SERVER_MAX_CONNECTIONS" => "10000" [Late];
     /// Largest body of a request that is not an upload.
     max_request_bytes: Bytes = "SERVER_MAX_REQUEST_BYTES" => "268435456" [Late];
+    /// Silence of a streamed answer after which an empty line is sent, so that no proxy and no client on the way gives up;
+    /// 0 for never. A plugin that says nothing is ended by `PLUGIN_CALL_IDLE_TIMEOUT_SECONDS` and
+    /// `PLUGIN_MAX_EXECUTION_TIMEOUT` alone: Dify's own read time-out does not expire while lines come.
+    keep_alive: Seconds = "SERVER_KEEP_ALIVE_SECONDS" => "15";
     /// How long running calls may go on after SIGTERM before they are cut; a second signal cuts them at once. Keep it
     /// below the grace period of what sends the signal (10 s for Docker, 30 s for Kubernetes).
     drain_timeout: Seconds = "SERVER_DRAIN_TIMEOUT_SECONDS" => "8";

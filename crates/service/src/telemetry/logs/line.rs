@@ -9,6 +9,9 @@ use tracing::{Level, Metadata};
 
 use super::fields::Fields;
 
+/// The field of an event that becomes the attribute `message`, whose name the event's own message has.
+const OWN_MESSAGE: &str = "attributes.message";
+
 const SERVICE: &str = "dify-plugin-daemon";
 
 /// One log line, its fields in the order of the JSON form.
@@ -54,9 +57,13 @@ impl Line {
             None => None,
         };
         let message = take("message").unwrap_or_default();
+        let own_message = take(OWN_MESSAGE);
         let (trace_id, span_id) = (take("trace_id"), take("span_id"));
         let identity =
             Identity { tenant_id: take("tenant_id"), user_id: take("user_id"), user_type: take("user_type") };
+        if let Some(text) = own_message {
+            fields.insert("message".into(), text.into());
+        }
         let file = metadata.file().unwrap_or_default();
         let file = file.rsplit('/').next().unwrap_or_default();
         Self {

@@ -40,7 +40,7 @@ use uuid::Uuid;
 pub use bundle::BundleItem;
 pub use error::InstallError;
 pub use intake::{Intake, Uploaded};
-pub use local::LocalPlatform;
+pub use local::{Keeping, LocalPlatform};
 pub use platform::{Attempt, EnsureError, Platform};
 pub use queue::{InstallItem, Queue, Started};
 pub use running::RunningJob;

@@ -24,11 +24,19 @@ const LANGUAGE: &str = "python";
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often files that no plugin needs are looked for.
 const COLLECT_EVERY: Duration = Duration::from_hours(1);
-/// How long files stay after their last use: going back to a version soon costs nothing then.
-const COLLECT_GRACE: Duration = Duration::from_hours(24);
 /// How long the log of a plugin that is gone can still be read, and of how many.
 const LOG_KEPT: Duration = Duration::from_hours(24);
 const LOGS_KEPT: u64 = 64;
+
+/// What is kept although nobody needs it at the moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// `PLUGIN_START_ALL_AT_BOOT`: whether everything installed is kept running.
+    pub running: bool,
+    /// `PLUGIN_UNUSED_FILES_GRACE_SECONDS`: how long files stay after their last use; going back to a version soon costs
+    /// nothing then.
+    pub files: Duration,
+}
 
 /// Plugins as processes of this node.
 #[derive(Debug)]
@@ -36,8 +44,7 @@ pub struct LocalPlatform {
     runtime: Arc<LocalRuntime>,
     environments: Arc<Environments>,
     lifecycle: Lifecycle,
-    /// `PLUGIN_START_ALL_AT_BOOT`: whether everything installed is kept running.
-    keep_running: bool,
+    keeping: Keeping,
     /// Logs of plugins that were taken out of service.
     logs: Cache<UniqueIdentifier, Arc<PluginLog>>,
     next_collection: Mutex<Instant>,
@@ -49,11 +56,11 @@ impl LocalPlatform {
         runtime: Arc<LocalRuntime>,
         environments: Arc<Environments>,
         lifecycle: Lifecycle,
-        keep_running: bool,
+        keeping: Keeping,
     ) -> Self {
         let logs = Cache::builder().max_capacity(LOGS_KEPT).time_to_live(LOG_KEPT).build();
         let next_collection = Mutex::new(Instant::now() + HEARTBEAT);
-        Self { runtime, environments, lifecycle, keep_running, logs, next_collection }
+        Self { runtime, environments, lifecycle, keeping, logs, next_collection }
     }
 
     /// What calls the plugins.
@@ -109,9 +116,9 @@ impl LocalPlatform {
     fn collect(&self, installed: &[UniqueIdentifier]) {
         let mut in_use: HashSet<_> = installed.iter().cloned().collect();
         in_use.extend(self.runtime.status_all().into_iter().map(|status| status.plugin));
-        let environments = Arc::clone(&self.environments);
+        let (environments, grace) = (Arc::clone(&self.environments), self.keeping.files);
         self.lifecycle.spawn("collection of unused files", OnEnd::Ignore, async move {
-            match environments.collect(&in_use, COLLECT_GRACE).await {
+            match environments.collect(&in_use, grace).await {
                 Ok(collected) if collected == plugin_runtime::local::environment::Collected::default() => {}
                 Ok(collected) => tracing::info!(
                     working_dirs = collected.working_dirs.len(),
@@ -163,6 +170,12 @@ impl Platform for LocalPlatform {
         if let Some(log) = self.runtime.log(identifier) {
             self.logs.insert(identifier.clone(), log).await;
         }
+        let kept_seconds = self.keeping.files.as_secs();
+        tracing::info!(
+            plugin = %identifier,
+            kept_seconds,
+            "plugin is out of service here; its working folder and environment stay for PLUGIN_UNUSED_FILES_GRACE_SECONDS"
+        );
         let (runtime, identifier) = (Arc::clone(&self.runtime), identifier.clone());
         let mut removal = Box::pin(async move { runtime.remove(&identifier, true).await });
         // its first step takes the plugin out of routing, so that the next attempt gets a new start
@@ -176,7 +189,7 @@ impl Platform for LocalPlatform {
     }
 
     async fn installed(&self, identifiers: &[UniqueIdentifier]) {
-        if self.keep_running {
+        if self.keeping.running {
             for identifier in identifiers {
                 self.runtime.prewarm(identifier).await;
             }

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 const LONGEST: usize = 8 * 1024;
 /// Counted for each entry beside its text.
 const OVERHEAD: usize = 64;
-/// Lines that go to the daemon's log at once, and how many more per second.
-const BURST: f64 = 100.0;
-const PER_SECOND: f64 = 20.0;
+/// Lines a second that go to the daemon's log unless it is configured otherwise.
+pub(crate) const LINES_PER_SECOND: u32 = 20;
+/// How many seconds' lines go there at once.
+const BURST: f64 = 5.0;
 
 /// Where an entry comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -75,6 +76,8 @@ pub struct LogEntry {
 pub struct PluginLog {
     plugin: UniqueIdentifier,
     limit: usize,
+    /// Lines that go to the daemon's log.
+    per_second: f64,
     ring: Mutex<Ring>,
     newest: watch::Sender<u64>,
 }
@@ -91,9 +94,15 @@ struct Ring {
 impl PluginLog {
     /// An empty log that keeps about so many bytes.
     pub fn new(plugin: UniqueIdentifier, limit: usize) -> Self {
-        let ring =
-            Ring { entries: VecDeque::new(), bytes: 0, allowance: BURST, refilled: Instant::now(), suppressed: 0 };
-        Self { plugin, limit, ring: Mutex::new(ring), newest: watch::Sender::new(0) }
+        Self::with_rate(plugin, limit, LINES_PER_SECOND)
+    }
+
+    /// An empty log, of which so many lines a second go to the daemon's log, and five times as many at once.
+    pub fn with_rate(plugin: UniqueIdentifier, limit: usize, lines_per_second: u32) -> Self {
+        let per_second = f64::from(lines_per_second);
+        let allowance = per_second * BURST;
+        let ring = Ring { entries: VecDeque::new(), bytes: 0, allowance, refilled: Instant::now(), suppressed: 0 };
+        Self { plugin, limit, per_second, ring: Mutex::new(ring), newest: watch::Sender::new(0) }
     }
 
     /// Whose log it is.
@@ -110,7 +119,7 @@ impl PluginLog {
         }
         let kept = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default();
         let text = if kept.len() < text.len() { format!("{kept}...") } else { kept.to_owned() };
-        if let Some(suppressed) = self.ring.lock().may_forward(source) {
+        if let Some(suppressed) = self.ring.lock().may_forward(source, self.per_second) {
             self.forward(pid, source, level, &text, suppressed);
         }
         let mut ring = self.ring.lock();
@@ -135,6 +144,8 @@ impl PluginLog {
         self.newest.subscribe()
     }
 
+    /// Message and fields are the reference's (cluster-serverless-observability 6.1); the instance is the number of the
+    /// process.
     fn forward(&self, pid: Option<u32>, source: Source, level: Level, text: &str, suppressed: u64) {
         let plugin = self.plugin.identity();
         if suppressed > 0 {
@@ -142,23 +153,34 @@ impl PluginLog {
         }
         match (source, level) {
             // a traceback is many lines, and many plugins write progress there
-            (Source::Stderr, _) => tracing::warn!(plugin, pid, text, "plugin stderr"),
+            (Source::Stderr, _) => {
+                tracing::warn!(plugin, instance = pid, attributes.message = text, "plugin instance log");
+            }
             (Source::Lifecycle, Level::Error) => tracing::error!(plugin, pid, "{text}"),
             (Source::Lifecycle, Level::Warn) => tracing::warn!(plugin, pid, "{text}"),
             (Source::Lifecycle, _) => tracing::info!(plugin, pid, "{text}"),
-            (_, Level::Error) => tracing::error!(plugin, pid, text, "plugin log"),
-            (_, Level::Warn) => tracing::warn!(plugin, pid, text, "plugin log"),
-            (_, Level::Info) => tracing::info!(plugin, pid, text, "plugin log"),
-            (_, Level::Debug) => tracing::debug!(plugin, pid, text, "plugin log"),
+            (_, Level::Error) => {
+                tracing::error!(plugin, instance = pid, attributes.message = text, "plugin instance log");
+            }
+            (_, Level::Warn) => {
+                tracing::warn!(plugin, instance = pid, attributes.message = text, "plugin instance log");
+            }
+            (_, Level::Info) => {
+                tracing::info!(plugin, instance = pid, attributes.message = text, "plugin instance log");
+            }
+            (_, Level::Debug) => {
+                tracing::debug!(plugin, instance = pid, attributes.message = text, "plugin instance log");
+            }
         }
     }
 }
 
 impl Ring {
     /// Whether an entry goes to the daemon's log, and how many before it did not.
-    fn may_forward(&mut self, source: Source) -> Option<u64> {
+    fn may_forward(&mut self, source: Source, per_second: f64) -> Option<u64> {
         let now = Instant::now();
-        self.allowance = (self.allowance + now.duration_since(self.refilled).as_secs_f64() * PER_SECOND).min(BURST);
+        self.allowance =
+            (self.allowance + now.duration_since(self.refilled).as_secs_f64() * per_second).min(per_second * BURST);
         self.refilled = now;
         if source != Source::Lifecycle {
             if self.allowance < 1.0 {
@@ -225,8 +247,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_daemons_log_gets_a_bounded_rate() {
         let log = log(1000);
-        let forwarded =
-            |log: &PluginLog, n: u32| (0..n).filter(|_| log.ring.lock().may_forward(Source::Log).is_some()).count();
+        let forwarded = |log: &PluginLog, n: u32| {
+            (0..n).filter(|_| log.ring.lock().may_forward(Source::Log, log.per_second).is_some()).count()
+        };
         assert_eq!(forwarded(&log, 1000), 100);
         assert_eq!(log.ring.lock().suppressed, 900);
         tokio::time::advance(std::time::Duration::from_secs(1)).await;

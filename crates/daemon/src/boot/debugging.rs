@@ -104,6 +104,7 @@ fn debug_settings(config: &Config) -> DebugSettings {
         silence_limit: debugging.silence_limit,
         max_in_flight: count(workers.max_calls),
         max_line_bytes: bytes(workers.max_line_bytes),
+        log_lines_per_second: workers.log_lines_per_second,
         session_buffer_bytes: bytes(workers.session_buffer_bytes),
         ..DebugSettings::default()
     }

@@ -17,7 +17,7 @@ use plugin_runtime::local::{
 use tokio::time::Instant;
 
 use super::{BootError, bytes, count};
-use plugin_install::LocalPlatform;
+use plugin_install::{Keeping, LocalPlatform};
 use plugin_registry::packages::Packages;
 use plugin_service::base::Base;
 use plugin_service::config::Config;
@@ -45,8 +45,8 @@ pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPla
         }
         warm.warm_up().await;
     });
-    let keep_running = config.workers.start_all_at_boot;
-    let platform = Arc::new(LocalPlatform::new(runtime, environments, lifecycle.clone(), keep_running));
+    let keeping = Keeping { running: config.workers.start_all_at_boot, files: config.workers.unused_files_grace };
+    let platform = Arc::new(LocalPlatform::new(runtime, environments, lifecycle.clone(), keeping));
     let (measured, metrics, stop) = (Arc::clone(&platform), base.metrics.clone(), lifecycle.soft().clone());
     lifecycle.supervise("metrics of local plugins", move || {
         measure::measure(Arc::clone(&measured), metrics.clone(), stop.clone())
@@ -68,6 +68,7 @@ fn environment_settings(
         python: python.version.clone(),
         uv: python.uv_path.clone(),
         mirror_url: python.mirror_url.clone(),
+        mirror_fallback: python.mirror_fallback,
         mirror_detection: python
             .mirror_detect
             .then(|| MirrorDetection { candidates: python.mirror_candidates.clone(), timeout: python.mirror_timeout }),
@@ -108,6 +109,7 @@ fn local_settings(
         cancel_grace: workers.cancel_calls.then_some(workers.cancel_grace),
         stop_grace: workers.stop_grace,
         max_line_bytes: bytes(workers.max_line_bytes),
+        log_lines_per_second: workers.log_lines_per_second,
         session_buffer_bytes: bytes(workers.session_buffer_bytes),
         memory_soft_limit: limit(workers.memory_soft_limit_bytes),
         memory_hard_limit: limit(workers.memory_limit_bytes),

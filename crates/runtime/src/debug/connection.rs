@@ -233,7 +233,11 @@ impl Connection {
             sessions: Sessions::new(shared.budget.clone()),
             input,
             vitals: Arc::new(Vitals::new()),
-            log: Arc::new(PluginLog::new(plugin.identifier.clone(), shared.settings.log_bytes)),
+            log: Arc::new(PluginLog::with_rate(
+                plugin.identifier.clone(),
+                shared.settings.log_bytes,
+                shared.settings.log_lines_per_second,
+            )),
             // its developer sees what ends it
             poison: Arc::default(),
             limits,

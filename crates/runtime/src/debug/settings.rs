@@ -34,6 +34,8 @@ pub struct DebugSettings {
     pub write_timeout: Duration,
     /// How much of a plugin's log is kept in memory.
     pub log_bytes: usize,
+    /// `PLUGIN_LOG_LINES_PER_SECOND`: how much of it goes to the daemon's log.
+    pub log_lines_per_second: u32,
 }
 
 impl Default for DebugSettings {
@@ -52,6 +54,7 @@ impl Default for DebugSettings {
             input_buffer_bytes: 8 * 1024 * 1024,
             write_timeout: Duration::from_secs(30),
             log_bytes: 128 * 1024,
+            log_lines_per_second: crate::log::LINES_PER_SECOND,
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct WorkerSettings {
     pub input_buffer_bytes: usize,
     /// How much of a plugin's log is kept in memory.
     pub log_bytes: usize,
+    /// `PLUGIN_LOG_LINES_PER_SECOND`: how much of it goes to the daemon's log.
+    pub log_lines_per_second: u32,
     /// Memory of a worker and all that it has started above which it is replaced once its sessions are done.
     pub memory_soft_limit: Option<u64>,
     /// Memory of a worker and all that it has started above which all of them are killed at once.
@@ -153,6 +155,7 @@ impl Default for WorkerSettings {
             session_buffer_bytes: 64 * 1024 * 1024,
             input_buffer_bytes: 8 * 1024 * 1024,
             log_bytes: 128 * 1024,
+            log_lines_per_second: crate::log::LINES_PER_SECOND,
             memory_soft_limit: None,
             memory_hard_limit: None,
             max_processes: None,

@@ -110,7 +110,11 @@ impl Plugin {
         let pool = &node.settings.pool;
         let plugin = Arc::new(Self {
             pool: Pool::default(),
-            log: Arc::new(PluginLog::new(id.clone(), node.settings.worker.log_bytes)),
+            log: Arc::new(PluginLog::with_rate(
+                id.clone(),
+                node.settings.worker.log_bytes,
+                node.settings.worker.log_lines_per_second,
+            )),
             poison: Arc::default(),
             phase: watch::Sender::new(Phase { state: State::Absent, since: Timestamp::now(), failure: None }),
             changed: Arc::new(Notify::new()),

@@ -4,6 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs `work` on a runtime of its own.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    plugin_runtime::local::check_threads()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(work);
     // a read of standard input cannot be interrupted, and must not be waited for

@@ -49,6 +49,7 @@ fn fail(error: &anyhow::Error) {
 }
 
 fn serve(options: Options) -> anyhow::Result<()> {
+    plugin_sandbox::check_threads()?;
     plugin_sandbox::protect()?;
     let problems = options.problems();
     if !problems.is_empty() {

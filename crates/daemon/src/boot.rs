@@ -29,7 +29,7 @@ use plugin_operator::{Fleet, FleetParts};
 use plugin_registry::stores::{Lookups, Stores};
 use plugin_service::base::Base;
 use plugin_service::config::address::AddressError;
-use plugin_service::config::{Config, Platform as PlatformKind};
+use plugin_service::config::{Config, Platform as PlatformKind, sample_keys};
 use plugin_service::lifecycle::OnEnd;
 use plugin_web::Table;
 
@@ -66,6 +66,15 @@ pub enum BootError {
     /// It was stopped meanwhile.
     #[error("stopped while starting")]
     Stopped,
+}
+
+/// Shows in `/ready` that keys are those of published sample files.
+pub fn show_sample_keys(base: &Base) {
+    let names = sample_keys(&base.config);
+    if !names.is_empty() {
+        let names = names.join(", ");
+        base.readiness.ready_as("keys", format!("insecure, the key of a published sample file: {names}"));
+    }
 }
 
 /// Opens the port for plugins under development, if they may connect.

@@ -76,10 +76,11 @@ fn health() -> anyhow::Result<ExitCode> {
 
 fn serve() -> anyhow::Result<ExitCode> {
     let mut config = Config::from_env()?;
+    plugin_sandbox::check_threads()?;
     plugin_sandbox::protect()?;
     let zone = TimeZone::get(&config.server.time_zone).context("SERVER_TZ")?;
     let log = logs::init(&config.log, config.database.gorm_log_level.as_deref() == Some("info"), zone)?;
-    config::warn_about(&config::environment());
+    config::warn_about(&config, &config::environment());
     match limits::raise_open_files() {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
@@ -97,9 +98,11 @@ fn serve() -> anyhow::Result<ExitCode> {
 
 async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     let listener = server::bind(&config.server).await?;
+    config::exposed(&config, listener.local_addr()?)?;
     tracing::info!(version = VERSION, address = %listener.local_addr()?, "plugin daemon is listening");
     let debugging_port = boot::bind_debugging(&config).await?;
     let base = Base::new(config);
+    boot::show_sample_keys(&base);
     let lifecycle = base.lifecycle.clone();
     lifecycle.watch_signals()?;
     log.watch_signals(&lifecycle)?;

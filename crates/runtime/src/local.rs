@@ -45,6 +45,7 @@ pub use self::settings::{LocalSettings, PoolSettings, ProcessSettings, WorkerSet
 pub(crate) use self::status::seconds;
 pub use self::status::{FailedState, PluginStatus, State, WorkerStatus};
 pub use crate::log::{Level, LogEntry, PluginLog, Source};
+pub use plugin_sandbox::check_threads;
 
 use self::environment::Progress;
 use self::supervisor::{Node, Plugin};

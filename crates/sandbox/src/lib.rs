@@ -16,6 +16,7 @@ mod limits;
 mod mark;
 mod policy;
 mod system;
+mod threads;
 
 pub use self::files::{FileRules, except};
 pub use self::host::{HostError, protect, umask_of_children};
@@ -24,3 +25,4 @@ pub use self::limits::{Limit, Limits};
 pub use self::mark::{Mark, NotAMark};
 pub use self::policy::{Policy, PolicyError, Prepared};
 pub use self::system::{devices, readable};
+pub use self::threads::{ThreadError, check_threads};

@@ -11,25 +11,32 @@ mod check;
 mod choice;
 mod database;
 mod groups;
+mod idle;
 mod keys;
 mod mask;
+mod placeholder;
 mod report;
+mod sample;
 mod secret;
+mod service_link;
 mod text;
 mod unknown;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use choice::{CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode};
+pub use choice::{
+    CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode, StorageType,
+};
 pub use groups::*;
 pub use keys::KeyError;
 pub use kind::parse_bool;
 use registry::{Group, Reader};
 pub use report::ConfigError;
+pub use sample::{ExposedError, exposed, sample_keys};
 pub use secret::Secret;
 pub use text::{dump, example, reference};
-pub use unknown::{Unknown, unknown, warn_about};
+pub use unknown::{Unknown, secrets, unknown, warn_about};
 
 macro_rules! config {
     ($($(#[doc = $doc:literal])+ $field:ident: $group:ident,)+) => {
@@ -37,13 +44,15 @@ macro_rules! config {
         #[derive(Debug, Clone)]
         pub struct Config {
             $($(#[doc = $doc])+ pub $field: $group,)+
+            /// What was passed over while reading, one sentence each; [`warn_about`] logs it.
+            pub notes: Vec<String>,
         }
 
         /// Every group, in the order of the documentation.
         pub const GROUPS: &[Group] = &[$($group::GROUP),+];
 
         fn read_groups(reader: &mut Reader) -> Config {
-            Config { $($field: $group::read(reader),)+ }
+            Config { $($field: $group::read(reader),)+ notes: Vec::new() }
         }
     };
 }
@@ -113,8 +122,9 @@ impl Config {
     pub fn from_vars(variables: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
         compute_defaults(&mut reader);
-        let config = read_groups(&mut reader);
+        let mut config = read_groups(&mut reader);
         check::check(&config, &mut reader);
+        config.notes = reader.take_notes();
         ConfigError::from_problems(reader.into_problems())?;
         Ok(config)
     }
@@ -164,6 +174,7 @@ fn compute_defaults(reader: &mut Reader) {
     let debugging = ["PLUGIN_REMOTE_INSTALLING_HOST", "PLUGIN_REMOTE_INSTALLING_PORT"];
     let debugging = debugging.iter().any(|name| reader.text(name).is_some());
     reader.compute("PLUGIN_REMOTE_INSTALLING_ENABLED", if debugging { "true" } else { "false" });
+    idle::mark(reader);
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod isolation;
 mod launcher;
 mod measure;
+mod uv_cache;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,7 +13,7 @@ use plugin_runtime::local::environment::{EnvironmentSettings, Environments, Mirr
 use plugin_runtime::local::isolation::Isolation;
 use plugin_runtime::local::{
     EnvironmentPreparer, LocalRuntime, LocalSettings, PoolSettings, ProcessSettings, WorkerSettings, kill_orphans,
-    stage,
+    stage, variables,
 };
 use tokio::time::Instant;
 
@@ -25,9 +26,18 @@ use plugin_service::lifecycle::OnEnd;
 
 pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPlatform>, BootError> {
     let config = &base.config;
-    let inherited: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let mut inherited: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    uv_cache::choose(config, &mut inherited);
     let isolation = isolation::of(base)?;
     let settings = local_settings(config, inherited.clone(), isolation)?;
+    for (preset, names) in variables::dropped(&settings.process) {
+        let names = names.join(", ");
+        tracing::warn!(
+            names,
+            preset,
+            "plugins do not get these variables; PLUGIN_PASS_VARIABLES passes them by name or preset"
+        );
+    }
     let environments = Arc::new(Environments::new(environment_settings(config, inherited, &settings.process)));
     let launcher = launcher::of(config, &settings.process)
         .map_err(|source| BootError::System { what: "failed to start the thread that starts plugins", source })?;
@@ -116,9 +126,12 @@ fn local_settings(
         max_processes: Some(count(workers.max_processes)).filter(|count| *count > 0),
         ..WorkerSettings::default()
     };
-    let process = ProcessSettings {
+    let extra_variables: Vec<String> = workers.pass_variables.iter().filter(|name| !name.is_empty()).cloned().collect();
+    check_presets(&extra_variables)?;
+    let mut process = ProcessSettings {
         inherited,
-        extra_variables: workers.pass_variables.iter().map(|name| name.trim().to_owned()).collect(),
+        extra_variables,
+        withheld: plugin_service::config::secrets().collect(),
         isolation,
         max_open_files: limit(workers.max_open_files.into()),
         max_file_bytes: limit(workers.max_file_bytes),
@@ -127,9 +140,20 @@ fn local_settings(
         stage,
         ..ProcessSettings::default()
     };
+    let files = variables::files(&process);
+    process.isolation.read.extend(files);
     let launching_concurrent = count(config.plugins.launching_concurrency);
     let node_buffer_bytes = bytes(workers.node_buffer_bytes);
     Ok(LocalSettings { pool, worker, process, launching_concurrent, node_buffer_bytes, ..LocalSettings::default() })
+}
+
+fn check_presets(names: &[String]) -> Result<(), BootError> {
+    let known = || variables::PRESETS.iter().map(|(preset, _)| *preset);
+    let unknown = names.iter().find(|name| name.starts_with('@') && !known().any(|preset| preset == *name));
+    unknown.map_or(Ok(()), |name| {
+        let known = known().collect::<Vec<_>>().join(", ");
+        Err(BootError::Unsupported(format!("PLUGIN_PASS_VARIABLES: there is no preset '{name}', there are {known}")))
+    })
 }
 
 fn proxies(config: &Config) -> Proxies {

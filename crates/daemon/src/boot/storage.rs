@@ -9,60 +9,7 @@ use plugin_store::{BlobStore, Layout};
 
 pub(super) use self::measured::Measured;
 use super::BootError;
-use plugin_service::config::{self, Config};
-
-/// The kinds of storage.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Local,
-    S3,
-    Azure,
-    Aliyun,
-    Tencent,
-    Gcs,
-    Huawei,
-    Volcengine,
-    Baidu,
-}
-
-impl Kind {
-    const ALL: [Self; 9] = [
-        Self::Local,
-        Self::S3,
-        Self::Azure,
-        Self::Aliyun,
-        Self::Tencent,
-        Self::Gcs,
-        Self::Huawei,
-        Self::Volcengine,
-        Self::Baidu,
-    ];
-
-    /// Its names in `PLUGIN_STORAGE_TYPE`, the usual one first.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Local => &["local", "local_file"],
-            Self::S3 => &["aws_s3", "s3", "aws-s3"],
-            Self::Azure => &["azure_blob", "azure", "azure-blob"],
-            Self::Aliyun => &["aliyun_oss", "aliyun", "aliyun-oss"],
-            Self::Tencent => &["tencent_cos", "tencent", "tencent-cos"],
-            Self::Gcs => &["gcs", "google-storage", "google_storage"],
-            Self::Huawei => &["huawei_obs", "huawei", "huawei-obs"],
-            Self::Volcengine => &["volcengine_tos", "volcengine", "volcengine-tos"],
-            Self::Baidu => &["baidu_bos"],
-        }
-    }
-
-    fn parse(name: &str) -> Result<Self, BootError> {
-        Self::ALL.into_iter().find(|kind| kind.names().contains(&name)).ok_or_else(|| {
-            let known: Vec<&str> = Self::ALL.iter().filter_map(|kind| kind.names().first().copied()).collect();
-            let known = known.join(", ");
-            BootError::Unsupported(format!(
-                "PLUGIN_STORAGE_TYPE: '{name}' is not a kind of storage; it is one of {known}"
-            ))
-        })
-    }
-}
+use plugin_service::config::{self, Config, StorageType};
 
 /// What `PLUGIN_STORAGE_TYPE` and the variables of the vendor say.
 pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
@@ -76,24 +23,24 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
             secret_key: secret(keys[1]),
         };
     let Config { s3, azure_blob, gcs, tencent_cos, aliyun_oss, huawei_obs, volcengine_tos, baidu_bos, .. } = config;
-    Ok(match Kind::parse(&config.storage.kind)? {
-        Kind::Local => BlobConfig::Local { root: config.storage.local_root.clone() },
-        Kind::S3 => BlobConfig::S3(S3Config {
+    Ok(match config.storage.kind {
+        StorageType::Local => BlobConfig::Local { root: config.storage.local_root.clone() },
+        StorageType::S3 => BlobConfig::S3(S3Config {
             vendor: vendor(s3.endpoint.as_ref(), s3.region.as_ref(), [s3.access_key.as_ref(), s3.secret_key.as_ref()]),
             path_style: s3.use_path_style,
             managed: s3.use_aws && s3.use_managed_iam,
         }),
-        Kind::Azure => BlobConfig::Azure(AzureConfig {
+        StorageType::Azure => BlobConfig::Azure(AzureConfig {
             container: text(azure_blob.container.as_ref()),
             connection_string: secret(azure_blob.connection_string.as_ref()),
             account_url: text(azure_blob.account_url.as_ref().filter(|_| azure_blob.use_managed_identity)),
         }),
-        Kind::Aliyun if aliyun_oss.cloudbox_id.is_some() => {
+        StorageType::Aliyun if aliyun_oss.cloudbox_id.is_some() => {
             let text = "ALIYUN_OSS_CLOUDBOX_ID: cloud boxes are not supported by this build: unset it, or reach the box by \
                         the S3 protocol (PLUGIN_STORAGE_TYPE=s3)";
             return Err(BootError::Unsupported(text.to_owned()));
         }
-        Kind::Aliyun => BlobConfig::Aliyun(AliyunConfig {
+        StorageType::Aliyun => BlobConfig::Aliyun(AliyunConfig {
             vendor: vendor(
                 aliyun_oss.endpoint.as_ref(),
                 aliyun_oss.region.as_ref(),
@@ -102,13 +49,13 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
             auth_version: aliyun_oss.auth_version.clone(),
             path: text(aliyun_oss.path.as_ref()),
         }),
-        Kind::Tencent => BlobConfig::Tencent(vendor(
+        StorageType::Tencent => BlobConfig::Tencent(vendor(
             tencent_cos.endpoint.as_ref(),
             tencent_cos.region.as_ref(),
             [tencent_cos.secret_id.as_ref(), tencent_cos.secret_key.as_ref()],
         )),
-        Kind::Gcs => BlobConfig::Gcs { bucket, credentials: secret(gcs.credentials.as_ref()) },
-        Kind::Huawei => BlobConfig::Huawei {
+        StorageType::Gcs => BlobConfig::Gcs { bucket, credentials: secret(gcs.credentials.as_ref()) },
+        StorageType::Huawei => BlobConfig::Huawei {
             vendor: vendor(
                 huawei_obs.server.as_ref(),
                 None,
@@ -116,12 +63,12 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
             ),
             path_style: huawei_obs.path_style,
         },
-        Kind::Volcengine => BlobConfig::Volcengine(vendor(
+        StorageType::Volcengine => BlobConfig::Volcengine(vendor(
             volcengine_tos.endpoint.as_ref(),
             volcengine_tos.region.as_ref(),
             [volcengine_tos.access_key.as_ref(), volcengine_tos.secret_key.as_ref()],
         )),
-        Kind::Baidu => BlobConfig::Baidu(vendor(
+        StorageType::Baidu => BlobConfig::Baidu(vendor(
             baidu_bos.endpoint.as_ref(),
             baidu_bos.region.as_ref(),
             [baidu_bos.access_key.as_ref(), baidu_bos.secret_key.as_ref()],

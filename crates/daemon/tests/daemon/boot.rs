@@ -1,9 +1,11 @@
 //! Starts while a server is silent: what is reported, and that SIGTERM ends them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use plugin_testkit::daemon::Settings;
+use plugin_testkit::servers::free_port;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -99,5 +101,54 @@ async fn ready_names_what_is_silent() -> Result<()> {
     );
     assert_eq!(said, expected);
     ensure!(running.log().contains("did not answer within 0.2 s"), "{}", running.log());
+    Ok(())
+}
+
+/// All variables that Dify's compose files and Helm charts give to their daemon, but for servers that are not here.
+#[tokio::test(flavor = "multi_thread")]
+async fn environments_of_dify_s_deployments_start() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/environments");
+    for name in ["compose-1.10.1", "compose-1.13.3", "compose-1.16.0", "helm-douban", "helm-boris-polonsky"] {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.env")))?;
+        let mut settings = daemon()?;
+        for (variable, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            // places of this machine, and what a test starts without
+            let of_test =
+                ["SERVER_PORT", "LOG_FILE", "PLUGIN_WORKING_PATH", "PLUGIN_STORAGE_LOCAL_ROOT", "DB_DATABASE"];
+            if !variable.starts_with('#') && !of_test.contains(&variable) {
+                settings = settings.with(variable, value);
+            }
+        }
+        let settings = settings
+            .with("DB_TYPE", "sqlite")
+            .with("CACHE_TYPE", "memory")
+            .without("PLUGIN_REMOTE_INSTALLING_ENABLED")
+            .with("PLUGIN_REMOTE_INSTALLING_HOST", "127.0.0.1")
+            .with("PLUGIN_REMOTE_INSTALLING_PORT", &free_port()?.to_string());
+        let running = settings.start().await?;
+        let ready = timeout(SOON, async {
+            loop {
+                let report: Value = reqwest::get(format!("{}/ready", running.url())).await?.json().await?;
+                if report["ready"] == true {
+                    return anyhow::Ok(report);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let report = ready.await.context("it does not become ready")??;
+        let sample = text.contains("\nSERVER_KEY=lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi\n");
+        let keys = "ok: insecure, the key of a published sample file: SERVER_KEY, DIFY_INNER_API_KEY";
+        ensure!(report["components"]["keys"] == if sample { keys.into() } else { Value::Null }, "{name}: {report}");
+        let log = running.log();
+        let warnings: Vec<&str> =
+            log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+        let expected = ["published sample file", "kept from the daemon's files"]; // the latter on old kernels
+        let unexpected: Vec<_> =
+            warnings.iter().filter(|line| !expected.iter().any(|text| line.contains(text))).collect();
+        ensure!(unexpected.is_empty(), "{name}: {unexpected:?}");
+        let told = warnings.iter().filter(|line| line.contains("published sample file")).count();
+        ensure!(told == if sample { 2 } else { 0 }, "{name}: {warnings:?}");
+        running.terminate().await?;
+    }
     Ok(())
 }

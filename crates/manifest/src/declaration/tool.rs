@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{
+    model::ShowOn,
     shared::{
         AutoGenerate, I18n, Identity, Misshapen, OAuthSchema, ParameterOption, ProviderConfig, ProviderIdentity,
         Template, configs, inline,
@@ -61,6 +62,12 @@ record! {
         multiple: bool,
         precision: Option<i64>,
         options: Option<Vec<ParameterOption>>,
+        /// The JSON schema of the value.
+        #[serde(skip_serializing_if = "Object::is_empty")]
+        input_schema: Object,
+        /// Values of other parameters with which this one is shown.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        show_on: Vec<ShowOn>,
     }
 }
 

@@ -16,7 +16,8 @@ pub async fn advertised(config: &Config) -> Result<String, AddressError> {
     if let Some(address) = &server.node_address {
         return parse(address, server.port);
     }
-    if !server.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
+    let bare = server.host.trim_start_matches('[').trim_end_matches(']');
+    if !bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_unspecified()) {
         return parse(&server.host, server.port);
     }
     let near = match shared_state(&config.redis) {

@@ -83,8 +83,11 @@ pub struct WorkerSettings {
 pub struct ProcessSettings {
     /// The daemon's own environment. Only what [`super::variables`] lists, and `extra_variables`, goes on to plugins.
     pub inherited: BTreeMap<OsString, OsString>,
-    /// Names of further variables that plugins may see.
+    /// Names of further variables that plugins may see; `*` at the end stands for any ending. [`super::variables::PRESETS`] are
+    /// names, too.
     pub extra_variables: Vec<String>,
+    /// Names of variables that no plugin may see, whatever `extra_variables` says.
+    pub withheld: Vec<&'static str>,
     /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of the configuration; what is set here wins over `inherited`.
     pub proxies: Proxies,
     /// The command that the worker is started through, which ends in a call of [`super::stage::enter`]: the daemon's own

@@ -4,18 +4,34 @@ use std::net::{IpAddr, SocketAddr};
 
 /// A text that is not the address of a node.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not the address of a node: give a host, host:port or http://host:port")]
-pub struct AddressError(String);
+pub enum AddressError {
+    /// It has another form.
+    #[error("'{0}' is not the address of a node: give a host, host:port or http://host:port")]
+    Form(String),
+    /// It stands for every address of a machine.
+    #[error(
+        "'{0}' stands for all addresses of a machine: give one at which other nodes reach this one, or leave it out"
+    )]
+    Unspecified(String),
+}
 
 /// The base URL in `host`, `host:port` or `http://host:port`; `port` where none is given.
 pub fn parse(text: &str, port: u16) -> Result<String, AddressError> {
-    let wrong = || AddressError(text.to_owned());
+    let wrong = || AddressError::Form(text.to_owned());
     let place = text.strip_prefix("http://").unwrap_or(text);
     let place = place.strip_suffix('/').unwrap_or(place);
+    let is_unspecified = |host: &str| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_unspecified())
+    };
+    let unspecified = || AddressError::Unspecified(text.to_owned());
     if let Ok(ip) = place.parse::<IpAddr>() {
-        return Ok(url(ip, port));
+        return if is_unspecified(place) { Err(unspecified()) } else { Ok(url(ip, port)) };
     }
     let authority: http::uri::Authority = place.parse().map_err(|_| wrong())?;
+    if is_unspecified(authority.host()) {
+        return Err(unspecified());
+    }
     match authority.port_u16() {
         _ if authority.host().is_empty() || place.contains('@') => Err(wrong()),
         None if authority.host() == place => Ok(format!("http://{place}:{port}")),
@@ -45,6 +61,11 @@ mod tests {
         check("[fd00::1]:80", "http://[fd00::1]:80");
         for wrong in ["", "https://a", "a:b", "a:0", "a:70000", "a/b", "a b", "http://", "u@a", "a:"] {
             assert!(parse(wrong, 5002).is_err(), "{wrong}");
+        }
+        for unspecified in
+            ["0.0.0.0", "0.0.0.0:5002", "http://0.0.0.0/", "::", "[::]", "http://[::]:5002", "::ffff:0.0.0.0"]
+        {
+            assert_eq!(parse(unspecified, 5002), Err(AddressError::Unspecified(unspecified.to_owned())));
         }
     }
 }

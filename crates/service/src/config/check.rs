@@ -5,12 +5,6 @@ use super::registry::Reader;
 use super::report::Problem;
 use super::{CacheType, Config, Database, DatabaseType, Platform, RedisCertificates, Secret};
 
-/// Keys in the sample files of the reference and of Dify: they are public, so anyone could call the daemon.
-const SAMPLE_KEYS: [&str; 2] = [
-    "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi",
-    "QaHbTe77CtuXmsfyhR7+vRjI/+XbV1AaFy691iy+kGDv2Jvy0/eAh8Y1",
-];
-
 /// Shortest key of the administrators' routes, in bytes.
 const ADMIN_KEY_BYTES: usize = 10;
 
@@ -26,13 +20,11 @@ pub(super) fn check(config: &Config, reader: &mut Reader) {
 }
 
 fn keys(config: &Config, refuse: &mut impl FnMut(String)) {
-    let keys = [("SERVER_KEY", &config.server.key), ("DIFY_INNER_API_KEY", &config.dify.key)];
-    for (name, key) in keys {
-        let Some(key) = key else { continue };
-        if SAMPLE_KEYS.contains(&key.expose()) && !config.server.allow_sample_keys {
+    if config.server.allow_sample_keys == Some(false) {
+        for name in super::sample_keys(config) {
             refuse(format!(
-                "{name}: this is the key of a published sample file, so anyone could use it; set an own key here and \
-                 in Dify, or PLUGIN_ALLOW_SAMPLE_KEYS=true to accept the risk"
+                "{name}: this is the key of a published sample file, so anyone could use it, and PLUGIN_ALLOW_SAMPLE_KEYS \
+                 is false; set an own key here and in Dify"
             ));
         }
     }

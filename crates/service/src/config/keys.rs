@@ -33,25 +33,55 @@ pub enum KeyError {
     },
 }
 
+/// A key that is generated when its variable is not set.
+struct Generated {
+    name: &'static str,
+    /// Its file in the folder of keys.
+    file: &'static str,
+    /// What Dify calls it: the variable of its API server, then the one of its compose file.
+    dify: &'static str,
+}
+
+const SERVER_KEY: Generated = Generated { name: "SERVER_KEY", file: "server_key", dify: "PLUGIN_DAEMON_KEY" };
+const INNER_KEY: Generated = Generated {
+    name: "DIFY_INNER_API_KEY",
+    file: "dify_inner_api_key",
+    dify: "INNER_API_KEY_FOR_PLUGIN (PLUGIN_DIFY_INNER_API_KEY in its compose file)",
+};
+
+impl Generated {
+    fn path(&self, data: &Path) -> PathBuf {
+        data.join("keys").join(self.file)
+    }
+}
+
+/// The file of the key that is generated when the variable is not set; `None` for other variables.
+pub(super) fn file_of(name: &str, data: &Path) -> Option<PathBuf> {
+    [SERVER_KEY, INNER_KEY].iter().find(|key| key.name == name).map(|key| key.path(data))
+}
+
 pub(super) fn ensure(config: &mut Config) -> Result<(), KeyError> {
-    let folder = config.server.data_path.join("keys");
-    for (name, key, file) in [
-        ("SERVER_KEY", &mut config.server.key, "server_key"),
-        ("DIFY_INNER_API_KEY", &mut config.dify.key, "dify_inner_api_key"),
-    ] {
+    let data = config.server.data_path.clone();
+    for (generated, key) in [(SERVER_KEY, &mut config.server.key), (INNER_KEY, &mut config.dify.key)] {
         if key.is_none() {
-            *key = Some(kept_key(name, &folder.join(file))?);
+            *key = Some(kept_key(&generated, &generated.path(&data))?);
         }
     }
     Ok(())
 }
 
 /// The key in the file, which is made with a new key if it is not there. Two daemons that start together agree.
-fn kept_key(name: &'static str, path: &Path) -> Result<Secret, KeyError> {
+fn kept_key(key: &Generated, path: &Path) -> Result<Secret, KeyError> {
+    let name = key.name;
     let failed = |source| KeyError::File { name, path: path.to_owned(), source };
     if !path.try_exists().map_err(failed)? {
         match create(path) {
-            Ok(()) => tracing::info!(variable = name, file = %path.display(), "not set, generated a key"),
+            Ok(()) => tracing::warn!(
+                variable = name,
+                file = %path.display(),
+                dify_variable = key.dify,
+                "not set, generated a key: give Dify the content of the file"
+            ),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(failed(error)),
         }
@@ -61,7 +91,7 @@ fn kept_key(name: &'static str, path: &Path) -> Result<Secret, KeyError> {
     if text.is_empty() {
         return Err(KeyError::Empty { name, path: path.to_owned() });
     }
-    tracing::debug!(variable = name, file = %path.display(), "not set, using the key in the file");
+    tracing::info!(variable = name, file = %path.display(), "not set, using the key in the file");
     Ok(Secret::new(text))
 }
 
@@ -98,14 +128,15 @@ mod tests {
     fn a_key_is_made_once_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/server_key");
-        let first = kept_key("SERVER_KEY", &path).unwrap();
+        let first = kept_key(&SERVER_KEY, &path).unwrap();
         assert_eq!(first.expose().len(), 2 * KEY_BYTES);
-        assert_eq!(kept_key("SERVER_KEY", &path).unwrap(), first);
+        assert_eq!(kept_key(&SERVER_KEY, &path).unwrap(), first);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(folder.path().join("keys")).unwrap().permissions().mode() & 0o777, 0o700);
         let names: Vec<_> =
             fs::read_dir(folder.path().join("keys")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["server_key"]);
+        assert_eq!(file_of("SERVER_KEY", folder.path()), Some(path));
     }
 
     #[test]
@@ -113,6 +144,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("server_key");
         fs::write(&path, "\n").unwrap();
-        assert!(matches!(kept_key("SERVER_KEY", &path), Err(KeyError::Empty { .. })));
+        assert!(matches!(kept_key(&SERVER_KEY, &path), Err(KeyError::Empty { .. })));
     }
 }

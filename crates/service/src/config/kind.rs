@@ -9,7 +9,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Secret;
-pub use super::choice::{CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode};
+pub use super::choice::{
+    CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode, StorageType,
+};
 
 /// A type of variable. Implementors are names only; the value lives in [`Kind::Value`].
 pub trait Kind {
@@ -94,9 +96,9 @@ kinds! {
     GoDuration(Duration) "duration" |text| parse_duration(text), zero Duration::is_zero;
     /// A fraction.
     Float(f64) "number" |text| float(text), zero |_| false;
-    /// Items separated by commas, taken as they are.
+    /// Items separated by commas, without the blanks around them.
     List(Vec<String>) "list" |text| {
-        if text.trim().is_empty() { Ok(Vec::new()) } else { Ok(text.split(',').map(str::to_owned).collect()) }
+        if text.trim().is_empty() { Ok(Vec::new()) } else { Ok(text.split(',').map(|item| item.trim().to_owned()).collect()) }
     }, zero |_| false;
     /// Addresses and networks separated by commas.
     Networks(Vec<IpNet>) "list of networks" |text| networks(text), zero |_| false;
@@ -261,8 +263,8 @@ mod tests {
     }
 
     #[test]
-    fn lists_keep_their_items_as_they_are() {
-        assert_eq!(List::parse("a, b,"), Ok(vec!["a".to_owned(), " b".to_owned(), String::new()]));
+    fn lists_keep_the_order_and_the_number_of_their_items() {
+        assert_eq!(List::parse("a, b,"), Ok(vec!["a".to_owned(), "b".to_owned(), String::new()]));
         assert_eq!(List::parse(" "), Ok(vec![]));
     }
 }

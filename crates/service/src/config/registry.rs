@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::kind::Kind;
 use super::report::Problem;
+use super::{GROUPS, placeholder, service_link};
 
 /// What a variable does in this daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Flag {
     Computed,
     /// Never printed.
     Secret,
+    /// Taken byte for byte: blanks around it belong to it.
+    Verbatim,
     /// Known, but without effect yet.
     NotYet,
     /// Accepted for compatibility; there is nothing for it to change.
@@ -63,12 +66,30 @@ pub struct Group {
 pub struct Reader {
     environment: BTreeMap<String, String>,
     computed: BTreeMap<&'static str, String>,
+    idle: BTreeMap<&'static str, String>,
     problems: Vec<Problem>,
+    notes: Vec<String>,
 }
 
 impl Reader {
+    /// Takes the variables without the blanks around them, and without what Kubernetes puts in the place of a port.
     pub(super) fn new(environment: BTreeMap<String, String>) -> Self {
-        Self { environment, ..Self::default() }
+        let mut reader = Self::default();
+        let variables = || GROUPS.iter().flat_map(|group| group.variables);
+        for (name, text) in environment {
+            let variable = variables().find(|variable| variable.name == name);
+            if variable.is_some() && service_link::is_port(&name, &text) {
+                reader.notes.push(service_link::note(&name, &text));
+                continue;
+            }
+            let verbatim = variable.is_some_and(|variable| variable.is(Flag::Verbatim));
+            let text = if verbatim { text } else { text.trim().to_owned() };
+            reader.environment.insert(name, text);
+        }
+        for variable in variables().filter(|variable| variable.is(Flag::Unused)) {
+            reader.set_idle(variable.name, "this variable has no effect");
+        }
+        reader
     }
 
     /// The text of a variable; an empty one counts as not set.
@@ -81,12 +102,35 @@ impl Reader {
         self.computed.insert(name, default.into());
     }
 
+    /// What is wrong with the variable does not matter, for the given reason.
+    pub(super) fn set_idle(&mut self, name: &'static str, reason: impl Into<String>) {
+        self.idle.entry(name).or_insert_with(|| reason.into());
+    }
+
+    /// The text of a variable, or its default.
+    pub(super) fn effective(&self, name: &str) -> Option<&str> {
+        let declared = || GROUPS.iter().flat_map(|group| group.variables).find(|variable| variable.name == name);
+        self.text(name).or_else(|| self.default_of(declared()?))
+    }
+
     pub(super) fn report(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
 
+    /// What was passed over, one sentence each.
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
+    }
+
+    fn report_about(&mut self, variable: &Variable, problem: Problem) {
+        match self.idle.get(variable.name) {
+            Some(reason) => self.notes.push(format!("{problem}; ignored, since {reason}")),
+            None => self.problems.push(problem),
+        }
     }
 
     /// The first name of the variable that is set, and its text.
@@ -104,15 +148,15 @@ impl Reader {
     /// A variable without a default.
     pub(super) fn optional<K: Kind>(&mut self, variable: &Variable) -> Option<K::Value> {
         let (name, text) = self.given(variable)?;
+        if let Some(found) = placeholder::find(&text, variable) {
+            self.report_about(variable, Problem::invalid(format!("{name}: {found}")));
+            return None;
+        }
         match K::parse(&text) {
             Ok(value) => Some(value),
             Err(reason) => {
-                self.problems.push(Problem::unreadable(
-                    name,
-                    (!variable.is(Flag::Secret)).then_some(text.as_str()),
-                    reason,
-                    K::EXIT_CODE,
-                ));
+                let shown = (!variable.is(Flag::Secret)).then_some(text.as_str());
+                self.report_about(variable, Problem::unreadable(name, shown, reason, K::EXIT_CODE));
                 None
             }
         }

@@ -27,6 +27,12 @@ impl Problem {
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// Why the daemon does not start: all problems of its configuration.
 #[derive(Debug, Clone, thiserror::Error)]
 pub struct ConfigError {

@@ -37,7 +37,7 @@ fn what_is_set_to_nothing_is_not_set() {
 #[test]
 fn zero_stands_for_a_late_default_only() {
     let config = read(&[
-        ("SERVER_PORT", "0"),
+        ("SERVER_PORT", " 0\n"),
         ("PLUGIN_MAX_EXECUTION_TIMEOUT", "0"),
         ("PLUGIN_WORKERS_MIN", "0"),
         ("MAX_SERVERLESS_RETRY_TIMES", "0"),
@@ -160,11 +160,13 @@ fn checks_between_variables() {
 }
 
 #[test]
-fn sample_keys_need_a_decision() {
+fn sample_keys_can_be_refused() {
     let key = "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi";
-    let error = read(&[("SERVER_KEY", key)]).unwrap_err().to_string();
+    for given in [&[("SERVER_KEY", key)][..], &[("SERVER_KEY", key), ("PLUGIN_ALLOW_SAMPLE_KEYS", "true")]] {
+        assert_eq!(sample_keys(&read(given).unwrap()), ["SERVER_KEY"]);
+    }
+    let error = read(&[("SERVER_KEY", key), ("PLUGIN_ALLOW_SAMPLE_KEYS", "false")]).unwrap_err().to_string();
     assert!(error.contains("SERVER_KEY: this is the key of a published sample file") && !error.contains(key));
-    assert!(read(&[("SERVER_KEY", key), ("PLUGIN_ALLOW_SAMPLE_KEYS", "true")]).is_ok());
 }
 
 #[test]
@@ -218,6 +220,7 @@ fn a_dump_has_values_and_origins() {
     for line in [
         "PLUGIN_DATA_PATH=/srv  # set by PLUGIN_DATA_PATH",
         "PLUGIN_WORKING_PATH=/srv/cwd  # default",
+        "SERVER_KEY=  # will be generated at the start, file /srv/keys/server_key",
         "NO_PROXY=a,b  # set by no_proxy",
         "OTEL_API_KEY=(hidden)  # set by OTLP_API_KEY, not yet effective",
     ] {
@@ -238,6 +241,130 @@ fn declarations_are_sound() {
         assert_eq!(variable.is(Flag::Secret), hidden, "{}", variable.name);
     }
     assert!(names.len() > 180, "{}", names.len());
+}
+
+#[test]
+fn placeholders_are_never_values() {
+    refused(
+        &[
+            ("REDIS_HOST", "redis"),
+            ("REDIS_PORT", "$(REDIS_PORT)"),
+            ("SERVER_KEY", "$(SERVER_KEY)"),
+            ("DIFY_INNER_API_URL", "http://${API_HOST:-api}:5001"),
+            ("SERVER_TZ", "{{ .Values.timezone }}"),
+        ],
+        1,
+        &[
+            "SERVER_KEY: the placeholder $(SERVER_KEY) is not resolved: Kubernetes replaces it only if SERVER_KEY is defined \
+             above it in the same container; define SERVER_KEY there, or set the value itself",
+            "SERVER_TZ: the template {{ .Values.timezone }} is not rendered: render the file before it is used, or set the \
+             value itself",
+            "DIFY_INNER_API_URL: the placeholder ${API_HOST} is not resolved: env files, Kubernetes manifests and quoted \
+             arguments are passed on as they are; set the value itself",
+            "REDIS_PORT: the placeholder $(REDIS_PORT) is not resolved: Kubernetes replaces it only if REDIS_PORT is defined \
+             above it in the same container; define REDIS_PORT there, or set the value itself",
+        ],
+    );
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_is_not_set() {
+    let config = read(&[("REDIS_HOST", "redis"), ("REDIS_PORT", "tcp://10.0.0.9:6379")]).unwrap();
+    assert_eq!(config.redis.port, 6379);
+    assert_eq!(
+        config.notes,
+        [
+            "REDIS_PORT: 'tcp://10.0.0.9:6379' is set by Kubernetes for a service of that name and is ignored; set REDIS_PORT \
+          yourself if the default is not right, or enableServiceLinks: false in the pod's spec"
+        ]
+    );
+}
+
+#[test]
+fn blanks_count_in_passwords_only() {
+    let config = read(&[
+        ("SERVER_PORT", "5002 "),
+        ("SERVER_KEY", "key\n"),
+        ("DB_TYPE", " postgresql"),
+        ("DB_HOST", "\tdb"),
+        ("DB_USERNAME", "u"),
+        ("DB_DATABASE", "d"),
+        ("DB_PASSWORD", " p "),
+        ("PPROF_ENABLED", "true\r"),
+    ]);
+    let config = config.unwrap();
+    assert_eq!((config.server.port, config.server.pprof_enabled), (5002, true));
+    assert_eq!(config.server.key.unwrap().expose(), "key");
+    assert_eq!(config.database.password.unwrap().expose(), " p ");
+    assert_eq!(config.database.host.as_deref(), Some("db"));
+}
+
+#[test]
+fn what_is_not_chosen_stops_nothing() {
+    for (given, note) in [
+        (
+            [("PLUGIN_STORAGE_TYPE", "local"), ("S3_USE_AWS", "x")],
+            "S3_USE_AWS: 'x' is not a boolean, use true or false; ignored, since PLUGIN_STORAGE_TYPE is local",
+        ),
+        ([("DB_TYPE", "sqlite"), ("DB_PORT", "x")], "DB_PORT: 'x' is not an integer; ignored, since DB_TYPE is sqlite"),
+        (
+            [("CACHE_TYPE", "memory"), ("REDIS_DB", "x")],
+            "REDIS_DB: 'x' is not an integer; ignored, since CACHE_TYPE is memory",
+        ),
+        (
+            [("PLUGIN_REMOTE_INSTALLING_ENABLED", "false"), ("PLUGIN_REMOTE_INSTALLING_MAX_CONN", "x")],
+            "PLUGIN_REMOTE_INSTALLING_MAX_CONN: 'x' is not an integer; ignored, since PLUGIN_REMOTE_INSTALLING_ENABLED is false",
+        ),
+        (
+            [("ENABLE_OTEL", "f"), ("OTEL_SAMPLING_RATE", "x")],
+            "OTEL_SAMPLING_RATE: 'x' is not a number; ignored, since ENABLE_OTEL is false",
+        ),
+        (
+            [("PLATFORM", "local"), ("MAX_SERVERLESS_RETRY_TIMES", "x")],
+            "MAX_SERVERLESS_RETRY_TIMES: 'x' is not an integer; ignored, since PLATFORM is local",
+        ),
+        (
+            [("PLATFORM", "local"), ("DB_MAX_IDLE_CONNS", "x")],
+            "DB_MAX_IDLE_CONNS: 'x' is not an integer; ignored, since this variable has no effect",
+        ),
+        (
+            [("REDIS_HOST", "r"), ("REDIS_SENTINEL_SOCKET_TIMEOUT", "$(X)")],
+            "REDIS_SENTINEL_SOCKET_TIMEOUT: the placeholder $(X) is not resolved: Kubernetes replaces it only if X is defined \
+             above it in the same container; define X there, or set the value itself; ignored, since REDIS_USE_SENTINEL is false",
+        ),
+    ] {
+        assert_eq!(read(&given).unwrap().notes, [note]);
+    }
+    assert!(read(&[("PLUGIN_STORAGE_TYPE", "s3"), ("S3_USE_AWS", "x")]).is_err());
+    let error = read(&[("PLUGIN_STORAGE_TYPE", "floppy")]).unwrap_err();
+    assert_eq!(
+        error.problems().collect::<Vec<_>>(),
+        ["PLUGIN_STORAGE_TYPE: 'floppy' is not one of local aws_s3 tencent_cos azure_blob aliyun_oss gcs huawei_obs \
+          volcengine_tos baidu_bos"]
+    );
+}
+
+/// What Dify's compose files and Helm charts give to their plugin daemon starts ours, without a word.
+#[test]
+fn environments_of_dify_s_deployments_are_taken_as_they_are() {
+    for name in ["compose-1.10.1", "compose-1.13.3", "compose-1.16.0", "helm-douban", "helm-boris-polonsky"] {
+        let file = format!("{}/../testkit/environments/{name}.env", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let environment: BTreeMap<_, _> = lines
+            .map(|line| line.split_once('=').unwrap())
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .collect();
+        assert_eq!(unknown(&environment), [], "{name}");
+        assert_eq!(super::unknown::without_effect(&environment), [""; 0], "{name}");
+        let config = Config::from_vars(environment).unwrap();
+        assert_eq!(config.notes, [""; 0], "{name}");
+        assert_eq!(
+            (config.database.kind, config.redis.cache_type),
+            (DatabaseType::Postgresql, CacheType::Redis),
+            "{name}"
+        );
+    }
 }
 
 /// The files that are generated from the registry.

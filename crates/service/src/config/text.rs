@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::kind::{Kind, Text};
 use super::mask::masked;
 use super::registry::{Flag, Reader, Variable};
-use super::{GROUPS, compute_defaults};
+use super::{GROUPS, compute_defaults, keys};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -15,6 +16,9 @@ The daemon is configured through environment variables. None of them has to be s
 registry in `crates/service/src/config`: `dify-plugin-daemon config docs`.
 
 - A variable that is set to nothing counts as not set. For variables marked \"0 = default\" so does a zero.
+- Blanks around a value do not count, but in passwords (`DB_PASSWORD`, `REDIS_PASSWORD`, ...).
+- A placeholder that nothing has replaced (`$(NAME)`, `${NAME}`, `{{ ... }}`) is refused.
+- What is wrong with a variable that nothing uses (`S3_USE_AWS` with local storage, say) is logged, and the daemon starts.
 - Booleans: `1 t T TRUE true True 0 f F FALSE false False`. Integers may have the prefixes `0x`, `0o`, `0b`; a leading
   `0` means octal. Durations have units: `5s`, `1m30s`, `300ms`. Lists are separated by commas.
 - Whatever is wrong is reported together, and the daemon does not start: exit status 2 when a text does not parse, else
@@ -83,15 +87,25 @@ pub fn example() -> String {
     page
 }
 
+/// The value of a variable that is not set, and where it comes from.
+fn unset(reader: &Reader, variable: &Variable, data: &Path) -> (String, String) {
+    match keys::file_of(variable.name, data) {
+        Some(file) if file.exists() => ("generated".to_owned(), format!("generated, file {}", file.display())),
+        Some(file) => (String::new(), format!("will be generated at the start, file {}", file.display())),
+        None => (reader.default_of(variable).unwrap_or_default().to_owned(), "default".to_owned()),
+    }
+}
+
 /// What a daemon with this environment would use, one variable a line, and where each value comes from; secrets are hidden.
 pub fn dump(environment: &BTreeMap<String, String>) -> String {
     let mut reader = Reader::new(environment.clone());
     compute_defaults(&mut reader);
+    let data = Path::new(reader.effective("PLUGIN_DATA_PATH").unwrap_or_default());
     let mut page = String::new();
     for variable in GROUPS.iter().flat_map(|group| group.variables) {
         let (value, origin) = match reader.given(variable) {
             Some((name, value)) => (value, format!("set by {name}")),
-            None => (reader.default_of(variable).unwrap_or_default().to_owned(), "default".to_owned()),
+            None => unset(&reader, variable, data),
         };
         let value = if variable.is(Flag::Secret) && !value.is_empty() { "(hidden)".to_owned() } else { masked(&value) };
         let note = match (variable.is(Flag::Unused), variable.is(Flag::NotYet)) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::GROUPS;
 use super::registry::{Flag, Variable};
+use super::{Config, GROUPS, sample, service_link};
 
 /// First parts of names that only this daemon reads. Others, such as `REDIS_` or `LOG_`, are often shared with Dify's API
 /// server, whose variables are none of our business.
@@ -23,6 +23,10 @@ const OWN_PREFIXES: [&str; 13] = [
     "THIRD_PARTY_",
 ];
 
+/// Variables of Dify's other programs that begin like ours or are close to one; a `*` at the end stands for anything.
+const FOREIGN: [&str; 5] =
+    ["SERVER_WORKER_*", "SERVER_CONSOLE_API_URL", "BAIDU_OBS_*", "ALIYUN_SLS_*", "PLUGIN_DIFY_INNER_API_*"];
+
 /// Most edits between a misspelt name and what was meant.
 const EDITS: usize = 2;
 
@@ -39,16 +43,20 @@ pub struct Unknown {
 pub fn unknown(environment: &BTreeMap<String, String>) -> Vec<Unknown> {
     let known: Vec<&'static str> = GROUPS.iter().flat_map(|group| group.variables).flat_map(names).collect();
     let nearest = |name: &str| {
-        let near = |known: &&'static str| {
-            let distance = known.len().abs_diff(name.len()); // at least
-            if distance > EDITS { None } else { Some((strsim::damerau_levenshtein(known, name), *known)) }
-        };
-        known.iter().filter_map(near).filter(|(distance, _)| *distance <= EDITS).min().map(|(_, known)| known)
+        let near = known.iter().filter_map(|known| Some((distance(known, name)?, *known)));
+        near.min().map(|(_, known)| known)
+    };
+    let is_foreign = |name: &str| {
+        FOREIGN.iter().any(|foreign| match foreign.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == *foreign,
+        })
     };
     environment
-        .keys()
-        .filter(|name| name.contains('_') && !known.contains(&name.as_str()))
-        .filter_map(|name| {
+        .iter()
+        .filter(|(name, _)| name.contains('_') && !known.contains(&name.as_str()))
+        .filter(|(name, text)| !is_foreign(name) && !service_link::is_one(name, text))
+        .filter_map(|(name, _)| {
             let meant = nearest(name);
             let ours = OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
             (ours || meant.is_some()).then(|| Unknown { name: name.clone(), meant })
@@ -56,8 +64,31 @@ pub fn unknown(environment: &BTreeMap<String, String>) -> Vec<Unknown> {
         .collect()
 }
 
-/// Logs what is set and does not do what one may expect: unknown variables, and known ones without effect.
-pub fn warn_about(environment: &BTreeMap<String, String>) {
+/// The edits from a known name to a misspelt one. No word of it may be another word: `HF` is not a misspelt `S3`.
+fn distance(known: &str, name: &str) -> Option<usize> {
+    if known.len().abs_diff(name.len()) > EDITS {
+        return None;
+    }
+    let edits = strsim::damerau_levenshtein(known, name);
+    let same_words = known.split('_').count() == name.split('_').count();
+    let is_typo = |(known, word): (&str, &str)| strsim::damerau_levenshtein(known, word) <= known.len() / 3;
+    let near =
+        if same_words { edits <= EDITS && known.split('_').zip(name.split('_')).all(is_typo) } else { edits <= 1 };
+    near.then_some(edits)
+}
+
+/// Logs what is set and does not do what one may expect: what was passed over, keys that everybody knows, unknown variables,
+/// and known ones without effect.
+pub fn warn_about(config: &Config, environment: &BTreeMap<String, String>) {
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    for name in sample::sample_keys(config) {
+        tracing::warn!(
+            variable = name,
+            "this is the key of a published sample file, which everybody knows: set an own one"
+        );
+    }
     for Unknown { name, meant } in unknown(environment) {
         if let Some(meant) = meant {
             tracing::warn!(variable = name, meant, "unknown variable, perhaps misspelt");
@@ -65,13 +96,38 @@ pub fn warn_about(environment: &BTreeMap<String, String>) {
             tracing::warn!(variable = name, "unknown variable");
         }
     }
-    for variable in GROUPS.iter().flat_map(|group| group.variables) {
-        let text = names(variable).find_map(|name| environment.get(name)).filter(|text| !text.is_empty());
-        let changed = text.is_some_and(|text| Some(text.as_str()) != variable.default);
-        if changed && variable.is(Flag::NotYet) {
-            tracing::warn!(variable = variable.name, "this variable has no effect yet");
-        }
+    for name in without_effect(environment) {
+        tracing::warn!(variable = name, "this variable has no effect yet");
     }
+}
+
+/// Variables that do not do yet what they are set to. What belongs to a switch that is off is not missed.
+pub(super) fn without_effect(environment: &BTreeMap<String, String>) -> Vec<&'static str> {
+    let text = |variable: &'static Variable| {
+        names(variable).find_map(|name| environment.get(name)).map(|text| text.trim()).filter(|text| !text.is_empty())
+    };
+    let is_on = |switch: &'static Variable| text(switch).and_then(super::parse_bool) == Some(true);
+    GROUPS
+        .iter()
+        .filter_map(|group| {
+            group.variables.first().filter(|switch| switch.is(Flag::NotYet) && is_on(switch)).map(|_| group)
+        })
+        .flat_map(|group| group.variables)
+        .filter(|variable| {
+            variable.is(Flag::NotYet) && text(variable).is_some_and(|text| Some(text) != variable.default)
+        })
+        .map(|variable| variable.name)
+        .collect()
+}
+
+/// Names of all variables that hold a secret of the daemon's.
+pub fn secrets() -> impl Iterator<Item = &'static str> {
+    let mut variables = GROUPS.iter().flat_map(|group| group.variables);
+    let others = ["DB_EXTRAS", "PIP_MIRROR_URL", "PIP_EXTRA_ARGS"]; // may hold passwords in parts
+    std::iter::from_fn(move || variables.next())
+        .filter(|variable| variable.is(Flag::Secret))
+        .flat_map(names)
+        .chain(others)
 }
 
 fn names(variable: &'static Variable) -> impl Iterator<Item = &'static str> {
@@ -82,20 +138,47 @@ fn names(variable: &'static Variable) -> impl Iterator<Item = &'static str> {
 mod tests {
     use super::*;
 
+    fn found(names: &[&str]) -> Vec<(String, Option<&'static str>)> {
+        let environment = names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect();
+        unknown(&environment).into_iter().map(|unknown| (unknown.name, unknown.meant)).collect()
+    }
+
     #[test]
     fn a_misspelt_variable_is_found() {
-        let names =
-            ["SERVER_PROT", "PLUGIN_WORKER_MAX", "REDIS_MAX_CONNECTIONS", "SERVER_COLOUR", "PATH", "SERVER_PORT"];
-        let environment = names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect();
-        let found = unknown(&environment);
-        let found: Vec<_> = found.iter().map(|unknown| (unknown.name.as_str(), unknown.meant)).collect();
-        assert_eq!(
-            found,
-            [
-                ("PLUGIN_WORKER_MAX", Some("PLUGIN_WORKERS_MAX")),
-                ("SERVER_COLOUR", None),
-                ("SERVER_PROT", Some("SERVER_PORT")),
-            ]
-        );
+        for (name, meant) in [
+            ("PLUGIN_WORKER_MAX", Some("PLUGIN_WORKERS_MAX")),
+            ("SERVER_COLOUR", None),
+            ("SERVER_PROT", Some("SERVER_PORT")),
+            ("DB_USER_NAME", Some("DB_USERNAME")),
+            ("REDSI_HOST", Some("REDIS_HOST")),
+        ] {
+            assert_eq!(found(&[name]), [(name.to_owned(), meant)]);
+        }
+    }
+
+    #[test]
+    fn variables_of_others_are_none_of_our_business() {
+        let others = [
+            "PATH",
+            "SERVER_PORT",
+            "REDIS_MAX_CONNECTIONS",
+            "HF_ENDPOINT",
+            "SERVER_WORKER_AMOUNT",
+            "SERVER_SERVICE_PORT",
+            "SERVER_PORT_80_TCP",
+            "BAIDU_OBS_ACCESS_KEY",
+            "GCS_ENDPOINT",
+        ];
+        assert_eq!(found(&others), []);
+    }
+
+    #[test]
+    fn what_belongs_to_a_switch_that_is_off_is_not_missed() {
+        let given = |enabled: &str| {
+            let given = [("ENABLE_OTEL", enabled), ("OTEL_SAMPLING_RATE", "0.1")];
+            without_effect(&given.map(|(name, text)| (name.to_owned(), text.to_owned())).into())
+        };
+        assert_eq!(given("false"), [""; 0]);
+        assert_eq!(given("true"), ["ENABLE_OTEL", "OTEL_SAMPLING_RATE"]);
     }
 }

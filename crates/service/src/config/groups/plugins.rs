@@ -19,10 +19,10 @@ group! {
     media_cache_size: Count = "PLUGIN_MEDIA_CACHE_SIZE" => "1024" [Late];
     /// Assets of packages kept in memory.
     asset_cache_size: Count = "PLUGIN_ASSET_CACHE_SIZE" => "256" [Late];
-    /// Caches the list of installed model plugins of a tenant.
-    model_cache_enabled: Bool = "PLUGIN_MODEL_INSTALLATIONS_CACHE_ENABLED" => "false" [NotYet];
-    /// How long that list is cached.
-    model_cache_ttl: Minutes = "PLUGIN_MODEL_INSTALLATIONS_CACHE_TTL" => "1440" [Late NotYet];
+    /// Obsolete: lists of installed plugins come from memory in any case.
+    model_cache_enabled: Bool = "PLUGIN_MODEL_INSTALLATIONS_CACHE_ENABLED" => "false" [Unused];
+    /// Obsolete, too.
+    model_cache_ttl: Minutes = "PLUGIN_MODEL_INSTALLATIONS_CACHE_TTL" => "1440" [Late Unused];
     /// Longest time of one call.
     max_execution_timeout: Seconds = "PLUGIN_MAX_EXECUTION_TIMEOUT" => "600" [Late];
     /// Longest time of one installation.
@@ -119,7 +119,9 @@ group! {
     /// How long files of plugins that no workspace has installed any more, and environments that no plugin uses, stay for
     /// an install that needs them again.
     unused_files_grace: Seconds = "PLUGIN_UNUSED_FILES_GRACE_SECONDS" => "86400";
-    /// Names of variables, separated by commas, that plugins see besides those they need.
+    /// Names of variables, separated by commas, that plugins see besides those they need; `*` at the end of one stands for any
+    /// ending. `@aws`, `@google` and `@azure` stand for the variables by which programs take the identity of the machine or pod,
+    /// `@huggingface` for `HF_*`. Secrets of the daemon's own (`SERVER_KEY`, `DB_PASSWORD`, ...) are never passed.
     pass_variables: List = "PLUGIN_PASS_VARIABLES" => "";
     /// The reference's first size of a line buffer.
     runtime_buffer: Bytes = "PLUGIN_RUNTIME_BUFFER_SIZE" => "1024" [Unused];
@@ -166,18 +168,22 @@ group! {
     version: Text = "PLUGIN_PYTHON_VERSION" => "3.12" [Late];
     /// The `uv` to use; searched for when not set.
     uv_path: Path = "UV_PATH";
+    /// Folder of uv's cache. When it is not set, the cache is `UV_CACHE_DIR` if that is on the file system of
+    /// `PLUGIN_WORKING_PATH`, else a folder in there: packages can only be linked within one file system.
+    uv_cache: Path = "PLUGIN_UV_CACHE_DIR";
     /// Longest silence of an installation of dependencies, and longest wait for a plugin's first sign of life.
     init_timeout: Seconds = "PYTHON_ENV_INIT_TIMEOUT" => "120" [Late];
     /// More arguments for compiling Python files in advance.
     compile_args: Text = "PYTHON_COMPILE_ALL_EXTRA_ARGS";
-    /// Measures the package indexes of `PIP_MIRROR_CANDIDATES` and uses the fastest.
+    /// Measures the package indexes of `PIP_MIRROR_CANDIDATES` and uses the fastest; `false` asks none of them. They are not
+    /// asked either when an index is configured (`PIP_MIRROR_URL`, `UV_DEFAULT_INDEX`, ...).
     mirror_detect: Bool = "PIP_MIRROR_AUTO_DETECT" => "true";
     /// Package index to use.
     mirror_url: Text = "PIP_MIRROR_URL";
     /// Takes locked packages that the configured index does not deliver from the URLs in the lock.
     mirror_fallback: Bool = "PIP_MIRROR_FALLBACK" => "false";
     /// Package indexes to choose from, separated by commas.
-    mirror_candidates: List = "PIP_MIRROR_CANDIDATES" => "";
+    mirror_candidates: List = "PIP_MIRROR_CANDIDATES" => "https://mirrors.aliyun.com/pypi/simple/,https://pypi.tuna.tsinghua.edu.cn/simple/";
     /// Time for measuring.
     mirror_timeout: Seconds = "PIP_MIRROR_AUTO_DETECT_TIMEOUT" => "5";
     /// Prefers packages that need no build.

@@ -18,8 +18,9 @@ group! {
     /// Key that Dify sends in `X-Api-Key`. When it is not set, one is generated at the first start and kept in the data
     /// folder.
     key: Hidden = "SERVER_KEY" [Secret];
-    /// Lets the daemon start with the keys of the reference's and Dify's sample files, which everybody knows.
-    allow_sample_keys: Bool = "PLUGIN_ALLOW_SAMPLE_KEYS" => "false";
+    /// Whether the daemon starts with the keys of the reference's and Dify's sample files, which everybody knows. When this is
+    /// not set, it starts unless it listens on a public address, and warns in the log and in `/ready`.
+    allow_sample_keys: Bool = "PLUGIN_ALLOW_SAMPLE_KEYS";
     /// IANA time zone of log times.
     time_zone: Text = "SERVER_TZ" => "UTC";
     /// Addresses and networks, separated by commas, of proxies whose headers on the way of a request are believed:

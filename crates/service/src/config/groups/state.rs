@@ -15,7 +15,7 @@ group! {
     /// User name.
     username: Text = "REDIS_USERNAME";
     /// Password.
-    password: Hidden = "REDIS_PASSWORD" [Secret];
+    password: Hidden = "REDIS_PASSWORD" [Secret Verbatim];
     /// Number of the logical database.
     db: Count = "REDIS_DB" => "0";
     /// First part of every key.
@@ -34,7 +34,7 @@ group! {
     /// Addresses of nodes of the cluster, `host:port` separated by commas.
     cluster_nodes: List = "REDIS_CLUSTERS" => "";
     /// Password of the cluster.
-    cluster_password: Hidden = "REDIS_CLUSTERS_PASSWORD" [Secret];
+    cluster_password: Hidden = "REDIS_CLUSTERS_PASSWORD" [Secret Verbatim];
     /// Finds the server through Sentinel.
     use_sentinel: Bool = "REDIS_USE_SENTINEL" => "false";
     /// Addresses of sentinels, `host:port` separated by commas.
@@ -44,7 +44,7 @@ group! {
     /// User name at the sentinels.
     sentinel_username: Text = "REDIS_SENTINEL_USERNAME";
     /// Password at the sentinels.
-    sentinel_password: Hidden = "REDIS_SENTINEL_PASSWORD" [Secret];
+    sentinel_password: Hidden = "REDIS_SENTINEL_PASSWORD" [Secret Verbatim];
     /// Time for connecting to a sentinel; 0 for the library's.
     sentinel_timeout: FractionalSeconds = "REDIS_SENTINEL_SOCKET_TIMEOUT" => "0";
 }
@@ -58,7 +58,7 @@ group! {
     /// User name; required but for SQLite.
     username: Text = "DB_USERNAME";
     /// Password; required but for SQLite.
-    password: Hidden = "DB_PASSWORD" [Secret];
+    password: Hidden = "DB_PASSWORD" [Secret Verbatim];
     /// Host; required but for SQLite.
     host: Text = "DB_HOST";
     /// Port; the default is the one of the kind of database.
@@ -96,7 +96,7 @@ group! {
     Storage, "Storage";
     /// Kind of storage: `local`, `aws_s3`, `tencent_cos`, `azure_blob`, `aliyun_oss`, `gcs`, `huawei_obs`,
     /// `volcengine_tos`, `baidu_bos`.
-    kind: Text = "PLUGIN_STORAGE_TYPE" => "local" [Late];
+    kind: StorageType = "PLUGIN_STORAGE_TYPE" => "local";
     /// Bucket.
     bucket: Text = "PLUGIN_STORAGE_OSS_BUCKET";
     /// Folder, when local.

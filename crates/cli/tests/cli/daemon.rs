@@ -86,7 +86,7 @@ async fn real_every_new_plugin_answers_in_a_daemon() -> Result<()> {
     let place = Place::with_shared_cache();
     let dify = dify().await?;
     let settings = Settings::new(&binary()?)?.with("DIFY_INNER_API_URL", &dify);
-    let daemon = settings.with("UV_CACHE_DIR", &place.uv_cache()).start().await?;
+    let daemon = settings.with("PLUGIN_UV_CACHE_DIR", &place.uv_cache()).start().await?;
     let client = daemon.client(TENANT)?;
     for category in CATEGORIES {
         place.init(category, category);

@@ -90,8 +90,14 @@ pub fn example() -> String {
 /// The value of a variable that is not set, and where it comes from.
 fn unset(reader: &Reader, variable: &Variable, data: &Path) -> (String, String) {
     match keys::file_of(variable.name, data) {
-        Some(file) if file.exists() => ("generated".to_owned(), format!("generated, file {}", file.display())),
-        Some(file) => (String::new(), format!("will be generated at the start, file {}", file.display())),
+        Some(file) => {
+            let shown = masked(&file.to_string_lossy());
+            if file.exists() {
+                ("generated".to_owned(), format!("generated, file {shown}"))
+            } else {
+                (String::new(), format!("will be generated at the start, file {shown}"))
+            }
+        }
         None => (reader.default_of(variable).unwrap_or_default().to_owned(), "default".to_owned()),
     }
 }

@@ -13,7 +13,6 @@
 mod auth;
 mod instances;
 mod launch;
-mod locks;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -27,12 +26,12 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use plugin_package::Limits;
+use plugin_runtime::KeyedLocks;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
 use crate::secret::Secret;
-use locks::Locks;
 
 /// Extensions of the protocol, for clients that look for them.
 const EXTENSIONS: (HeaderName, &str) = (HeaderName::from_static("sri-extensions"), "list, delete");
@@ -52,7 +51,8 @@ pub struct ServiceOptions {
 #[derive(Debug)]
 struct Service {
     options: ServiceOptions,
-    locks: Locks,
+    /// By filename: a package is launched or deleted by one request at a time.
+    locks: KeyedLocks<String>,
 }
 
 impl Service {
@@ -66,7 +66,7 @@ type Shared = Arc<Service>;
 /// All routes.
 pub fn routes(options: ServiceOptions) -> Router {
     let front = options.backend.front();
-    let service = Arc::new(Service { options, locks: Locks::default() });
+    let service = Arc::new(Service { options, locks: KeyedLocks::default() });
     let protocol = Router::new()
         .route("/ping", get(ping).post(ping))
         .route("/v1/runner/instances", get(instances::look_up).delete(instances::delete))

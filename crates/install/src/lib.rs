@@ -14,7 +14,6 @@ pub mod connector;
 mod error;
 mod intake;
 mod local;
-mod locks;
 pub mod platform;
 mod progress;
 mod queue;
@@ -31,7 +30,7 @@ mod worker;
 use std::fmt;
 use std::sync::Arc;
 
-use plugin_runtime::Owner;
+use plugin_runtime::{KeyedLocks, Owner};
 use plugin_store::Database;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +46,6 @@ pub use running::RunningJob;
 pub use serverless::{ReinstallError, ServerlessParts, ServerlessPlatform};
 pub use settings::InstallSettings;
 
-use locks::VersionLocks;
 use plugin_registry::catalog::Catalog;
 use plugin_registry::packages::Packages;
 use plugin_service::telemetry::Metrics;
@@ -81,7 +79,7 @@ impl Installer {
             catalog: Arc::clone(&catalog),
             packages: Arc::clone(&packages),
             platform: Arc::clone(&platform),
-            locks: VersionLocks::new(),
+            locks: KeyedLocks::default(),
             policy: settings.package_policy,
         });
         let (running, wake) = (Arc::new(Running::default()), Arc::new(Notify::new()));

@@ -10,11 +10,11 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::signature::{Policy, PolicyError};
 use plugin_registry::catalog::{Catalog, Declared};
 use plugin_registry::packages::{Held, Packages, PackagesError};
+use plugin_runtime::KeyedLocks;
 use plugin_store::{Database, RawJson, RuntimeType, Upgrade, UpgradeOutcome};
 use uuid::Uuid;
 
 use super::InstallError;
-use super::locks::VersionLocks;
 use super::platform::Platform;
 
 /// Why a package could not be taken into use.
@@ -41,7 +41,9 @@ pub(super) struct Versions {
     pub(super) catalog: Arc<Catalog>,
     pub(super) packages: Arc<Packages>,
     pub(super) platform: Arc<dyn Platform>,
-    pub(super) locks: VersionLocks,
+    /// Serialises what must not interleave on this node: putting a package into use, and taking an unused one out of it.
+    /// Nothing long is done under one. Between nodes the reconciliation repairs what these locks cannot prevent.
+    pub(super) locks: KeyedLocks<UniqueIdentifier>,
     /// What single packages have to be signed for.
     pub(super) policy: Policy,
 }

@@ -16,6 +16,7 @@ mod channel;
 mod copy_map;
 pub mod debug;
 mod last_words;
+mod keyed_locks;
 pub mod local;
 mod log;
 mod owner;
@@ -37,6 +38,7 @@ use tokio::time::Instant;
 
 pub use channel::NodeBudget;
 pub use last_words::LastWords;
+pub use keyed_locks::KeyedLocks;
 pub use log::{Level, LogEntry, PluginLog, Source, Tail};
 pub use owner::{NotAnOwner, Owner};
 pub use permission::permits;

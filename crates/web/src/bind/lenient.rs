@@ -1,38 +1,13 @@
-//! JSON as the reference's decoder takes it: names without regard to case, `null` for the zero value; with the place of
-//! an error.
+//! JSON as the reference's decoder takes it: names without regard to case, `null` for the zero value.
 //!
 //! [`Lenient`] wraps a deserializer, a visitor, an access or a seed, and everything below stays wrapped. Untyped values
 //! (`Value`, `RawValue`, keys of maps) pass through as they are.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use serde::Deserializer;
-use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-
-/// Where in the document decoding failed; filled from the inside out.
-#[derive(Debug, Default)]
-pub(super) struct Place(RefCell<Vec<String>>);
-
-impl Place {
-    /// The error happened below `name`.
-    pub(super) fn is_in(&self, name: &str) {
-        self.0.borrow_mut().push(name.to_owned());
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, name) in self.0.borrow().iter().rev().enumerate() {
-            if index > 0 && !name.starts_with('[') {
-                f.write_str(".")?;
-            }
-            f.write_str(name)?;
-        }
-        Ok(())
-    }
-}
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{self, DeserializeSeed, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
 
 /// The next key of a map; one of `fields` when it equals one but for its case.
 pub(super) fn next_key<'de, A: MapAccess<'de>>(
@@ -46,16 +21,13 @@ pub(super) fn next_key<'de, A: MapAccess<'de>>(
 
 /// A seed, a deserializer, a visitor or an access whose values are read leniently.
 #[derive(Debug)]
-pub(super) struct Lenient<'p, T> {
-    pub(super) inner: T,
-    pub(super) place: &'p Place,
-}
+pub(super) struct Lenient<T>(pub(super) T);
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Lenient<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Lenient<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        self.inner.deserialize(Lenient { inner: deserializer, place: self.place })
+        self.0.deserialize(Lenient(deserializer))
     }
 }
 
@@ -79,12 +51,12 @@ macro_rules! plain_values {
                     deserializer.$method(self.0)
                 }
             }
-            self.inner.deserialize_option(OrZero(visitor))
+            self.0.deserialize_option(OrZero(visitor))
         })+
     };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
     type Error = D::Error;
 
     plain_values! {
@@ -108,38 +80,38 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<'_, D> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(visitor)
+        self.0.deserialize_any(visitor)
     }
 
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_char(visitor)
+        self.0.deserialize_char(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_option(Lenient { inner: visitor, place: self.place })
+        self.0.deserialize_option(Lenient(visitor))
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_unit(visitor)
+        self.0.deserialize_unit(visitor)
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_unit_struct(name, visitor)
+        self.0.deserialize_unit_struct(name, visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
         if name.starts_with("$serde_json") {
-            return self.inner.deserialize_newtype_struct(name, visitor); // raw values need the format itself
+            return self.0.deserialize_newtype_struct(name, visitor); // raw values need the format itself
         }
-        self.inner.deserialize_newtype_struct(name, Lenient { inner: visitor, place: self.place })
+        self.0.deserialize_newtype_struct(name, Lenient(visitor))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_option(List(Lenient { inner: visitor, place: self.place }))
+        self.0.deserialize_option(List(Lenient(visitor)))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_tuple(len, Lenient { inner: visitor, place: self.place })
+        self.0.deserialize_tuple(len, Lenient(visitor))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -148,11 +120,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<'_, D> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_tuple_struct(name, len, Lenient { inner: visitor, place: self.place })
+        self.0.deserialize_tuple_struct(name, len, Lenient(visitor))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_option(Object { visitor, fields: None, place: self.place })
+        self.0.deserialize_option(Object { visitor, fields: None })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -161,7 +133,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<'_, D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_option(Object { visitor, fields: Some(fields), place: self.place })
+        self.0.deserialize_option(Object { visitor, fields: Some(fields) })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -170,40 +142,40 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<'_, D> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_enum(name, variants, visitor)
+        self.0.deserialize_enum(name, variants, visitor)
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_identifier(visitor)
+        self.0.deserialize_identifier(visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_ignored_any(visitor)
+        self.0.deserialize_ignored_any(visitor)
     }
 }
 
 /// What stays lenient below: an option, a newtype, the elements of a list.
-impl<'de, V: Visitor<'de>> Visitor<'de> for Lenient<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Lenient<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.expecting(f)
+        self.0.expecting(f)
     }
 
     fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
-        self.inner.visit_none()
+        self.0.visit_none()
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_some(Lenient { inner: deserializer, place: self.place })
+        self.0.visit_some(Lenient(deserializer))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_newtype_struct(Lenient { inner: deserializer, place: self.place })
+        self.0.visit_newtype_struct(Lenient(deserializer))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_seq(Elements { access, index: 0, place: self.place })
+        self.0.visit_seq(Elements(access))
     }
 }
 
@@ -226,37 +198,28 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for List<V> {
     }
 }
 
-struct Elements<'p, A> {
-    access: A,
-    index: usize,
-    place: &'p Place,
-}
+struct Elements<A>(A);
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<'_, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let index = self.index;
-        self.index += 1;
-        self.access
-            .next_element_seed(Lenient { inner: seed, place: self.place })
-            .inspect_err(|_| self.place.is_in(&format!("[{index}]")))
+        self.0.next_element_seed(Lenient(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.access.size_hint()
+        self.0.size_hint()
     }
 }
 
 /// A struct or a map, or null for the empty one.
-struct Object<'p, V> {
+struct Object<V> {
     visitor: V,
     /// The names of a struct's fields; a map's keys are its own.
     fields: Option<&'static [&'static str]>,
-    place: &'p Place,
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Object<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Object<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -272,30 +235,24 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Object<'_, V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_map(Entries { access, fields: self.fields, name: String::new(), place: self.place })
+        self.visitor.visit_map(Entries { access, fields: self.fields })
     }
 }
 
-struct Entries<'p, A> {
+struct Entries<A> {
     access: A,
     fields: Option<&'static [&'static str]>,
-    /// The key just given.
-    name: String,
-    place: &'p Place,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         let Some(name) = next_key(&mut self.access, self.fields)? else { return Ok(None) };
-        self.name = name;
-        seed.deserialize(StrDeserializer::new(&self.name)).map(Some)
+        seed.deserialize(name.into_deserializer()).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.access
-            .next_value_seed(Lenient { inner: seed, place: self.place })
-            .inspect_err(|_| self.place.is_in(&self.name))
+        self.access.next_value_seed(Lenient(seed))
     }
 }

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Error as _, MapAccess, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer as _, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::lenient::{Lenient, Place, next_key};
+use super::lenient::{Lenient, next_key};
 use super::text::{Text, Texts};
 
 type Error = serde_json::Error;
@@ -18,15 +17,14 @@ pub(super) fn decode<T: DeserializeOwned>(
     json: Option<&[u8]>,
     texts: Texts,
 ) -> Result<T, String> {
-    let place = Place::default();
     let path = path.iter().map(|(name, value)| (name.clone(), vec![value.clone()])).collect::<Vec<_>>().into_iter();
-    let request = Request { path, json, texts: texts.into_pairs(), place: &place };
-    T::deserialize(request).map_err(|error| {
-        let place = place.to_string();
-        if place.is_empty() {
-            format!("invalid request: {error}")
-        } else {
-            format!("invalid request: {place}: {error}")
+    let request = Request { path, json, texts: texts.into_pairs() };
+    serde_path_to_error::deserialize(request).map_err(|error| {
+        let place = error.path().to_string();
+        // `.` is the whole request, and `?` a key that could not be read
+        match place.trim_end_matches(['?', '.']) {
+            "" => format!("invalid request: {}", error.inner()),
+            place => format!("invalid request: {place}: {}", error.inner()),
         }
     })
 }
@@ -37,13 +35,12 @@ struct Request<'a> {
     path: Pairs,
     json: Option<&'a [u8]>,
     texts: Pairs,
-    place: &'a Place,
 }
 
 impl<'a> Request<'a> {
     fn visit<V: de::Visitor<'a>>(self, fields: Option<&'static [&'static str]>, visitor: V) -> Result<V::Value, Error> {
-        let Self { path, json, texts, place } = self;
-        let merged = Merged { fields, path, body: (), texts, taken: Vec::new(), current: None, place };
+        let Self { path, json, texts } = self;
+        let merged = Merged { fields, path, body: (), texts, taken: Vec::new(), current: None };
         let Some(json) = json else { return visitor.visit_map(merged.with(NoBody::default())) };
         let mut body = serde_json::Deserializer::from_slice(json);
         let value = de::Deserializer::deserialize_map(&mut body, WithBody { merged, visitor })?;
@@ -75,12 +72,12 @@ impl<'de> de::Deserializer<'de> for Request<'de> {
 }
 
 /// Waits for the JSON object, then gives the visitor all three sources.
-struct WithBody<'p, V> {
-    merged: Merged<'p, ()>,
+struct WithBody<V> {
+    merged: Merged<()>,
     visitor: V,
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for WithBody<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for WithBody<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,11 +112,11 @@ impl<'de, E: de::Error> MapAccess<'de> for NoBody<E> {
 
 /// Where the value of the key just given comes from.
 enum Current {
-    Text(String, Vec<String>),
+    Text(Vec<String>),
     Body(String),
 }
 
-struct Merged<'p, A> {
+struct Merged<A> {
     fields: Option<&'static [&'static str]>,
     path: Pairs,
     body: A,
@@ -127,21 +124,20 @@ struct Merged<'p, A> {
     /// Names that a stronger source has given.
     taken: Vec<String>,
     current: Option<Current>,
-    place: &'p Place,
 }
 
-impl<'p> Merged<'p, ()> {
-    fn with<A>(self, body: A) -> Merged<'p, A> {
-        let Self { fields, path, body: (), texts, taken, current, place } = self;
-        Merged { fields, path, body, texts, taken, current, place }
+impl Merged<()> {
+    fn with<A>(self, body: A) -> Merged<A> {
+        let Self { fields, path, body: (), texts, taken, current } = self;
+        Merged { fields, path, body, texts, taken, current }
     }
 }
 
-impl<'de, A: MapAccess<'de>> Merged<'_, A> {
+impl<'de, A: MapAccess<'de>> Merged<A> {
     fn next_name(&mut self) -> Result<Option<String>, A::Error> {
         if let Some((name, values)) = self.path.next() {
             self.taken.push(name.clone());
-            self.current = Some(Current::Text(name.clone(), values));
+            self.current = Some(Current::Text(values));
             return Ok(Some(name));
         }
         while let Some(name) = next_key(&mut self.body, self.fields)? {
@@ -154,7 +150,7 @@ impl<'de, A: MapAccess<'de>> Merged<'_, A> {
         }
         for (name, values) in self.texts.by_ref() {
             if !self.taken.contains(&name) {
-                self.current = Some(Current::Text(name.clone(), values));
+                self.current = Some(Current::Text(values));
                 return Ok(Some(name));
             }
         }
@@ -162,27 +158,23 @@ impl<'de, A: MapAccess<'de>> Merged<'_, A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Merged<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Merged<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         let Some(name) = self.next_name()? else { return Ok(None) };
-        seed.deserialize(StrDeserializer::new(&name)).map(Some)
+        seed.deserialize(name.into_deserializer()).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        let (name, value) = match self.current.take() {
-            Some(Current::Text(name, values)) => {
-                let value = seed.deserialize(Text(&values)).map_err(A::Error::custom);
-                (name, value)
-            }
+        match self.current.take() {
+            Some(Current::Text(values)) => seed.deserialize(Text(&values)).map_err(A::Error::custom),
             Some(Current::Body(name)) => {
-                let value = self.body.next_value_seed(Lenient { inner: seed, place: self.place });
-                self.taken.push(name.clone());
-                (name, value)
+                let value = self.body.next_value_seed(Lenient(seed));
+                self.taken.push(name);
+                value
             }
-            None => return Err(A::Error::custom("a value without a key")),
-        };
-        value.inspect_err(|_| self.place.is_in(&name))
+            None => Err(A::Error::custom("a value without a key")),
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Who may change what a plugin keeps: changes of one value one after the other, a recount alone.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
+use plugin_runtime::KeyedLocks;
 use plugin_store::BlobKey;
 use tokio::sync::{OwnedMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::Instant;
@@ -22,17 +23,13 @@ pub(super) struct Gates(Mutex<HashMap<String, Arc<Gate>>>);
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     all: RwLock<()>,
-    values: Mutex<HashMap<BlobKey, Weak<tokio::sync::Mutex<()>>>>,
+    values: KeyedLocks<BlobKey>,
     recounted: Mutex<Option<Instant>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
 }
 
 impl Gates {
     pub(super) fn of(&self, folder: &str) -> Arc<Gate> {
-        let mut gates = lock(&self.0);
+        let mut gates = self.0.lock();
         if let Some(gate) = gates.get(folder) {
             return Arc::clone(gate);
         }
@@ -53,7 +50,7 @@ pub(super) struct Turn<'a> {
 impl Gate {
     pub(super) async fn change(&self, object: &BlobKey) -> Turn<'_> {
         let not_alone = self.all.read().await;
-        let value = self.value(object).lock_owned().await;
+        let value = self.values.lock(object).await;
         Turn { _value: value, _not_alone: not_alone }
     }
 
@@ -66,24 +63,11 @@ impl Gate {
         if self.recounted_lately() {
             return None;
         }
-        *lock(&self.recounted) = Some(Instant::now());
+        *self.recounted.lock() = Some(Instant::now());
         Some(alone)
     }
 
     fn recounted_lately(&self) -> bool {
-        lock(&self.recounted).is_some_and(|at| at.elapsed() < RECOUNT_EVERY)
-    }
-
-    fn value(&self, object: &BlobKey) -> Arc<tokio::sync::Mutex<()>> {
-        let mut values = lock(&self.values);
-        if let Some(value) = values.get(object).and_then(Weak::upgrade) {
-            return value;
-        }
-        if values.len() >= SWEEP {
-            values.retain(|_, value| value.strong_count() > 0);
-        }
-        let value = Arc::new(tokio::sync::Mutex::default());
-        values.insert(object.clone(), Arc::downgrade(&value));
-        value
+        self.recounted.lock().is_some_and(|at| at.elapsed() < RECOUNT_EVERY)
     }
 }

@@ -1,22 +1,15 @@
 //! One attempt at a time for each key; callers that waited for a failed attempt share its failure instead of repeating it.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::error::{Cause, EnvironmentError};
+use crate::KeyedLocks;
 
-/// Attempts under way, by key.
+/// Attempts under way, by key: locked during an attempt, with when the last one failed, and how.
 #[derive(Debug, Default)]
-pub(crate) struct Flights {
-    by_key: Mutex<HashMap<String, Weak<Turn>>>,
-}
-
-/// Locked during an attempt. Holds when the last one failed, and how.
-type Turn = tokio::sync::Mutex<Option<(Instant, EnvironmentError)>>;
+pub(crate) struct Flights(KeyedLocks<String, Option<(Instant, EnvironmentError)>>);
 
 impl Flights {
     /// Runs `attempt` when it is its turn. It has to look first whether the one before has left nothing to do.
@@ -28,8 +21,7 @@ impl Flights {
         attempt: impl Future<Output = Result<T, EnvironmentError>>,
     ) -> Result<T, EnvironmentError> {
         let arrived = Instant::now();
-        let turn = self.turn(key);
-        let mut last_failure = turn.lock().await;
+        let mut last_failure = self.0.lock(key).await;
         if let Some((when, error)) = &*last_failure
             && *when >= arrived
         {
@@ -42,17 +34,6 @@ impl Flights {
             *last_failure = Some((Instant::now(), error.clone()));
         }
         result
-    }
-
-    fn turn(&self, key: &str) -> Arc<Turn> {
-        let mut by_key = self.by_key.lock();
-        by_key.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = by_key.get(key).and_then(Weak::upgrade) {
-            return turn;
-        }
-        let turn = Arc::new(Turn::default());
-        by_key.insert(key.to_owned(), Arc::downgrade(&turn));
-        turn
     }
 }
 
@@ -93,7 +74,6 @@ mod tests {
         assert!(failing().await.is_err());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(flights.run("key", async { Ok(()) }).await.is_ok());
-        assert_eq!(flights.by_key.lock().len(), 1, "keys do not pile up");
     }
 
     #[tokio::test(start_paused = true)]

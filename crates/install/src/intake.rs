@@ -118,7 +118,7 @@ impl Intake {
         self.take_back_package(identifier, kept.new_package).await;
     }
 
-    /// Deletes a package that is new, unless somebody else has declared it meanwhile.
+    /// Deletes a package that is new, unless another node has declared it meanwhile.
     async fn take_back_package(&self, identifier: &UniqueIdentifier, is_new: bool) {
         let taken_back = async {
             if is_new && self.database.declarations.get(identifier.as_str()).await?.is_none() {

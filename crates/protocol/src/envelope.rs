@@ -118,7 +118,7 @@ pub fn backwards_response(session: &SessionId, origin: &Origin, request_id: &str
     Bytes::from(out)
 }
 
-/// The envelope that tells a plugin to stop working on a session, because its caller is gone; without a line
+/// The envelope that asks a plugin to stop working on a session, because its caller is gone; without a line
 /// end.
 ///
 /// It has the form of an answer to a call back of no id, which a plugin that knows nothing of it ignores.

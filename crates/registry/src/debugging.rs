@@ -119,7 +119,7 @@ impl Debugging {
         Ok(outcome)
     }
 
-    /// Removes what a connection had installed, if nobody else has taken it over.
+    /// Removes what a connection had installed, if no other connection has taken it over.
     async fn remove(&self, rows: &Installation) -> Result<bool, plugin_store::Error> {
         let Some(removed) = self.stores.database.installations.remove_debug(rows).await? else { return Ok(false) };
         self.catalog.installation_changed(rows.tenant_id, &rows.plugin_id).await;

@@ -36,7 +36,7 @@ use crate::session::{Failure, Replies, Session};
 
 /// How much is read at once.
 pub(crate) const BLOCK: usize = 64 * 1024;
-/// After so many bytes other tasks get a turn, about every millisecond.
+/// The number of bytes after which other tasks get a turn: about a millisecond of work.
 pub(crate) const TURN: usize = 512 * 1024;
 
 /// What a channel may hold, and how long it waits.

@@ -73,7 +73,7 @@ impl LocalRuntime {
     }
 
     /// Brings the plugin up now: package, environment, one worker, its first heartbeat. What failed before does not keep
-    /// it from trying. Cancelling ends the attempt, unless somebody else waits for it too.
+    /// it from trying. Cancelling ends the attempt, unless another caller waits for it too.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl LocalRuntime {
         self.plugin(plugin).ok_or(StartError::Stopping)?.ensure(progress, cancel).await
     }
 
-    /// Has a worker ready before somebody calls.
+    /// Starts a worker before the first call.
     pub async fn prewarm(&self, plugin: &UniqueIdentifier) {
         if let Some(plugin) = self.plugin(plugin) {
             plugin.prewarm().await;

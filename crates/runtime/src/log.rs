@@ -92,7 +92,7 @@ struct Ring {
 }
 
 impl PluginLog {
-    /// An empty log that keeps about so many bytes.
+    /// An empty log that keeps about this many bytes.
     pub fn new(plugin: UniqueIdentifier, limit: usize) -> Self {
         Self::with_rate(plugin, limit, LINES_PER_SECOND)
     }

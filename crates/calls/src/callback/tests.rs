@@ -270,7 +270,7 @@ async fn nobody_is_there() {
 }
 
 #[tokio::test]
-async fn whoever_drops_a_call_hangs_up() {
+async fn dropping_a_call_closes_its_connection() {
     let fixture = fixture().await;
     fixture.dify.script(Script::Hang);
     let ask = fixture.ask("moderation", moderation());
@@ -330,7 +330,7 @@ async fn what_the_manifest_does_not_grant() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_made_here_is_not_told_before_the_plugin_listens() {
+async fn an_answer_made_here_is_not_sent_before_the_plugin_listens() {
     let fixture = fixture().await;
     let begun = Instant::now();
     assert_eq!(fixture.ask("storage", json!({"opt": "exist", "key": "k"})).await.len(), 2);

@@ -171,7 +171,7 @@ impl Verify {
             return Err(failed().because("the package is not signed").hint("sign it: dify signature sign").into());
         };
         match self.format {
-            Format::Text => tell(printer, &verification),
+            Format::Text => print(printer, &verification),
             Format::Json => printer.json(&json!({
                 "authorized_category": verification.authorized_category,
                 "signer": verification.signer.to_string(),
@@ -183,7 +183,7 @@ impl Verify {
     }
 }
 
-fn tell(printer: Printer, verification: &Verification) {
+fn print(printer: Printer, verification: &Verification) {
     let Verification { authorized_category, signer, names, .. } = verification;
     let time = when(verification);
     printer.info(

@@ -154,7 +154,7 @@ fn serverless(address: SocketAddr) -> Result<Settings> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_fails_on_the_way_to_a_function_is_told_to_whoever_installs() -> Result<()> {
+async fn what_fails_on_the_way_to_a_function_ends_the_task_with_its_cause() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let connector = Connector::start(address, folder.path()).await?;

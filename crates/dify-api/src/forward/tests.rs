@@ -328,7 +328,7 @@ async fn another_node_is_tried_when_one_cannot_be_reached() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_has_gone_is_told_at_once() {
+async fn a_plugin_that_has_gone_is_reported_at_once() {
     let stage = Stage::new().await;
     stage.there.cluster.disconnected(&plugin()).await;
     stage.here.cluster.look().await.unwrap();

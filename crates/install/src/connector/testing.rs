@@ -1,4 +1,4 @@
-//! A connector that does what a test tells it.
+//! A connector that does what a test prescribes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -50,7 +50,7 @@ impl Script {
         Self::lines(&[&format!(r#"data: {{"Stage":"build","State":"failed","Message":"{message}"}}"#)])
     }
 
-    /// A launch that goes on for so long after its first stage.
+    /// A launch that goes on for this long after its first stage.
     pub(crate) fn slow(then: Duration) -> Self {
         Self { then, ..Self::lines(&[r#"data: {"Stage":"build","State":"running"}"#]) }
     }

@@ -59,7 +59,7 @@ impl Flights {
     }
 }
 
-/// The end of whoever makes the launch.
+/// The side that makes the launch.
 #[derive(Debug, Clone)]
 pub(super) struct Flight {
     state: Arc<watch::Sender<State>>,

@@ -146,7 +146,7 @@ async fn an_install_waits_for_a_connector_that_is_down() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_want_it_any_more_ends_a_launch_that_nobody_else_waits_for() {
+async fn a_launch_without_a_waiting_caller_is_ended() {
     let cloud = Cloud::new().await;
     let _running = cloud.services.run();
     let identifier = cloud.uploaded().await;

@@ -27,7 +27,7 @@ pub enum Behaviour {
     Waits(Arc<Notify>),
 }
 
-/// See the module. Every version is ready at once unless told otherwise.
+/// See the module. Every version is ready at once unless a test says otherwise.
 #[derive(Debug, Default, Clone)]
 pub struct FakePlatform {
     state: Arc<State>,

@@ -44,7 +44,7 @@ async fn one_named_twice_counts_once() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_and_leaves_nothing() {
+async fn a_failure_is_reported_and_leaves_nothing() {
     let world = InstallBed::new().await;
     let services = world.node();
     let _running = services.run();

@@ -2,7 +2,7 @@ use super::*;
 use crate::shape::Checker;
 
 #[test]
-fn kinds_are_told_by_their_exact_names() {
+fn kinds_are_known_by_their_exact_names() {
     for kind in Kind::ALL {
         assert_eq!(Kind::parse(kind.as_str()), Some(*kind));
         assert_eq!(kind.form() == Form::Stream, !kind.broken().is_empty(), "{kind:?}");

@@ -2,7 +2,7 @@ use super::*;
 use crate::shape::Checker;
 
 /// A chunk as Dify gets it, or why it does not.
-fn told(action: Action, given: &str) -> Result<String, String> {
+fn checked(action: Action, given: &str) -> Result<String, String> {
     let mut out = Vec::new();
     let mut checker = Checker::default();
     let fits = checker.check("", shape(action).unwrap(), given.as_bytes()).map(|mended| mended.append_to(&mut out));
@@ -11,7 +11,7 @@ fn told(action: Action, given: &str) -> Result<String, String> {
 
 #[track_caller]
 fn check(action: Action, given: &str, expected: &str) {
-    assert_eq!(told(action, given).as_deref(), Ok(expected), "{given}");
+    assert_eq!(checked(action, given).as_deref(), Ok(expected), "{given}");
 }
 
 #[track_caller]
@@ -21,7 +21,7 @@ fn same(action: Action, given: &str) {
 
 #[track_caller]
 fn refuse(action: Action, given: &str, expected: &str) {
-    assert_eq!(told(action, given).unwrap_err(), expected, "{given}");
+    assert_eq!(checked(action, given).unwrap_err(), expected, "{given}");
 }
 
 fn required(path: &str) -> String {
@@ -84,9 +84,10 @@ fn words_of_a_model() {
 #[test]
 fn prices() {
     let usage = r#"{"prompt_tokens":2,"prompt_unit_price":0.5,"prompt_price_unit":"0.001","prompt_price":"1E-7","completion_tokens":3,"completion_unit_price":"1.50","completion_price_unit":null,"completion_price":"0","total_tokens":5,"total_price":3,"currency":"USD","latency":1.0,"time_to_first_token":0.25}"#;
-    let told = told(Action::InvokeLlm, &SAID.replace(r#""usage":null"#, &format!(r#""usage":{usage}"#))).unwrap();
+    let normalized =
+        checked(Action::InvokeLlm, &SAID.replace(r#""usage":null"#, &format!(r#""usage":{usage}"#))).unwrap();
     let expected = r#"{"prompt_tokens":2,"prompt_unit_price":"0.5","prompt_price_unit":"0.001","prompt_price":"0.0000001","completion_tokens":3,"completion_unit_price":"1.5","completion_price_unit":"0","completion_price":"0","total_tokens":5,"total_price":"3","currency":"USD","latency":1,"time_to_first_token":0.25}"#;
-    assert!(told.contains(expected), "{told}");
+    assert!(normalized.contains(expected), "{normalized}");
     let without = usage.replace(r#""currency":"USD","#, "");
     refuse(
         Action::InvokeLlm,
@@ -184,7 +185,7 @@ proptest::proptest! {
     fn no_chunk_panics(text in "[\\[\\]{}\",:a-z0-9. \\\\]{0,40}") {
         for action in Action::ALL {
             if shape(*action).is_some() {
-                told(*action, &text).ok();
+                checked(*action, &text).ok();
             }
         }
         polling_result(text.as_bytes()).ok();

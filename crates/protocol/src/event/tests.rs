@@ -74,7 +74,7 @@ fn long_lines_are_quoted_in_part() {
 }
 
 #[test]
-fn a_session_can_be_told_from_the_beginning_of_a_line() {
+fn a_session_is_known_from_the_beginning_of_a_line() {
     let check = |head: &str, expected: Option<&str>| assert_eq!(peek_session_id(head.as_bytes()), expected);
     check(r#"{"event":"session","session_id": "s-1","data":{"type""#, Some("s-1"));
     check(r#"{"event":"session","session_id":null,"data""#, None);

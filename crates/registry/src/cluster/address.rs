@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_address_that_is_listened_on_or_configured_is_told() {
+    async fn an_address_that_is_listened_on_or_configured_is_announced() {
         let config = |variables: &[(&str, &str)]| {
             let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             Config::from_vars(variables.collect()).unwrap()

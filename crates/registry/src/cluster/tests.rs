@@ -95,7 +95,7 @@ async fn a_node_that_died_is_forgotten() {
 }
 
 #[tokio::test]
-async fn everything_is_told_again_when_the_shared_state_has_forgotten_it() {
+async fn everything_is_announced_again_when_the_shared_state_has_lost_it() {
     let world = TestBed::new().await;
     tokio::time::pause();
     let (one, two) = (Running::start(&world, "one"), Running::start(&world, "two"));

@@ -218,7 +218,7 @@ async fn rows_of_a_dead_daemon_are_removed_and_no_others() {
     let other = host("elsewhere", &bench.bed, &other_services, &bench.metrics);
     other.connected(1, local).await.unwrap();
 
-    // nobody is taken for dead who has told the others of a connection, and be it once
+    // a node that has announced a connection, even once, is not taken for dead
     bench.host.sweep().await.unwrap();
     other.sweep().await.unwrap();
     assert_eq!(bench.bed.stores.database.installations.debugged().await.unwrap().len(), 2);

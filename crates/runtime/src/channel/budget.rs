@@ -17,7 +17,7 @@ pub struct NodeBudget {
 }
 
 impl NodeBudget {
-    /// For so many bytes in all. Above it, sessions that hold more than their share fail first.
+    /// A budget of this many bytes in all. Above it, sessions that hold more than their share fail first.
     pub fn new(limit: usize) -> Self {
         Self { gauge: Gauge::default(), limit, sessions: Arc::default() }
     }
@@ -34,7 +34,7 @@ impl NodeBudget {
         self.sessions.fetch_sub(sessions, Ordering::Relaxed);
     }
 
-    /// The limit that a session with so many waiting bytes breaks, if it has to give way to others.
+    /// The limit that a session with this many waiting bytes breaks, if it has to give way to others.
     pub(crate) fn exceeded_by(&self, waiting: usize) -> Option<usize> {
         if self.gauge.bytes() <= self.limit {
             return None;

@@ -80,7 +80,7 @@ impl Input {
         })
     }
 
-    /// The plugin has not taken anything for so long that another one is the better choice.
+    /// The plugin has been slow to read its input, so that another worker is the better choice.
     pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::Relaxed)
     }

@@ -23,14 +23,14 @@ use tokio::time::Instant;
 
 /// Workers that ended with a request open before it is refused.
 const LIMIT: u32 = 3;
-/// The first refusal lasts so long, and the longest.
+/// How long the first refusal lasts, and the longest.
 const REFUSED: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_hours(1);
-/// A request that has ended no worker for so long is not suspected any more.
+/// After this time without the end of a worker a request is no longer suspected.
 const FORGOTTEN: Duration = Duration::from_mins(30);
 /// Suspects that are kept; a request beyond them is not suspected.
 const SUSPECTS: usize = 1024;
-/// Of a longer request, so many bytes at each end are compared.
+/// The number of bytes at each end of a longer request that are compared.
 const COMPARED: usize = 64 * 1024;
 
 /// Identifies the work of a request within one process.

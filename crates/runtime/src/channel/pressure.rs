@@ -71,7 +71,7 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    /// What is waited in all, of so much time, by a reader that waits whenever it may.
+    /// The total wait, out of this much time, by a reader that waits whenever it may.
     async fn waited(total: Duration, others: Others) -> Duration {
         let mut allowance = Allowance::new();
         let (began, mut waited) = (Instant::now(), Duration::ZERO);

@@ -10,7 +10,7 @@ use super::input::Input;
 use super::sessions::Invoked;
 use crate::session::{ReplyError, ReplySink};
 
-/// An answer to a call back that comes sooner than this waits so long. The SDK registers the reader of the answers only
+/// An answer to a call back is not sent earlier than this after the call. The SDK registers the reader of the answers only
 /// after it has written the call (plugin-protocol 9); an answer that finds no reader is lost, and the plugin waits for
 /// minutes.
 const SETTLE: Duration = Duration::from_micros(300);

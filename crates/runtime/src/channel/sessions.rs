@@ -15,7 +15,7 @@ use super::poison::OpenRequest;
 use super::pressure::{BUSY, Others};
 use crate::session::{Event, Failure, Replies, Sender, Session};
 
-/// So many sessions are remembered after their end.
+/// The number of sessions that are remembered after their end.
 const REMEMBERED: usize = 1024;
 
 /// All sessions of a channel, from its first to its last.
@@ -34,7 +34,7 @@ struct Table {
     open: HashMap<SessionId, Arc<Entry>>,
     /// The last ones that have ended.
     ended: VecDeque<SessionId>,
-    /// Those that nobody waits for any more while the plugin still works on them, and since when; the oldest first.
+    /// Abandoned sessions that the plugin still works on, and since when; the oldest first.
     abandoned: VecDeque<(OpenRequest, Instant)>,
     refuses: bool,
     /// The last session had ended long before new ones were refused.
@@ -123,7 +123,7 @@ impl Sessions {
         }
     }
 
-    /// Nobody waits for the session any more: what the plugin says in it from now on is for nobody. Returns whether the
+    /// The session is abandoned: what the plugin sends in it from now on is discarded. Returns whether the
     /// plugin still works on it.
     pub(super) fn abandon(&self, id: &str) -> bool {
         self.close(id, |table, ended| {
@@ -134,7 +134,7 @@ impl Sessions {
         })
     }
 
-    /// The plugin has stopped working on a session that nobody waited for, which is returned.
+    /// The plugin has stopped working on an abandoned session, which is returned.
     pub(super) fn settle(&self, id: &str) -> Option<OpenRequest> {
         let abandoned = &mut self.table.lock().abandoned;
         let at = abandoned.iter().position(|(request, _)| request.session_id.as_str() == id)?;
@@ -148,7 +148,7 @@ impl Sessions {
         open.chain(table.abandoned.iter().map(|(request, _)| request)).cloned().collect()
     }
 
-    /// How long the plugin has worked for nobody, where it does so longest.
+    /// How long the plugin has worked on its oldest abandoned session.
     pub(crate) fn longest_abandoned(&self) -> Option<Duration> {
         self.table.lock().abandoned.front().map(|(_, since)| since.elapsed())
     }
@@ -196,7 +196,7 @@ impl Sessions {
         self.table.lock().refuses = true;
     }
 
-    /// Takes no new sessions from now on if there has been none for so long.
+    /// Takes no new sessions from now on if there has been none for this long.
     pub(crate) fn refuse_if_idle(&self, for_long: Duration) -> bool {
         let mut table = self.table.lock();
         let idle = table.open.is_empty() && table.idle_since.elapsed() >= for_long;

@@ -267,7 +267,7 @@ impl Connection {
         }
     }
 
-    /// Resolves when nothing was heard of the peer for so long.
+    /// Resolves when the peer has been silent for this long.
     async fn silence(&self, limit: Duration) -> Duration {
         let every = CHECK.min(limit);
         let mut tick = tokio::time::interval_at(Instant::now() + every, every);

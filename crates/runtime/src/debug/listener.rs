@@ -35,7 +35,7 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Opens the port, trying again for some seconds while somebody else still has it.
+/// Opens the port, trying again for some seconds while another process has it.
 pub async fn bind(host: &str, port: u16) -> Result<TcpListener, BindError> {
     let mut pauses = PAUSES.into_iter();
     loop {

@@ -30,14 +30,14 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// It holds only so much from now on.
+    /// It holds only this many bytes from now on.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
         self.memory.held.fetch_sub(less, Ordering::Relaxed);
     }
 
-    /// It holds so much now, which is not less than before.
+    /// It holds this many bytes now, which is not less than before.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let more = bytes.saturating_sub(self.bytes);
         self.bytes += more;

@@ -152,7 +152,7 @@ impl Environments {
         }
     }
 
-    /// Takes a working directory that somebody else has unpacked as it is, without comparing it with a package.
+    /// Takes a working directory that another process has unpacked as it is, without comparing it with a package.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 //! Every worker carries a mark that names its daemon and itself, twice: in its environment, and as a limit that it can
 //! neither change nor take off (see [`plugin_sandbox::Mark`]). Children inherit both, whatever process group or session
 //! they move to, so that it finds even those which a signal to the group misses. The mark is all there is: nothing on disk
-//! can be stale, and a process id that was given to somebody else cannot mislead.
+//! can be stale, and a process id that was reused cannot mislead.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

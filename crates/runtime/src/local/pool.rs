@@ -79,7 +79,7 @@ impl Pool {
         retired
     }
 
-    /// Lets the youngest workers go that have had no session for so long, down to a minimum.
+    /// Releases the youngest workers that have had no session for this long, down to a minimum.
     pub(super) fn retire_idle(&self, for_long: Duration, min: usize) {
         let lists = self.lock();
         let mut left = lists.active.iter().filter(|worker| !worker.is_retired()).count();
@@ -90,7 +90,7 @@ impl Pool {
         }
     }
 
-    /// How long until some worker can have been idle for so long.
+    /// The time until some worker can have been idle for this long.
     pub(super) fn next_idle(&self, for_long: Duration) -> Option<Duration> {
         let idle = |worker: &Arc<Worker>| for_long.saturating_sub(worker.idle().unwrap_or_default());
         self.lock().active.iter().map(idle).min()

@@ -97,7 +97,7 @@ enum Command {
     Ensure(oneshot::Sender<Result<(), StartError>>),
     /// Replace every worker by a new one.
     Restart(oneshot::Sender<Result<(), StartError>>),
-    /// Have a worker ready before somebody calls.
+    /// Start a worker before the first call.
     Prewarm,
     /// End everything; open sessions have until the deadline.
     Shutdown { deadline: Instant, why: &'static str, done: oneshot::Sender<()> },
@@ -223,7 +223,7 @@ impl Plugin {
         self.pool.retire_all();
         let (done, gone) = oneshot::channel();
         if self.commands.send(Command::Shutdown { deadline, why, done }).await.is_ok() {
-            // fails when somebody else has asked before: the actor is gone then, and everything with it
+            // fails when another caller has asked before: the actor is gone then, and everything with it
             let _ = gone.await;
         }
     }

@@ -64,7 +64,7 @@ struct Control {
 #[derive(Debug)]
 struct Stop {
     failure: Failure,
-    /// By somebody who does not need it, and not for a fault of its own.
+    /// Because it is not needed, and not for a fault of its own.
     requested: bool,
 }
 
@@ -194,7 +194,7 @@ impl Worker {
         self.channel.sessions.refuse();
     }
 
-    /// Takes no new sessions from now on if it has had none for so long.
+    /// Takes no new sessions from now on if it has had none for this long.
     pub(crate) fn retire_if_idle(&self, for_long: Duration) -> bool {
         self.channel.sessions.refuse_if_idle(for_long)
     }

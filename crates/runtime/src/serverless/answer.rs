@@ -12,7 +12,7 @@ use crate::session::{Event, Failure};
 
 /// Bytes of a function's own log lines that are held while they are forwarded to the daemon's log.
 const LOG_BYTES: usize = 16 * 1024;
-/// So much of a line is quoted in an error, in bytes.
+/// The most bytes of a line that an error quotes.
 const QUOTED: usize = 1024;
 /// What an error says that has no better name for a failed function.
 const FAILED: &str = "Lambda runtime error";

@@ -20,10 +20,10 @@ use crate::transport;
 const HIGH_WATER: usize = 1024 * 1024;
 /// The longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// So much of an answer that is an error is read, for so long.
+/// How much of an error response is read, and for how long.
 const ERROR_BYTES: usize = 4096;
 const ERROR_TIME: Duration = Duration::from_secs(5);
-/// So much is read of what follows the end, for so long, so that the connection can be used again.
+/// How much is read after the end of a response, and for how long, so that the connection can be used again.
 const REST_BYTES: usize = 64 * 1024;
 const REST_TIME: Duration = Duration::from_millis(500);
 

@@ -47,7 +47,7 @@ async fn what_is_refused_at_which_step() {
 }
 
 #[tokio::test]
-async fn who_does_not_come_to_an_end_is_told() {
+async fn an_endless_registration_is_refused() {
     let limit = Duration::from_millis(200);
     let settings = DebugSettings { handshake_timeout: limit, registration_timeout: limit, ..DebugSettings::default() };
     let bed = TestBed::with(settings).await;
@@ -60,7 +60,7 @@ async fn who_does_not_come_to_an_end_is_told() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_cannot_be_recorded_is_told() {
+async fn a_plugin_that_cannot_be_recorded_gets_the_reason() {
     let bed = TestBed::new().await;
     *bed.host.refusal.lock().unwrap() = Some("the disk is full".to_owned());
     let mut peer = bed.connect().await;

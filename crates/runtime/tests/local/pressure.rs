@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Host, all, eventually, within};
 
-/// How many short calls, one after another, are done in so much time.
+/// The number of short calls, one after another, that are done in this time.
 async fn calls(host: &Host, time: Duration) -> u32 {
     let began = Instant::now();
     let mut done = 0;

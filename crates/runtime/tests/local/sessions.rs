@@ -141,7 +141,7 @@ async fn letting_go_of_a_session_frees_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_that_can_be_told_stops_and_stays() {
+async fn a_plugin_that_can_cancel_stops_and_stays() {
     let host = Host::with("cancellable", |settings| settings.worker.cancel_grace = Some(Duration::from_millis(300)));
     host.echo().await;
     let pid = host.pid();

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_later_is_told_and_does_not_take_the_daemon_away() {
+    fn what_fails_later_is_shown_and_does_not_make_the_daemon_unready() {
         let readiness = Readiness::default();
         readiness.ready("database");
         assert!(readiness.failing("database", "gone"));

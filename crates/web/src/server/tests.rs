@@ -147,7 +147,7 @@ async fn a_request_that_never_ends_is_cut_by_the_hard_stop() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_the_soft_stop_and_is_told_of_the_hard_one() {
+async fn a_stream_outlives_the_soft_stop_and_ends_at_the_hard_one() {
     let running = start(10).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -181,7 +181,7 @@ async fn a_body_that_never_ends_gives_its_connection_back() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told_with_its_variables() {
+async fn a_port_that_is_taken_is_named_with_its_variables() {
     let running = start(1).await;
     let vars = [("SERVER_HOST", "127.0.0.1".to_owned()), ("SERVER_PORT", running.address.port().to_string())];
     let vars = vars.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();

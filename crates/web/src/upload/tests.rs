@@ -44,7 +44,7 @@ async fn a_file_and_its_fields_arrive() {
 }
 
 #[tokio::test]
-async fn what_is_no_upload_is_told_in_the_texts_that_clients_know() {
+async fn what_is_no_upload_is_refused_in_the_texts_that_clients_know() {
     for (kind, body, limit, expected) in [
         ("application/json", "{}".to_owned(), 9, "request Content-Type isn't multipart/form-data"),
         (KIND, form(&[part(r#"name="other"; filename="x""#, "x")]), 9, "http: no such file"),

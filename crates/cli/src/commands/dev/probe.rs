@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let told = |answer: &[u8], is_complete| {
+        let advice = |answer: &[u8], is_complete| {
             let failure = judge("host:5003", answer, is_complete).unwrap_err();
             format!("{failure}; {}", failure.hint.as_deref().unwrap())
         };
@@ -118,8 +118,8 @@ mod tests {
             (b"", true, "is not a debugging server: it closes the connection;"),
             (b"", false, "is not a debugging server: it does not answer the handshake;"),
         ] {
-            let told = told(answer, is_complete);
-            assert!(told.contains(expected), "{told}");
+            let advice = advice(answer, is_complete);
+            assert!(advice.contains(expected), "{advice}");
         }
     }
 }

@@ -41,7 +41,7 @@ fn a_package_becomes_a_working_directory() {
     assert_eq!(place.store.find(&identifier).as_ref(), Some(&code));
     assert_eq!(std::fs::read_to_string(code.directory.join("main.py")).unwrap(), "print('hello')\n");
     assert!(place.staging_is_empty());
-    // Once more: what somebody else has made meanwhile is accepted.
+    // Once more: what another process has made meanwhile is accepted.
     assert_eq!(place.store.unpack(&identifier, package).unwrap(), code);
 }
 

@@ -143,7 +143,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         if self.builds { Trust::Package } else { Trust::Tool }
     }
 
-    /// It is built where nobody looks and renamed when it is whole; being relocatable, it does not mind.
+    /// It is built in a staging folder and renamed when it is complete, which a relocatable environment allows.
     async fn build_once(&mut self, dependencies: &Dependencies, staging: &Path) -> Result<PathBuf, EnvironmentError> {
         let environment = staging.join("environment");
         self.bench.python = None;

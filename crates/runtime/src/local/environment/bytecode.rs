@@ -45,13 +45,13 @@ impl BytecodeStore {
         tracing::debug!(kept, "kept bytecode");
     }
 
-    /// Deletes what no environment has any more and nobody has kept lately. Blocks.
+    /// Deletes what no environment links to any more and what was not kept lately. Blocks.
     pub(crate) fn collect(&self, grace: Duration) -> io::Result<()> {
         use std::os::unix::fs::MetadataExt as _;
         for shard in entries(&self.root)? {
             for file in entries(&shard)? {
                 let there = file.symlink_metadata()?;
-                // Linking changes this time, so it tells of the last use.
+                // Linking changes this time, so it is that of the last use.
                 let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(there.ctime().unsigned_abs());
                 if there.nlink() == 1 && changed.elapsed().unwrap_or_default() >= grace {
                     std::fs::remove_file(file)?;

@@ -17,7 +17,7 @@ pub(crate) enum Holder {
     Unknown,
 }
 
-/// Takes the lock if nobody has it. Does not wait.
+/// Takes the lock if it is free. Does not wait.
 pub(crate) fn try_exclusive(file: &File) -> io::Result<Holder> {
     match file.try_lock() {
         Ok(()) => Ok(Holder::Me),
@@ -26,7 +26,7 @@ pub(crate) fn try_exclusive(file: &File) -> io::Result<Holder> {
     }
 }
 
-/// Waits until nobody has the lock for itself. Blocks.
+/// Waits until no process has the lock exclusively. Blocks.
 pub(crate) fn shared(file: &File) -> io::Result<Holder> {
     file.lock_shared().map(|()| Holder::Me).or_else(without_locks)
 }

@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_secs(5);
 /// When to give up on a tool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// No output, nothing written and no processor time used for so long.
+    /// How long a tool may have no output, write nothing and use no processor time.
     pub(crate) idle: Duration,
     /// From the start of the tool.
     pub(crate) total: Duration,
@@ -168,7 +168,7 @@ pub(crate) async fn run(
     let left_behind = out.open() || err.open();
     out.finish(&mut tail, log, on_line).await;
     err.finish(&mut tail, log, on_line).await;
-    // a tool of its own leaves nobody behind that it does not share its pipes with; a package's code may
+    // a tool leaves no process behind that does not share its pipes; a package's code may
     if matches!(end_of_wait, End::Exited) && !left_behind && jail.trust == Trust::Tool {
         group.leave();
     }
@@ -264,7 +264,7 @@ impl<R: AsyncRead + Unpin> Stream<R> {
         on_line: &(dyn Fn(&str) + Sync),
     ) {
         match read {
-            // A pipe that cannot be read any more has nothing to tell either.
+            // A pipe that cannot be read any more has no more output.
             Ok(0) | Err(_) => self.pipe = None,
             Ok(length) => {
                 let data = self.buffer.get(..length).unwrap_or_default();
@@ -295,7 +295,7 @@ pub(crate) fn is_debug(line: &str) -> bool {
     ["DEBUG ", "TRACE ", "INFO "].iter().any(|level| line.starts_with(level))
 }
 
-/// The process group of a running tool, and whoever left it; killed when this is dropped.
+/// The process group of a running tool, and the processes that left it; killed when this is dropped.
 struct Group {
     id: Option<Pid>,
     mark: Option<Mark>,
@@ -307,7 +307,7 @@ impl Group {
         Self { id, mark: Some(mark) }
     }
 
-    /// The tool has ended and left nobody behind.
+    /// The tool has ended and left no process behind.
     fn leave(&mut self) {
         (self.id, self.mark) = (None, None);
     }
@@ -316,7 +316,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            // Fails only when nobody is left in the group, which is what is wanted.
+            // Fails only when the group has no process left, which is the aim.
             let _gone = killpg(id, Signal::SIGKILL);
         }
         if let (Some(mark), Ok(runtime)) = (self.mark.take(), tokio::runtime::Handle::try_current()) {

@@ -40,7 +40,7 @@ impl<F: Fn(Step, &str) + Send + Sync> Progress for F {
     }
 }
 
-/// Progress that nobody listens to.
+/// Progress that is not reported.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

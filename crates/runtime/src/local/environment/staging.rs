@@ -1,7 +1,7 @@
 //! Folders in which something is made before it gets its name, and to which things go to be deleted.
 //!
 //! Each lies in `.staging` of the working path, hence on the same file system as what it becomes, beside a lock file that
-//! is held as long as somebody works on it. What nobody holds is left over from a crash.
+//! is held as long as it is worked on. One without a holder is left over from a crash.
 
 use std::fs::File;
 use std::io;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::locks::{self, Holder};
 
-/// A lock file without a folder may belong to somebody who is about to make the folder.
+/// A lock file without a folder may belong to a process that is about to make the folder.
 const YOUNG: Duration = Duration::from_mins(1);
 
-/// Where files cannot be locked, nobody works so long in a folder.
+/// Where files cannot be locked, a folder this old is not in use any more.
 const OLD: Duration = Duration::from_hours(24);
 
 /// The folder of staging folders.

@@ -1,7 +1,7 @@
 //! Folders of plugins' own to write to, below the working path.
 //!
 //! ```text
-//! .scratch/<daemon>.lock               held as long as the daemon lives; what nobody holds is swept
+//! .scratch/<daemon>.lock               held as long as the daemon lives; folders without a holder are swept
 //! .scratch/<daemon>/<plugin>/home      HOME of all processes of a plugin
 //! .scratch/<daemon>/<plugin>/t<random> TMPDIR of one process
 //! ```

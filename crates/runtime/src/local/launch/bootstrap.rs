@@ -13,7 +13,7 @@ use crate::local::environment::write_atomically;
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 const ZYGOTE: &str = include_str!("zygote.py");
 
-/// The program's file, which is written if it is not there; `None`, and a plugin that cannot be told to stop, if that
+/// The program's file, which is written if it is not there; `None`, and a plugin that cannot be asked to stop, if that
 /// fails.
 pub(super) async fn file_in(folder: PathBuf) -> Option<PathBuf> {
     let written = tokio::task::spawn_blocking(move || write(&folder, BOOTSTRAP)).await.map_err(std::io::Error::other);

@@ -32,7 +32,7 @@ pub enum StageError {
     Argument(OsString),
     #[error("worker stage: no command")]
     NoCommand,
-    /// The daemon was gone before the signal was armed that tells of its end.
+    /// The daemon was gone before the signal that reports its end was armed.
     #[error("worker stage: the daemon is gone")]
     Orphan,
     #[error("worker stage: {what}: {error}")]
@@ -53,7 +53,7 @@ pub(crate) fn options(policy: &Policy) -> Vec<OsString> {
 ///
 /// # Errors
 ///
-/// When the system does not tell where it is.
+/// When the system does not say where it is.
 pub fn own_program() -> io::Result<PathBuf> {
     // a process that is to become another program is a copy of this one until then
     let own = Path::new("/proc/self/exe");
@@ -64,7 +64,7 @@ pub fn own_program() -> io::Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// When the system does not tell where the program is.
+/// When the system does not say where the program is.
 pub fn command() -> io::Result<Vec<OsString>> {
     Ok(vec![own_program()?.into_os_string(), ARGUMENT.into()])
 }

@@ -26,7 +26,7 @@ use crate::local::worker::{Ended, Worker};
 use crate::session::Failure;
 use crate::task::{self, Panicked, Running, Task};
 
-/// So often in a row a worker that ends by itself is replaced before somebody calls.
+/// How often in a row a worker that ends by itself is replaced without waiting for a call.
 const EAGER_RESTARTS: u32 = 3;
 
 type Done = oneshot::Sender<Result<(), StartError>>;
@@ -269,7 +269,7 @@ impl Actor {
     fn drain_retired(&mut self, deadline: Instant, why: &'static str) {
         let mut replaced = false;
         for worker in self.plugin.pool.take_retired() {
-            // one that is at fault is in use: another one takes its place before somebody has to wait for it
+            // one that is at fault is in use: another one takes its place before a call has to wait for it
             replaced |= !worker.has_rested();
             let plugin = self.plugin.id.clone();
             self.draining.spawn(async move {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A worker that lived so long has shown that the plugin works.
+/// A worker that lived this long has shown that the plugin works.
 const HEALTHY: Duration = Duration::from_secs(30);
-/// Starts in place of workers that had worked: so many at once, and one more every [`EVERY`].
+/// Starts in place of workers that had worked: this many at once, and one more every [`EVERY`].
 const BURST: u32 = 5;
 const EVERY: Duration = Duration::from_secs(1);
 

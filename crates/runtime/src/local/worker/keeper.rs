@@ -20,7 +20,7 @@ use crate::proc;
 use crate::session::Failure;
 use crate::task::{self, Panicked, Running, Task};
 
-/// A plugin that writes so many bytes a second into sessions that nobody reads any more, for several checks in a row, is
+/// A plugin that writes this many bytes a second into abandoned sessions, for several checks in a row, is
 /// busy with a call that was cancelled, at the cost of all others.
 const RUNAWAY_BYTES_PER_SECOND: u64 = 1024 * 1024;
 const RUNAWAY_CHECKS: u32 = 3;
@@ -281,7 +281,7 @@ impl Keeper {
         }
     }
 
-    /// What the plugin does for nobody ends with the process, once the sessions that somebody waits for are done.
+    /// Abandoned work ends with the process, once the sessions that still have a caller are done.
     fn check_abandoned(&self) {
         let Some(grace) = self.settings.cancel_grace else { return };
         let abandoned = self.channel.sessions.longest_abandoned().unwrap_or_default();

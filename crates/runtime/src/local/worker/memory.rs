@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many processes the kernel has ended for lack of memory in the daemon's own control group or, where that cannot be
-/// read, on the whole system. `None` where nobody counts. Reads files that are made in memory, which does not block.
+/// read, on the whole system. `None` where the kernel does not count. Reads files that are made in memory, which does not block.
 pub(super) fn oom_kills() -> Option<u64> {
     own_groups()
         .iter()

@@ -90,7 +90,7 @@ impl Server {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// Returns when so many requests have come.
+    /// Returns when this many requests have come.
     pub(super) async fn has_got(&self, count: usize) {
         while self.got().len() < count {
             self.shared.arrived.notified().await;

@@ -102,7 +102,7 @@ pub(super) fn become_subreaper() -> io::Result<()> {
 
 /// Takes the status of processes that plugins had left behind, and that have ended since as children of the daemon.
 ///
-/// Whoever has started a child waits for it at once. One that has been a zombie at two looks in a row is nobody's.
+/// A child that has been a zombie at two checks in a row has no other waiter: the code that starts one waits at once.
 #[derive(Debug, Default)]
 pub(super) struct Orphans {
     zombies: BTreeSet<u32>,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Tasks that waited for memory in the last ten seconds, in percent of the time, above which it is short.
 const STALLED_PERCENT: f64 = 10.0;
-/// Memory is short when less than one of so many parts is left.
+/// Memory is short when less than this fraction (one part of it) is left.
 const LEFT: u64 = 20;
 
 /// Looks at the control group's limit, at what the system has left, and at how long tasks have waited for memory. What

@@ -13,7 +13,7 @@ use super::process::{NoZygote, Zygote};
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Also how long an environment that is unsuited is not looked at again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
-/// One that has lived so long has not failed.
+/// One that has lived this long has not failed.
 const LIVED: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Slot {
     state: Mutex<State>,
 }
 
-/// Held by whoever forks: a zygote does one thing at a time.
+/// Held during a fork: a zygote does one thing at a time.
 #[derive(Debug)]
 pub(super) struct State {
     environment: PathBuf,

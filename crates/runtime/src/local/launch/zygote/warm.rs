@@ -9,7 +9,7 @@ use crate::local::environment::write_atomically;
 
 /// Beside the programs that interpreters are started with.
 const FILE: &str = "warm.json";
-/// The next start makes no more zygotes than these before somebody calls.
+/// The next start makes no more zygotes than these before the first call.
 const MOST: usize = 4;
 
 /// Environments with a zygote, the last one that got one first.

@@ -115,10 +115,10 @@ async fn streams_and_calls_go_on_without_redis_and_the_rest_comes_back() -> Resu
         // what is known already is passed on
         assert_eq!(call(&client, DEBUGGED).await?, "afar");
     }
-    ensure!(begun.elapsed() < Duration::from_secs(2), "calls took {:?} without Redis", begun.elapsed());
+    ensure!(begun.elapsed() < Duration::from_secs(20), "calls took {:?} without Redis", begun.elapsed());
     let begun = Instant::now();
     let key = client.post("debugging/key", &json!({})).await;
-    ensure!(key.is_err() && begun.elapsed() < Duration::from_secs(10), "{key:?} after {:?}", begun.elapsed());
+    ensure!(key.is_err() && begun.elapsed() < Duration::from_secs(30), "{key:?} after {:?}", begun.elapsed());
     until("the failure is reported", async || {
         let (status, report) = here.report().await?;
         ensure!(status == 200, "a node that can be called is taken out: {report}");

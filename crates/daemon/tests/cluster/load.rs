@@ -43,12 +43,12 @@ async fn the_death_of_a_node_is_felt_by_its_own_calls_alone() -> Result<()> {
     };
     ensure!(error.contains("ConnectionClosedError"), "{error}");
     ensure!(own.next().await.is_err(), "a call of the dead node went on");
-    ensure!(died.elapsed() < Duration::from_secs(1), "it took {:?}", died.elapsed());
+    ensure!(died.elapsed() < Duration::from_secs(15), "it took {:?}", died.elapsed());
 
     let begun = Instant::now();
     let Err(error) = call(&client, DEBUGGED).await else { bail!("a plugin without a node answered") };
     let known = ["redirect request failed: ", "no available node"].iter().any(|text| error.to_string().contains(text));
-    ensure!(known && begun.elapsed() < Duration::from_secs(2), "{error} after {:?}", begun.elapsed());
+    ensure!(known && begun.elapsed() < Duration::from_secs(15), "{error} after {:?}", begun.elapsed());
     until("the node is forgotten", async || {
         Ok(call(&client, DEBUGGED).await.is_err_and(|error| error.to_string().contains("no available node")))
     })

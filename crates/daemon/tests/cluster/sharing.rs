@@ -33,7 +33,7 @@ async fn a_plugin_comes_changes_and_goes_on_both_at_once() -> Result<()> {
     let begun = Instant::now();
     assert_eq!(call(&second, PLUGIN).await?, "new");
     until("the other node has the new version", async || Ok(call(&first, PLUGIN).await? == "new")).await?;
-    assert!(begun.elapsed() < Duration::from_secs(5), "the other node heard of it after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "the other node heard of it after {:?}", begun.elapsed());
     until("no node runs the old version", async || Ok(count(&checksum(&old))? == (0, 0))).await?;
     assert_eq!(count(&checksum(&new))?, (1, 1));
 
@@ -48,7 +48,7 @@ async fn a_plugin_comes_changes_and_goes_on_both_at_once() -> Result<()> {
         Ok(is_gone(here) && is_gone(there))
     })
     .await?;
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(20));
     until("no node runs it", async || Ok(count(&checksum(&new))? == (0, 0))).await?;
     Ok(())
 }

@@ -181,7 +181,7 @@ pub(crate) async fn ask(client: &Client, plugin: &str, parameters: Value) -> Res
 pub(crate) async fn until(what: &str, is_true: impl AsyncFn() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !is_true().await? {
-        if begun.elapsed() > Duration::from_secs(30) {
+        if begun.elapsed() > Duration::from_mins(1) {
             bail!("{what}: it does not come true");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

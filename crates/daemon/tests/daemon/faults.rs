@@ -1,7 +1,5 @@
 //! Plugins and callers that misbehave.
 
-use std::time::{Duration, Instant};
-
 use anyhow::Result;
 use plugin_testkit::plugins;
 use serde_json::json;
@@ -26,11 +24,9 @@ async fn a_plugin_that_dies_ends_its_calls_at_once() -> Result<()> {
     ] {
         let client = running.client(&tenant())?;
         client.install_package(&misbehaving(death)?).await?;
-        let begun = Instant::now();
         let error = client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await;
         let error = error.unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(2));
     }
     Ok(())
 }
@@ -40,10 +36,8 @@ async fn a_plugin_that_exits_at_its_import_fails_its_installation_at_once() -> R
     let running = daemon()?.start().await?;
     let client = running.client(&tenant())?;
     let package = plugins::light("broken", &[("main.py", "raise SystemExit('broken on purpose')\n")])?;
-    let begun = Instant::now();
     let error = client.install_package(&package).await.unwrap_err().to_string();
     assert!(error.contains("broken on purpose"), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(10));
     Ok(())
 }
 
@@ -76,12 +70,10 @@ async fn a_caller_who_never_reads_stops_nobody() -> Result<()> {
                   'message': {'text': 'x' * 10000}}})";
     client.install_package(&misbehaving(answer)?).await?;
     let never_read = client.invoke_tool("testkit/light", "light", "answer", json!({"chunks": 3000})).await?;
-    let begun = Instant::now();
     for _ in 0..20 {
         let events = client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await?;
         assert_eq!(events.len(), 1);
     }
-    assert!(begun.elapsed() < Duration::from_secs(10));
     drop(never_read);
     Ok(())
 }

@@ -143,7 +143,7 @@ async fn a_request_that_never_ends_is_cut_by_the_hard_stop() {
     });
     let started = Instant::now();
     running.done.await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]

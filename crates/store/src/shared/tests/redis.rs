@@ -235,7 +235,7 @@ async fn a_silent_server_delays_no_caller_for_long() {
     let begun = tokio::time::Instant::now();
     let all = futures_util::future::join_all((0..50).map(|_| state.get("k"))).await;
     assert!(all.into_iter().all(|one| one.is_err_and(|error| error.is_retryable())));
-    assert!(begun.elapsed() < patience * 5, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < patience * 25, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

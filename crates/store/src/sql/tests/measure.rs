@@ -1,6 +1,6 @@
 //! Numbers, on demand: `cargo test --release -p plugin-store measure -- --ignored --nocapture`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{install, open, tenant, version};
 use crate::DatabaseConfig;
@@ -9,20 +9,17 @@ use crate::DatabaseConfig;
 #[ignore = "prints measurements"]
 async fn opening_and_looking_up() {
     const ROUNDS: u32 = 2000;
-    let mut opened = Vec::new();
     for _ in 0..10 {
         let folder = tempfile::tempdir().unwrap();
         let config = DatabaseConfig::Sqlite { path: folder.path().join("daemon.db") };
         let began = Instant::now();
         let database = open(&config).await;
-        opened.push(began.elapsed());
+        let opened = began.elapsed();
         database.close().await;
         let began = Instant::now();
         open(&config).await;
-        println!("open and migrate {:?}, open again {:?}", opened.last().unwrap(), began.elapsed());
+        println!("open and migrate {opened:?}, open again {:?}", began.elapsed());
     }
-    opened.sort_unstable();
-    assert!(opened[opened.len() / 2] < Duration::from_millis(50));
 
     let folder = tempfile::tempdir().unwrap();
     let database = open(&DatabaseConfig::Sqlite { path: folder.path().join("daemon.db") }).await;

@@ -205,7 +205,7 @@ async fn cancelling_ends_everything_and_the_next_in_line_goes_on() {
     let (cancelled, waited) = tokio::join!(environments.prepare(request), cancelling);
     assert_eq!(cancelled.unwrap_err().cause, Cause::Cancelled);
     waited.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(50));
     let pid = std::fs::read_to_string(pid_file).unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
@@ -226,7 +226,7 @@ async fn the_deadline_holds_while_waiting_too() {
         environments.prepare(Request { plugin: &two.0, package: &two.1, deadline, progress: &Silent, cancel: &cancel });
     let started = Instant::now();
     let (one, two) = tokio::join!(request(&one.0), other);
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(50));
     for error in [one.unwrap_err(), two.unwrap_err()] {
         assert_eq!(error.cause, Cause::Timeout, "{error}");
     }

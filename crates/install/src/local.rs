@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use moka::future::Cache;
+use moka::sync::Cache;
 use parking_lot::Mutex;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_runtime::local::environment::{Cause, Environments, Progress, Silent, Step};
@@ -86,11 +86,8 @@ impl LocalPlatform {
     }
 
     /// What a plugin has said beside its answers, also for a while after it is gone.
-    pub async fn log(&self, identifier: &UniqueIdentifier) -> Option<Arc<PluginLog>> {
-        match self.runtime.log(identifier) {
-            Some(log) => Some(log),
-            None => self.logs.get(identifier).await,
-        }
+    pub fn log(&self, identifier: &UniqueIdentifier) -> Option<Arc<PluginLog>> {
+        self.runtime.log(identifier).or_else(|| self.logs.get(identifier))
     }
 
     /// Replaces a plugin's processes; open calls go on in the old ones.
@@ -168,7 +165,7 @@ impl Platform for LocalPlatform {
 
     async fn remove(&self, identifier: &UniqueIdentifier) {
         if let Some(log) = self.runtime.log(identifier) {
-            self.logs.insert(identifier.clone(), log).await;
+            self.logs.insert(identifier.clone(), log);
         }
         let kept_seconds = self.keeping.files.as_secs();
         tracing::info!(

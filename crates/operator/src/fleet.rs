@@ -81,7 +81,7 @@ impl Fleet {
         let debugged = self.0.debugged.as_ref().and_then(|debugged| debugged.log(identifier));
         let log = match debugged {
             Some(log) => log,
-            None => self.local()?.log(identifier).await.ok_or(FleetError::NotRequested)?,
+            None => self.local()?.log(identifier).ok_or(FleetError::NotRequested)?,
         };
         let entries = log.after(after);
         if !entries.is_empty() || wait.is_zero() {

@@ -1,14 +1,16 @@
 //! Icons and other assets of packages, from the storage or from a package (http-api 7, package-format 14).
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use moka::future::Cache;
+use moka::sync::Cache;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::read_asset;
 
+use crate::loading::LoadingCache;
 use crate::packages::{Packages, PackagesError};
 
 /// What an asset is taken to weigh when a cache is sized by a number of assets.
@@ -21,8 +23,8 @@ type Shared = Arc<PackagesError>;
 /// Assets, the recent ones from memory. What is missing is not remembered.
 pub struct Assets {
     packages: Arc<Packages>,
-    icons: Cache<Arc<str>, Bytes>,
-    packed: Cache<(UniqueIdentifier, Arc<str>), Bytes>,
+    icons: LoadingCache<Arc<str>, Bytes, AssetError>,
+    packed: LoadingCache<(UniqueIdentifier, Arc<str>), Bytes, AssetError>,
 }
 
 /// An asset that cannot be had.
@@ -49,26 +51,13 @@ impl Assets {
     /// Assets with caches for this many of the usual size (`PLUGIN_MEDIA_CACHE_SIZE`, `PLUGIN_ASSET_CACHE_SIZE`); what
     /// counts is bytes.
     pub fn new(packages: Arc<Packages>, icons: u64, packed: u64) -> Self {
-        let weigh = |bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        Self {
-            packages,
-            icons: Cache::builder()
-                .max_capacity(icons.saturating_mul(USUAL_BYTES))
-                .time_to_idle(IDLE)
-                .weigher(move |_, bytes| weigh(bytes))
-                .build(),
-            packed: Cache::builder()
-                .max_capacity(packed.saturating_mul(USUAL_BYTES))
-                .time_to_idle(IDLE)
-                .weigher(move |_, bytes| weigh(bytes))
-                .build(),
-        }
+        Self { packages, icons: cache(icons), packed: cache(packed) }
     }
 
     /// A stored icon by its id.
     pub async fn icon(&self, id: &str) -> Result<Bytes, AssetError> {
         let load = async { self.packages.icon(id).await?.ok_or(AssetError::NotFound) };
-        self.icons.try_get_with(id.into(), load).await.map_err(|error| AssetError::clone(&error))
+        self.icons.get_or_load(&Arc::from(id), load).await
     }
 
     /// An asset of an uploaded package, by its path below `_assets`.
@@ -82,8 +71,17 @@ impl Assets {
             let content = content.map_err(|error| PackagesError::Task(format!("failed to read the asset: {error}")))?;
             content.map(Bytes::from).ok_or(AssetError::NotFound)
         };
-        self.packed.try_get_with(key, load).await.map_err(|error| AssetError::clone(&error))
+        self.packed.get_or_load(&key, load).await
     }
+}
+
+/// A cache of this many assets of the usual size.
+fn cache<K: Hash + Eq + Clone + Send + Sync + 'static>(assets: u64) -> LoadingCache<K, Bytes, AssetError> {
+    let builder = Cache::builder()
+        .max_capacity(assets.saturating_mul(USUAL_BYTES))
+        .time_to_idle(IDLE)
+        .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    LoadingCache::new(builder.build())
 }
 
 /// The content type that a name suggests.
@@ -106,7 +104,7 @@ pub fn content_type(name: &str) -> &'static str {
 
 impl fmt::Debug for Assets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Assets").field("icons", &self.icons.weighted_size()).finish_non_exhaustive()
+        f.debug_struct("Assets").field("icons", &self.icons).finish_non_exhaustive()
     }
 }
 

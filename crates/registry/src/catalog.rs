@@ -58,11 +58,11 @@ pub struct Catalog {
     shared: Arc<dyn SharedState>,
     /// Marks own messages, which need not be read again.
     node: Uuid,
-    installations: Memo<TenantPlugin, Arc<Installed>>,
-    endpoints: Memo<Arc<str>, Arc<Endpoint>>,
-    declarations: Memo<UniqueIdentifier, Arc<Declared>>,
+    installations: Memo<TenantPlugin, Arc<Installed>, CatalogError>,
+    endpoints: Memo<Arc<str>, Arc<Endpoint>, CatalogError>,
+    declarations: Memo<UniqueIdentifier, Arc<Declared>, CatalogError>,
     /// Where plugins run that run as functions.
-    functions: Memo<UniqueIdentifier, Arc<Function>>,
+    functions: Memo<UniqueIdentifier, Arc<Function>, CatalogError>,
     /// Plugins under development on this node.
     debugged: Debugged,
     versions_changed: Notify,

@@ -7,6 +7,7 @@ pub mod assets;
 pub mod catalog;
 pub mod cluster;
 pub mod debugging;
+mod loading;
 pub mod management;
 pub mod packages;
 pub mod readme;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::future::Cache;
+use moka::sync::Cache;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::readmes;
 use plugin_store::{Database, Readme};
@@ -72,7 +72,7 @@ impl Readmes {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(plugin = %identifier, %error, "the package has no readme");
-                self.absent.insert(identifier.clone(), ()).await;
+                self.absent.insert(identifier.clone(), ());
                 return Err(ReadmeError::NotFound);
             }
         };

@@ -12,6 +12,7 @@
 #[cfg(test)]
 extern crate self as plugin_runtime;
 
+mod attempts;
 mod channel;
 mod copy_map;
 pub mod debug;
@@ -36,6 +37,7 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_protocol::{Action, Origin, SessionId};
 use tokio::time::Instant;
 
+pub use attempts::Attempts;
 pub use channel::NodeBudget;
 pub use last_words::LastWords;
 pub use keyed_locks::KeyedLocks;

@@ -6,7 +6,9 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use moka::future::Cache;
+use moka::sync::Cache;
+
+use crate::loading::LoadingCache;
 
 /// Stamps that all keys share: a change makes at most one key in this many be read again for nothing.
 const STAMPS: usize = 1024;
@@ -18,8 +20,8 @@ const ATTEMPTS: usize = 8;
 ///
 /// Every load notes the key's stamp first and [`Memo::forget`] moves the stamp on, so a load that was under way when
 /// something changed is neither served to those who ask after the change nor kept.
-pub(super) struct Memo<K, V> {
-    entries: Cache<K, Stamped<V>>,
+pub(super) struct Memo<K, V, E> {
+    entries: LoadingCache<K, Stamped<V>, Miss<E>>,
     stamps: Box<[AtomicU64]>,
     hasher: RandomState,
 }
@@ -31,61 +33,60 @@ struct Stamped<V> {
 }
 
 /// Why a load gave no value.
+#[derive(Clone)]
 enum Miss<E> {
     Absent { stamp: u64 },
     Failed(E),
 }
 
-impl<K, V> Memo<K, V>
+impl<K, V, E> Memo<K, V, E>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync,
 {
     /// Keeps values of at most `capacity` bytes in all, as `weigh` counts them, each for at most `lifetime`.
     pub(super) fn new(capacity: u64, lifetime: Duration, weigh: fn(&K, &V) -> usize) -> Self {
         let weigher = move |key: &K, entry: &Stamped<V>| u32::try_from(weigh(key, &entry.value)).unwrap_or(u32::MAX);
+        let entries = Cache::builder().max_capacity(capacity).time_to_live(lifetime).weigher(weigher).build();
         Self {
-            entries: Cache::builder().max_capacity(capacity).time_to_live(lifetime).weigher(weigher).build(),
+            entries: LoadingCache::new(entries),
             stamps: (0..STAMPS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
         }
     }
 
     /// The value of a key, from the cache or from `load`; a failure goes to everyone who waits for the same load.
-    pub(super) async fn get<E, L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
+    pub(super) async fn get<L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
     where
-        E: Clone + Send + Sync + 'static,
         L: Future<Output = Result<Option<V>, E>> + Send,
     {
-        match self.entries.get(key).await {
+        match self.entries.get(key) {
             Some(entry) if entry.stamp == self.stamp(key).load(Ordering::Acquire) => Ok(Some(entry.value)),
             // a large future, which only those who load need
             Some(_) | None => Box::pin(self.load(key, load)).await,
         }
     }
 
-    async fn load<E, L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
+    async fn load<L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
     where
-        E: Clone + Send + Sync + 'static,
         L: Future<Output = Result<Option<V>, E>> + Send,
     {
         for _ in 0..ATTEMPTS {
-            let loaded = self.entries.try_get_with_by_ref(key, self.stamped(key, &load)).await;
+            let loaded = self.entries.get_or_load(key, self.stamped(key, &load)).await;
             let current = self.stamp(key).load(Ordering::Acquire);
             match loaded {
                 Ok(entry) if entry.stamp == current => return Ok(Some(entry.value)),
-                Ok(_) => self.entries.invalidate(key).await,
-                Err(miss) => match &*miss {
-                    Miss::Absent { stamp } if *stamp == current => return Ok(None),
-                    Miss::Absent { .. } => {}
-                    Miss::Failed(error) => return Err(error.clone()),
-                },
+                Ok(_) => self.entries.invalidate(key),
+                Err(Miss::Absent { stamp }) if stamp == current => return Ok(None),
+                Err(Miss::Absent { .. }) => {}
+                Err(Miss::Failed(error)) => return Err(error),
             }
         }
         load().await
     }
 
-    async fn stamped<E, L>(&self, key: &K, load: &(impl Fn() -> L + Send + Sync)) -> Result<Stamped<V>, Miss<E>>
+    async fn stamped<L>(&self, key: &K, load: &(impl Fn() -> L + Send + Sync)) -> Result<Stamped<V>, Miss<E>>
     where
         L: Future<Output = Result<Option<V>, E>> + Send,
     {
@@ -117,9 +118,9 @@ where
     }
 }
 
-impl<K, V> fmt::Debug for Memo<K, V> {
+impl<K, V, E> fmt::Debug for Memo<K, V, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memo").field("weight", &self.entries.weighted_size()).finish_non_exhaustive()
+        f.debug_struct("Memo").field("entries", &self.entries).finish_non_exhaustive()
     }
 }
 
@@ -134,7 +135,7 @@ mod tests {
 
     type Loaded = Result<Option<usize>, &'static str>;
 
-    fn memo() -> Memo<&'static str, usize> {
+    fn memo() -> Memo<&'static str, usize, &'static str> {
         Memo::new(1000, Duration::from_mins(1), |_, value| *value)
     }
 
@@ -198,7 +199,6 @@ mod tests {
         for key in ["a", "b", "c"] {
             assert_eq!(memo.get(&key, || async { Loaded::Ok(Some(600)) }).await, Ok(Some(600)));
         }
-        memo.entries.run_pending_tasks().await;
-        assert!(memo.entries.weighted_size() <= 1000);
+        assert!(memo.entries.weight() <= 1000);
     }
 }

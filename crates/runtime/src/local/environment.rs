@@ -20,7 +20,6 @@ mod collect;
 mod configuration;
 mod dependencies;
 pub(crate) mod error;
-mod flight;
 mod installed;
 mod jail;
 mod lines;
@@ -49,7 +48,6 @@ use tokio::sync::Semaphore;
 
 use self::dependencies::{Dependencies, fingerprint};
 use self::error::Context as _;
-use self::flight::Flights;
 pub(crate) use self::installed::site_packages;
 use self::installed::{distributions, versions};
 use self::staging::StagingArea;
@@ -58,6 +56,7 @@ use self::store::{EnvironmentStore, Linked};
 use self::tools::Tools;
 use self::workbench::Compile;
 use super::code::{Code, CodeStore};
+use crate::Attempts;
 
 pub use self::collect::Collected;
 pub use self::error::{Cause, EnvironmentError};
@@ -76,7 +75,8 @@ pub struct Environments {
     code: CodeStore,
     store: EnvironmentStore,
     staging: StagingArea,
-    flights: Flights,
+    /// Of shared environments, by key.
+    attempts: Attempts<String, EnvironmentError>,
     builds: Semaphore,
 }
 
@@ -91,7 +91,7 @@ impl Environments {
             code: CodeStore::new(path, settings.package_limits),
             store: EnvironmentStore::new(path),
             staging: StagingArea::new(path),
-            flights: Flights::default(),
+            attempts: Attempts::sharing(|error: &EnvironmentError| error.cause != Cause::Cancelled),
             builds: Semaphore::new(settings.concurrent_builds.max(1)),
             tools: Tools::new(settings),
         }

@@ -58,7 +58,7 @@ impl Environments {
             blocking(move || store.remember(&key, &name)).await?;
             Ok(id)
         };
-        self.flights.run(&inputs.shared, attempt).await
+        self.attempts.run(&inputs.shared, attempt).await
     }
 
     /// What decides which environment the dependencies lead to.

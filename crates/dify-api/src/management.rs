@@ -15,9 +15,6 @@ mod upload;
 
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler as _;
-use tower_http::CompressionLevel;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
 
 use crate::state::App;
 use plugin_web::ApiError;
@@ -49,20 +46,23 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
             .post("/plugin/:tenant_id/management/uninstall", install::uninstall)
             .get("/plugin/:tenant_id/management/decode/from_identifier", info::decode)
             .get("/v2/invoke/extract", info::extract)
-            .get("/plugin/:tenant_id/management/fetch/manifest", info::manifest.layer(gzip()))
+            .compressed(WORTH_COMPRESSING, |table| {
+                table
+                    .get("/plugin/:tenant_id/management/fetch/manifest", info::manifest)
+                    .get("/plugin/:tenant_id/management/list", lists::list)
+                    .get("/plugin/:tenant_id/management/:category/list", lists::of_category)
+                    .post("/plugin/:tenant_id/management/installation/fetch/batch", lists::batch)
+                    .get("/plugin/:tenant_id/management/models", providers::models)
+                    .get("/plugin/:tenant_id/management/tools", providers::tools)
+                    .get("/plugin/:tenant_id/management/agent_strategies", providers::agent_strategies)
+                    .get("/plugin/:tenant_id/management/datasources", providers::datasources)
+                    .get("/plugin/:tenant_id/management/triggers", providers::triggers)
+            })
             .get("/plugin/:tenant_id/management/fetch/identifier", info::exists)
             .get("/plugin/:tenant_id/management/fetch/readme", info::readme)
-            .get("/plugin/:tenant_id/management/list", lists::list.layer(gzip()))
-            .get("/plugin/:tenant_id/management/:category/list", lists::of_category.layer(gzip()))
             .get("/plugin/:tenant_id/management/installation/ids", lists::ids)
-            .post("/plugin/:tenant_id/management/installation/fetch/batch", lists::batch.layer(gzip()))
             .post("/plugin/:tenant_id/management/installation/missing", lists::missing)
-            .get("/plugin/:tenant_id/management/models", providers::models.layer(gzip()))
             .get("/plugin/:tenant_id/management/models/bindings", providers::bindings)
-            .get("/plugin/:tenant_id/management/tools", providers::tools.layer(gzip()))
-            .get("/plugin/:tenant_id/management/agent_strategies", providers::agent_strategies.layer(gzip()))
-            .get("/plugin/:tenant_id/management/datasources", providers::datasources.layer(gzip()))
-            .get("/plugin/:tenant_id/management/triggers", providers::triggers.layer(gzip()))
             .get("/plugin/:tenant_id/management/tool", providers::tool)
             .get("/plugin/:tenant_id/management/agent_strategy", providers::agent_strategy)
             .get("/plugin/:tenant_id/management/datasource", providers::datasource)
@@ -73,13 +73,8 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
     })
 }
 
-/// Bytes from which on an answer is worth compressing.
+/// Bytes from which on an answer is worth compressing: declarations shrink to a tenth.
 const WORTH_COMPRESSING: u16 = 8 * 1024;
-
-/// Compresses large answers for those who take it; declarations shrink to a tenth.
-fn gzip() -> CompressionLayer<SizeAbove> {
-    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(WORTH_COMPRESSING))
-}
 
 /// Runs work to its end even if the client disconnects: a change cut short would leave stale caches.
 async fn detached<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, ApiError> {

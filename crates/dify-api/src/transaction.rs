@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::handler::Handler as _;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -13,9 +12,6 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use plugin_protocol::PluginEvent;
 use plugin_protocol::callback::Invoke;
 use plugin_protocol::event::read_line;
-use tower_http::CompressionLevel;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
 
 use crate::state::App;
 use plugin_calls::transactions::{Refusal, Transactions};
@@ -30,14 +26,12 @@ const AROUND: usize = 64 * 1024;
 
 /// Adds the routes: the one of the contract, and the one by which a function is bound to its plugin.
 pub(super) fn routes(table: Table<App>) -> Table<App> {
-    table
-        .post("/backwards-invocation/transaction", open.layer(gzip()))
-        .post("/backwards-invocation/:token/backwards-invocation/transaction", bound.layer(gzip()))
-}
-
-/// Compresses what comes, as it comes.
-fn gzip() -> CompressionLayer<SizeAbove> {
-    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(0))
+    // what comes is compressed as it comes
+    table.compressed(0, |table| {
+        table
+            .post("/backwards-invocation/transaction", open)
+            .post("/backwards-invocation/:token/backwards-invocation/transaction", bound)
+    })
 }
 
 async fn open(State(app): State<App>, request: Request) -> Response {

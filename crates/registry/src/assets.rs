@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use moka::sync::Cache;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::read_asset;
@@ -55,23 +56,32 @@ impl Assets {
     }
 
     /// A stored icon by its id.
-    pub async fn icon(&self, id: &str) -> Result<Bytes, AssetError> {
-        let load = async { self.packages.icon(id).await?.ok_or(AssetError::NotFound) };
-        self.icons.get_or_load(&Arc::from(id), load).await
+    pub fn icon<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Bytes, AssetError>> {
+        Box::pin(async move {
+            let load = async { self.packages.icon(id).await?.ok_or(AssetError::NotFound) };
+            self.icons.get_or_load(&Arc::from(id), load).await
+        })
     }
 
     /// An asset of an uploaded package, by its path below `_assets`.
-    pub async fn packed(&self, identifier: &UniqueIdentifier, path: &str) -> Result<Bytes, AssetError> {
-        let key = (identifier.clone(), Arc::from(path));
-        let load = async {
-            let package = self.packages.package(identifier).await?.ok_or(AssetError::NoPackage)?;
-            let name = path.to_owned();
-            let read = tokio::task::spawn_blocking(move || read_asset(&package, &name)).await;
-            let content = read.map_err(|error| PackagesError::Task(error.to_string()))?;
-            let content = content.map_err(|error| PackagesError::Task(format!("failed to read the asset: {error}")))?;
-            content.map(Bytes::from).ok_or(AssetError::NotFound)
-        };
-        self.packed.get_or_load(&key, load).await
+    pub fn packed<'a>(
+        &'a self,
+        identifier: &'a UniqueIdentifier,
+        path: &'a str,
+    ) -> BoxFuture<'a, Result<Bytes, AssetError>> {
+        Box::pin(async move {
+            let key = (identifier.clone(), Arc::from(path));
+            self.packed.get_or_load(&key, self.read(identifier, path)).await
+        })
+    }
+
+    async fn read(&self, identifier: &UniqueIdentifier, path: &str) -> Result<Bytes, AssetError> {
+        let package = self.packages.package(identifier).await?.ok_or(AssetError::NoPackage)?;
+        let name = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || read_asset(&package, &name)).await;
+        let content = read.map_err(|error| PackagesError::Task(error.to_string()))?;
+        let content = content.map_err(|error| PackagesError::Task(format!("failed to read the asset: {error}")))?;
+        content.map(Bytes::from).ok_or(AssetError::NotFound)
     }
 }
 

@@ -15,6 +15,7 @@ mod reference;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_store::{Database, Endpoint, Installation, RawJson, SharedState};
 use tokio::sync::Notify;
@@ -49,6 +50,9 @@ pub struct Installed {
     pub row: Installation,
     pub identifier: UniqueIdentifier,
 }
+
+/// A look-up that has to ask the database.
+type Loading<'a, T> = BoxFuture<'a, Result<Option<Arc<T>>>>;
 
 /// Look-ups of everything installed; see the module.
 #[derive(Debug)]
@@ -93,34 +97,65 @@ impl Catalog {
     /// The tenant's installation of a plugin; in its place the one that is under development, if it is connected.
     pub async fn installation(&self, tenant: Uuid, plugin_id: &str) -> Result<Option<Arc<Installed>>> {
         let key = TenantPlugin { tenant, plugin: plugin_id.into() };
-        let found: Result<_> = self
-            .installations
-            .get(&key, || async {
-                let Some(row) = self.database.installations.find(tenant, plugin_id).await? else { return Ok(None) };
-                let identifier = row.plugin_unique_identifier.parse()?;
-                Ok(Some(Arc::new(Installed { row, identifier })))
-            })
-            .await;
-        Ok(found?.map(|installed| self.debugged.over(&key, installed)))
+        let found = match self.kept_installation(&key) {
+            Some(found) => Some(found),
+            None => self.load_installation(&key).await?,
+        };
+        Ok(found.map(|installed| self.debugged.over(&key, installed)))
+    }
+
+    // `kept_…` are not generic and `load_…` are of one type, so that the caches are compiled in this crate alone
+
+    fn kept_installation(&self, key: &TenantPlugin) -> Option<Arc<Installed>> {
+        self.installations.kept(key)
+    }
+
+    fn load_installation<'a>(&'a self, key: &'a TenantPlugin) -> Loading<'a, Installed> {
+        Box::pin(self.installations.load(key, || async {
+            let found = self.database.installations.find(key.tenant, key.plugin.as_str()).await?;
+            let Some(row) = found else { return Ok(None) };
+            let identifier = row.plugin_unique_identifier.parse()?;
+            Ok(Some(Arc::new(Installed { row, identifier })))
+        }))
     }
 
     /// The endpoint behind a hook id, enabled or not.
     pub async fn endpoint(&self, hook_id: &str) -> Result<Option<Arc<Endpoint>>> {
         let key: Arc<str> = hook_id.into();
-        self.endpoints.get(&key, || async { Ok(self.database.endpoints.by_hook(hook_id).await?.map(Arc::new)) }).await
+        match self.kept_endpoint(&key) {
+            Some(found) => Ok(Some(found)),
+            None => self.load_endpoint(&key).await,
+        }
+    }
+
+    fn kept_endpoint(&self, hook_id: &Arc<str>) -> Option<Arc<Endpoint>> {
+        self.endpoints.kept(hook_id)
+    }
+
+    fn load_endpoint<'a>(&'a self, hook_id: &'a Arc<str>) -> Loading<'a, Endpoint> {
+        let load = || async { Ok(self.database.endpoints.by_hook(hook_id).await?.map(Arc::new)) };
+        Box::pin(self.endpoints.load(hook_id, load))
     }
 
     /// The declaration of a version, however it was uploaded, installed or connected (lifecycle-and-storage 4.4).
     ///
     /// A version whose row went with its last installation is read from its package, which stays (2.8).
     pub async fn declaration(&self, identifier: &UniqueIdentifier) -> Result<Option<Arc<Declared>>> {
-        match self.debugged.declaration(identifier) {
+        match self.kept_declaration(identifier) {
             Some(declared) => Ok(Some(declared)),
-            None => self.declarations.get(identifier, || self.load_declaration(identifier)).await,
+            None => self.load_declaration(identifier).await,
         }
     }
 
-    async fn load_declaration(&self, identifier: &UniqueIdentifier) -> Result<Option<Arc<Declared>>> {
+    fn kept_declaration(&self, identifier: &UniqueIdentifier) -> Option<Arc<Declared>> {
+        self.debugged.declaration(identifier).or_else(|| self.declarations.kept(identifier))
+    }
+
+    fn load_declaration<'a>(&'a self, identifier: &'a UniqueIdentifier) -> Loading<'a, Declared> {
+        Box::pin(self.declarations.load(identifier, || self.read_declaration(identifier)))
+    }
+
+    async fn read_declaration(&self, identifier: &UniqueIdentifier) -> Result<Option<Arc<Declared>>> {
         let uid = identifier.as_str();
         let stored = match self.database.declarations.get(uid).await? {
             Some(row) => Some(row.declaration),
@@ -154,13 +189,22 @@ impl Catalog {
 
     /// The function of a version that runs as one.
     pub async fn function(&self, identifier: &UniqueIdentifier) -> Result<Option<Arc<Function>>> {
-        self.functions
-            .get(identifier, || async {
-                let Some(row) = self.database.serverless.get(identifier.as_str()).await? else { return Ok(None) };
-                let function = Function::parse(&row.function_name, &row.function_url);
-                Ok(Some(Arc::new(function.map_err(|error| CatalogError::Other(error.into()))?)))
-            })
-            .await
+        match self.kept_function(identifier) {
+            Some(found) => Ok(Some(found)),
+            None => self.load_function(identifier).await,
+        }
+    }
+
+    fn kept_function(&self, identifier: &UniqueIdentifier) -> Option<Arc<Function>> {
+        self.functions.kept(identifier)
+    }
+
+    fn load_function<'a>(&'a self, identifier: &'a UniqueIdentifier) -> Loading<'a, Function> {
+        Box::pin(self.functions.load(identifier, || async {
+            let Some(row) = self.database.serverless.get(identifier.as_str()).await? else { return Ok(None) };
+            let function = Function::parse(&row.function_name, &row.function_url);
+            Ok(Some(Arc::new(function.map_err(|error| CatalogError::Other(error.into()))?)))
+        }))
     }
 
     /// The tenant's installation of a plugin with its declaration; `None` if either is missing.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use moka::sync::Cache;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::readmes;
@@ -53,12 +54,18 @@ impl Readmes {
     }
 
     /// The readme in a language, else in English, else in the first language there is.
-    pub async fn get(&self, identifier: &UniqueIdentifier, language: &str) -> Result<Readme, ReadmeError> {
-        let mut stored = self.database.readmes.get(identifier.as_str()).await?;
-        if stored.is_empty() {
-            stored = self.extract(identifier).await?;
-        }
-        choose(stored, language).ok_or(ReadmeError::NotFound)
+    pub fn get<'a>(
+        &'a self,
+        identifier: &'a UniqueIdentifier,
+        language: &'a str,
+    ) -> BoxFuture<'a, Result<Readme, ReadmeError>> {
+        Box::pin(async move {
+            let mut stored = self.database.readmes.get(identifier.as_str()).await?;
+            if stored.is_empty() {
+                stored = self.extract(identifier).await?;
+            }
+            choose(stored, language).ok_or(ReadmeError::NotFound)
+        })
     }
 
     /// Reads all languages from the package and keeps them.

@@ -8,10 +8,14 @@ mod merge;
 mod text;
 mod validate;
 
+use std::sync::Arc;
+
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
 pub use validate::{Presence, Validate, Violations};
@@ -40,26 +44,53 @@ where
 {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let received = receive(request).await?;
+        if received.body.len() <= DECODE_ASIDE {
+            return received.decode().map(Self);
+        }
+        let decoded = Arc::new(Mutex::new(None));
+        let result = Arc::clone(&decoded);
+        aside(Box::new(move || *result.lock() = Some(received.decode()))).await?;
+        let decoded = decoded.lock().take();
+        decoded.unwrap_or_else(|| Err(ApiError::internal("failed to decode the request"))).map(Self)
+    }
+}
+
+/// A request as it came.
+struct Received {
+    format: Format,
+    path: Vec<(String, String)>,
+    query: String,
+    body: Bytes,
+}
+
+/// Reads a request to its end. Of one type for all routes, so that what is in it is compiled once.
+fn receive(request: Request) -> BoxFuture<'static, Result<Received, ApiError>> {
+    Box::pin(async {
         let (mut parts, body) = request.into_parts();
-        let path = path_params(&mut parts, state).await?;
+        let path = RawPathParams::from_request_parts(&mut parts, &())
+            .await
+            .map_err(|error| ApiError::bad_request(format!("invalid path: {}", error.body_text())))?;
+        let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let query = parts.uri.query().map(str::to_owned).unwrap_or_default();
         let format = Format::of(&parts.method, &parts.headers)?;
         let body = match format {
             Format::None => Bytes::new(),
-            Format::Json | Format::Form => Bytes::from_request(Request::from_parts(parts, body), state)
+            Format::Json | Format::Form => Bytes::from_request(Request::from_parts(parts, body), &())
                 .await
                 .map_err(|error| body_rejection(&error))?,
         };
-        if body.len() > DECODE_ASIDE {
-            let decode = move || decode(format, &path, &query, &body);
-            return match tokio::task::spawn_blocking(decode).await {
-                Ok(decoded) => decoded.map(Self),
-                Err(error) => Err(ApiError::internal(format!("failed to decode the request: {error}"))),
-            };
-        }
-        decode(format, &path, &query, &body).map(Self)
-    }
+        Ok(Received { format, path, query, body })
+    })
+}
+
+/// Runs `work` on a thread of its own; likewise of one type for all routes.
+fn aside(work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<(), ApiError>> {
+    Box::pin(async {
+        let failed = |error| ApiError::internal(format!("failed to decode the request: {error}"));
+        tokio::task::spawn_blocking(work).await.map_err(failed)
+    })
 }
 
 /// How the body of a request is read.
@@ -94,16 +125,6 @@ impl Format {
     }
 }
 
-type PathParams = Vec<(String, String)>;
-
-async fn path_params<S: Send + Sync>(parts: &mut http::request::Parts, state: &S) -> Result<PathParams, ApiError> {
-    use axum::extract::FromRequestParts;
-    let params = RawPathParams::from_request_parts(parts, state)
-        .await
-        .map_err(|error| ApiError::bad_request(format!("invalid path: {}", error.body_text())))?;
-    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
-}
-
 fn body_rejection(rejection: &BytesRejection) -> ApiError {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return ApiError::bad_request("the request body is too large").with_status(StatusCode::PAYLOAD_TOO_LARGE);
@@ -111,27 +132,30 @@ fn body_rejection(rejection: &BytesRejection) -> ApiError {
     ApiError::bad_request(format!("failed to read the request body: {}", rejection.body_text()))
 }
 
-fn decode<T: DeserializeOwned + Validate>(
-    format: Format,
-    path: &[(String, String)],
-    query: &str,
-    body: &[u8],
-) -> Result<T, ApiError> {
-    let mut texts = text::Texts::default();
-    texts.add_query(query);
-    let json = match format {
-        Format::Json => Some(body).filter(|body| !body.trim_ascii().is_empty()),
-        Format::Form => {
-            texts.add_query(&String::from_utf8_lossy(body));
-            None
-        }
-        Format::None => None,
-    };
-    let value: T = merge::decode(path, json, texts).map_err(ApiError::bad_request)?;
-    let mut violations = Violations::default();
-    value.validate(&mut violations);
-    violations.into_result()?;
-    Ok(value)
+impl Received {
+    fn decode<T: DeserializeOwned + Validate>(&self) -> Result<T, ApiError> {
+        let (json, texts) = self.sources();
+        let value: T = merge::decode(&self.path, json, texts).map_err(ApiError::bad_request)?;
+        let mut violations = Violations::default();
+        value.validate(&mut violations);
+        violations.into_result()?;
+        Ok(value)
+    }
+
+    /// The JSON document, if there is one, and the fields of query string and form.
+    fn sources(&self) -> (Option<&[u8]>, text::Texts) {
+        let mut texts = text::Texts::default();
+        texts.add_query(&self.query);
+        let json = match self.format {
+            Format::Json => Some(&*self.body).filter(|body| !body.trim_ascii().is_empty()),
+            Format::Form => {
+                texts.add_query(&String::from_utf8_lossy(&self.body));
+                None
+            }
+            Format::None => None,
+        };
+        (json, texts)
+    }
 }
 
 impl From<Violations> for ApiError {

@@ -9,8 +9,11 @@ use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use async_trait::async_trait;
 use plugin_service::base::Base;
@@ -36,12 +39,21 @@ pub struct Table<S> {
     patterns: Vec<(MethodFilter, &'static str)>,
     key: Key,
     interceptor: Option<Arc<dyn Interceptor>>,
+    /// In bytes; `None`: no answer is compressed.
+    compressed_above: Option<u16>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Table<S> {
     /// Without routes.
     pub fn new(base: Arc<Base>) -> Self {
-        Self { base, router: Router::new(), patterns: Vec::new(), key: Key::None, interceptor: None }
+        Self {
+            base,
+            router: Router::new(),
+            patterns: Vec::new(),
+            key: Key::None,
+            interceptor: None,
+            compressed_above: None,
+        }
     }
 
     /// The common ground, for conditions.
@@ -64,6 +76,16 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
         let outer = std::mem::replace(&mut self.interceptor, interceptor);
         let mut table = rows(self);
         table.interceptor = outer;
+        table
+    }
+
+    /// What the routes that `rows` adds answer is compressed from this many bytes on, for clients that take it; of a stream
+    /// the length is not known, and it is always compressed.
+    #[must_use]
+    pub fn compressed(mut self, above: u16, rows: impl FnOnce(Self) -> Self) -> Self {
+        let outer = self.compressed_above.replace(above);
+        let mut table = rows(self);
+        table.compressed_above = outer;
         table
     }
 
@@ -93,15 +115,18 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
 
     /// A route for several methods.
     #[must_use]
-    pub fn on<H: Handler<T, S>, T: 'static>(
-        mut self,
-        methods: MethodFilter,
-        pattern: &'static str,
-        handler: H,
-    ) -> Self {
+    pub fn on<H: Handler<T, S>, T: 'static>(self, methods: MethodFilter, pattern: &'static str, handler: H) -> Self {
+        self.add(methods, pattern, on(methods, handler))
+    }
+
+    fn add(mut self, methods: MethodFilter, pattern: &'static str, mut route: MethodRouter<S>) -> Self {
+        if let Some(above) = self.compressed_above {
+            let gzip = CompressionLayer::new().quality(CompressionLevel::Fastest);
+            route = route.route_layer(gzip.compress_when(SizeAbove::new(above)));
+        }
         let (base, interceptor) = (Arc::clone(&self.base), self.interceptor.clone());
         let guard = Guard { base, key: self.key, interceptor, pattern: Pattern(pattern) };
-        let route = on(methods, handler).route_layer(from_fn_with_state(guard, pass));
+        let route = route.route_layer(from_fn_with_state(guard, pass));
         for path in axum_paths(pattern) {
             self.router = self.router.route(&path, route.clone());
         }
@@ -112,8 +137,8 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
     /// The same routes with their state, to be merged with those of other states.
     #[must_use]
     pub fn with_state(self, state: S) -> Table<()> {
-        let Self { base, router, patterns, key, interceptor } = self;
-        Table { base, router: router.with_state(state), patterns, key, interceptor }
+        let Self { base, router, patterns, key, interceptor, compressed_above } = self;
+        Table { base, router: router.with_state(state), patterns, key, interceptor, compressed_above }
     }
 
     /// Adds all routes of another table.

@@ -56,19 +56,14 @@ where
         }
     }
 
-    /// The value of a key, from the cache or from `load`; a failure goes to everyone who waits for the same load.
-    pub(super) async fn get<L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
-    where
-        L: Future<Output = Result<Option<V>, E>> + Send,
-    {
-        match self.entries.get(key) {
-            Some(entry) if entry.stamp == self.stamp(key).load(Ordering::Acquire) => Ok(Some(entry.value)),
-            // a large future, which only those who load need
-            Some(_) | None => Box::pin(self.load(key, load)).await,
-        }
+    /// The value of a key, if it is kept.
+    pub(super) fn kept(&self, key: &K) -> Option<V> {
+        let entry = self.entries.get(key)?;
+        (entry.stamp == self.stamp(key).load(Ordering::Acquire)).then_some(entry.value)
     }
 
-    async fn load<L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
+    /// The value of a key, from the cache or from `load`; a failure goes to everyone who waits for the same load.
+    pub(super) async fn load<L>(&self, key: &K, load: impl Fn() -> L + Send + Sync) -> Result<Option<V>, E>
     where
         L: Future<Output = Result<Option<V>, E>> + Send,
     {
@@ -143,20 +138,20 @@ mod tests {
     async fn reads_once_until_forgotten() {
         let (memo, reads) = (memo(), AtomicUsize::new(0));
         let load = || async { Loaded::Ok(Some(reads.fetch_add(1, Ordering::Relaxed))) };
-        assert_eq!(memo.get(&"a", load).await, Ok(Some(0)));
-        assert_eq!(memo.get(&"a", load).await, Ok(Some(0)));
+        assert_eq!(memo.load(&"a", load).await, Ok(Some(0)));
+        assert_eq!(memo.load(&"a", load).await, Ok(Some(0)));
         memo.forget(&"a");
-        assert_eq!(memo.get(&"a", load).await, Ok(Some(1)));
+        assert_eq!(memo.load(&"a", load).await, Ok(Some(1)));
         memo.forget_all();
-        assert_eq!(memo.get(&"a", load).await, Ok(Some(2)));
+        assert_eq!(memo.load(&"a", load).await, Ok(Some(2)));
     }
 
     #[tokio::test]
     async fn absence_and_failure_are_not_kept() {
         let memo = memo();
-        assert_eq!(memo.get(&"a", || async { Loaded::Ok(None) }).await, Ok(None));
-        assert_eq!(memo.get(&"a", || async { Loaded::Err("broken") }).await, Err("broken"));
-        assert_eq!(memo.get(&"a", || async { Loaded::Ok(Some(1)) }).await, Ok(Some(1)));
+        assert_eq!(memo.load(&"a", || async { Loaded::Ok(None) }).await, Ok(None));
+        assert_eq!(memo.load(&"a", || async { Loaded::Err("broken") }).await, Err("broken"));
+        assert_eq!(memo.load(&"a", || async { Loaded::Ok(Some(1)) }).await, Ok(Some(1)));
     }
 
     #[tokio::test]
@@ -176,7 +171,7 @@ mod tests {
                         go_on.notified().await;
                         Ok(before)
                     };
-                    memo.get(&"a", load).await
+                    memo.load(&"a", load).await
                 }
             });
             begun.notified().await;
@@ -184,7 +179,7 @@ mod tests {
             memo.forget(&"a");
             let late = tokio::spawn({
                 let memo = memo.clone();
-                async move { memo.get(&"a", || async { Loaded::Ok(Some(2)) }).await }
+                async move { memo.load(&"a", || async { Loaded::Ok(Some(2)) }).await }
             });
             tokio::task::yield_now().await;
             go_on.notify_one();
@@ -197,7 +192,7 @@ mod tests {
     async fn weight_is_bounded() {
         let memo = memo();
         for key in ["a", "b", "c"] {
-            assert_eq!(memo.get(&key, || async { Loaded::Ok(Some(600)) }).await, Ok(Some(600)));
+            assert_eq!(memo.load(&key, || async { Loaded::Ok(Some(600)) }).await, Ok(Some(600)));
         }
         assert!(memo.entries.weight() <= 1000);
     }

@@ -16,7 +16,7 @@ mod attempts;
 mod channel;
 mod copy_map;
 pub mod debug;
-mod last_words;
+mod final_output;
 mod keyed_locks;
 pub mod local;
 mod log;
@@ -39,7 +39,7 @@ use tokio::time::Instant;
 
 pub use attempts::Attempts;
 pub use channel::NodeBudget;
-pub use last_words::LastWords;
+pub use final_output::FinalOutput;
 pub use keyed_locks::KeyedLocks;
 pub use log::{Level, LogEntry, PluginLog, Source, Tail};
 pub use owner::{NotAnOwner, Owner};

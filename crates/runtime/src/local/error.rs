@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::environment::EnvironmentError;
 use super::process::Exit;
-use crate::last_words::LastWords;
+use crate::final_output::FinalOutput;
 use crate::task::Panicked;
 
 /// A plugin did not come up. Cloned for every caller that waited for it.
@@ -18,10 +18,10 @@ pub enum StartError {
     Spawn { message: String },
     /// The process ended before its first heartbeat.
     #[error("plugin failed to start: {}", said.describe(&how_it_ended(*exit)))]
-    Exited { exit: Exit, out_of_memory: bool, said: LastWords },
+    Exited { exit: Exit, out_of_memory: bool, said: FinalOutput },
     /// The process is there and has not said that it is ready.
     #[error("failed to start plugin as no heartbeat received within {} s{}", waited.as_secs(), tail(&said.lines))]
-    NoHeartbeat { waited: Duration, said: LastWords },
+    NoHeartbeat { waited: Duration, said: FinalOutput },
     /// A task of the daemon panicked; the text names it and its panic. The next call tries again.
     #[error("{message}")]
     Internal { message: String },

@@ -25,7 +25,7 @@ use super::process::Exit;
 use super::settings::WorkerSettings;
 use super::status::WorkerStatus;
 use crate::channel::{Channel, Input, NodeBudget, Poison, Sessions, Vitals};
-use crate::last_words::LastWords;
+use crate::final_output::FinalOutput;
 use crate::log::{Level, PluginLog, Source, Tail};
 use crate::proc;
 use crate::session::Failure;
@@ -147,21 +147,21 @@ impl Worker {
             biased;
             () = worker.channel.vitals.ready() => Ok(worker),
             Ended { exit, out_of_memory, .. } = worker.ended() => {
-                Err(StartError::Exited { exit, out_of_memory, said: worker.last_words() })
+                Err(StartError::Exited { exit, out_of_memory, said: worker.final_output() })
             }
             () = tokio::time::sleep(start_timeout) => {
                 let waited = worker.channel.vitals.uptime();
-                Err(StartError::NoHeartbeat { waited, said: worker.last_words() })
+                Err(StartError::NoHeartbeat { waited, said: worker.final_output() })
             }
         }
     }
 
     /// What the process has printed last, on either output.
-    fn last_words(&self) -> LastWords {
+    fn final_output(&self) -> FinalOutput {
         let entries = self.channel.log.after(0);
         let own = entries.iter().filter(|entry| entry.pid == Some(self.pid));
         let printed = own.filter(|entry| matches!(entry.source, Source::Stdout | Source::Stderr | Source::Error));
-        LastWords::of(printed.map(|entry| entry.text.as_str()))
+        FinalOutput::of(printed.map(|entry| entry.text.as_str()))
     }
 
     pub(crate) fn in_flight(&self) -> usize {

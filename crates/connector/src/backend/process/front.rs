@@ -139,7 +139,7 @@ async fn forward(front: &Front, call: ProcessCall, request: Request) -> Response
 async fn why(served: Arc<Served>) -> Option<String> {
     let exit = tokio::time::timeout(EXIT_WAIT, served.instance.ended()).await.ok()?;
     let memory = if exit.was_killed() { ", perhaps because memory ran out" } else { "" };
-    let words = served.instance.last_words();
+    let words = served.instance.final_output();
     let words = if words.is_empty() { words } else { format!("\n{words}") };
     Some(format!("the plugin's process ended: {exit}{memory}{words}"))
 }

@@ -14,7 +14,7 @@ use plugin_runtime::local::{
     Exit, LaunchSpec, Launched, Launcher as _, Mark, Process, ProcessSettings, SpawnLauncher, signal_group, variables,
 };
 use plugin_runtime::serverless::callback_url;
-use plugin_runtime::{LastWords, Level, PluginLog, Source, Tail};
+use plugin_runtime::{FinalOutput, Level, PluginLog, Source, Tail};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -51,7 +51,7 @@ pub(super) struct InstanceSettings {
 pub(super) enum StartError {
     #[error("failed to start the plugin's process: {0}")]
     System(#[from] io::Error),
-    #[error("the plugin ended before it could be called: {}", LastWords::of([&**stderr]).describe(&exit.to_string()))]
+    #[error("the plugin ended before it could be called: {}", FinalOutput::of([&**stderr]).describe(&exit.to_string()))]
     Exited { exit: Exit, stderr: String },
     #[error("the plugin does not answer {} s after its start{}", waited.as_secs(), appended(stderr))]
     Silent { waited: Duration, stderr: String },
@@ -124,10 +124,10 @@ impl Instance {
             () = answers => {}
             exit = exited.wait_for(Option::is_some) => {
                 let exit = exit.ok().and_then(|exit| *exit).unwrap_or(Exit::Unknown);
-                return Err(StartError::Exited { exit, stderr: instance.last_words() });
+                return Err(StartError::Exited { exit, stderr: instance.final_output() });
             }
             () = sleep(settings.start_timeout) => {
-                return Err(StartError::Silent { waited: settings.start_timeout, stderr: instance.last_words() });
+                return Err(StartError::Silent { waited: settings.start_timeout, stderr: instance.final_output() });
             }
         }
         tracing::info!(plugin = plugin.identity(), %address, seconds = begun.elapsed().as_secs_f32(), "plugin started");
@@ -161,7 +161,7 @@ impl Instance {
                 log.add(pid, Source::Lifecycle, Level::Info, &format!("killed {count} processes that it had left"));
             }
             for output in output {
-                // its last words are part of the reason
+                // its last output is part of the reason
                 let _read = timeout(Duration::from_secs(1), output).await;
             }
             let wanted = stopped.is_cancelled() || killed.is_cancelled();
@@ -184,7 +184,7 @@ impl Instance {
     }
 
     /// The last lines of its standard error.
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn final_output(&self) -> String {
         self.tail.text()
     }
 

@@ -1,4 +1,4 @@
-//! What a tool's last words mean.
+//! What a tool's last lines mean.
 
 pub(crate) mod sentence;
 
@@ -96,7 +96,7 @@ pub(crate) fn not_run(what: &str, error: &RunError) -> EnvironmentError {
         RunError::Start(io) if io.kind() == std::io::ErrorKind::NotFound => (Cause::NotFound, String::new()),
         RunError::Start(io) if io.kind() == std::io::ErrorKind::OutOfMemory => (Cause::OutOfMemory, String::new()),
         RunError::Start(_) | RunError::Wait(_) => (Cause::Crashed, String::new()),
-        RunError::Idle { output, .. } | RunError::TooLong { output, .. } => (Cause::Timeout, last_words(output)),
+        RunError::Idle { output, .. } | RunError::TooLong { output, .. } => (Cause::Timeout, final_output(output)),
         RunError::Cancelled => return EnvironmentError::cancelled(),
     };
     EnvironmentError::new(cause, compose(what, &error.to_string(), &quote, cause))
@@ -154,7 +154,7 @@ fn quote(output: &Tail) -> String {
 }
 
 /// What a tool that was stopped was busy with.
-fn last_words(output: &Tail) -> String {
+fn final_output(output: &Tail) -> String {
     let lines: Vec<&str> = output.lines().collect();
     let mut last = lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().to_vec();
     if last.last() != Some(&output.last()) && !output.last().is_empty() {

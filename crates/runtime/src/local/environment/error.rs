@@ -65,7 +65,7 @@ impl fmt::Display for Cause {
 pub struct EnvironmentError {
     /// What kind of failure it is.
     pub cause: Cause,
-    /// The whole text: what failed, the tool's last words, what to do.
+    /// The whole text: what failed, the tool's last lines, what to do.
     pub message: String,
     /// Where the full output of the tools is kept.
     pub log: Option<PathBuf>,

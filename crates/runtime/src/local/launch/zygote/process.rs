@@ -115,7 +115,7 @@ impl Zygote {
         let message = match tokio::time::timeout(IMPORT, control.receive()).await {
             Ok(Ok(message)) if !message.is_empty() => message,
             Ok(Ok(_)) => {
-                // its last words are in the pipe
+                // its last output is in the pipe
                 said.cancelled().await;
                 return Err(NoZygote::Failed(
                     format!("it has ended while it imported the SDK {}", tail.text()).trim_end().to_owned(),

@@ -17,14 +17,14 @@ const OWN_FRAMES: [&str; 3] = ["/.bootstrap/", "<frozen runpy>", "<frozen import
 
 /// What the end of a process says about its cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LastWords {
+pub struct FinalOutput {
     /// The cause in one sentence, if it is known.
     pub cause: Option<String>,
     /// The last lines, without frames of the daemon's own; at most 800 bytes.
     pub lines: String,
 }
 
-impl LastWords {
+impl FinalOutput {
     /// Reads the lines of one process, in the order in which they came.
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let plain: Vec<String> = lines.into_iter().flat_map(str::lines).map(without_escapes).collect();

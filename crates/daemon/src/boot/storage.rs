@@ -23,7 +23,7 @@ pub(super) fn config(config: &Config) -> Result<BlobConfig, BootError> {
             secret_key: secret(keys[1]),
         };
     let Config { s3, azure_blob, gcs, tencent_cos, aliyun_oss, huawei_obs, volcengine_tos, baidu_bos, .. } = config;
-    Ok(match config.storage.kind {
+    Ok(match config.storage.kind.kind {
         StorageType::Local => BlobConfig::Local { root: config.storage.local_root.clone() },
         StorageType::S3 => BlobConfig::S3(S3Config {
             vendor: vendor(s3.endpoint.as_ref(), s3.region.as_ref(), [s3.access_key.as_ref(), s3.secret_key.as_ref()]),

@@ -43,7 +43,7 @@ pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
     }
     let layout = layout(config).map_err(STORAGE.failed())?;
     let blobs = blob::open(&super::storage::config(config)?).map_err(STORAGE.failed())?;
-    let blobs = Arc::new(Measured::new(blobs, config.storage.kind.word(), base.metrics.clone()));
+    let blobs = Arc::new(Measured::new(blobs, &config.storage.kind.word, base.metrics.clone()));
     let shared = super::shared::config(&config.redis)?;
     let database = config.database.connection();
     let ((), shared, database) = tokio::try_join!(

@@ -147,6 +147,24 @@ choices! {
     }
 }
 
+/// A kind of storage and the word for it in `PLUGIN_STORAGE_TYPE`, which is a label of metrics as in the reference's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StorageKind {
+    pub kind: StorageType,
+    pub word: String,
+}
+
+impl Kind for StorageKind {
+    type Value = Self;
+
+    const NAME: &'static str = StorageType::NAME;
+    const EXIT_CODE: u8 = StorageType::EXIT_CODE;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self { kind: StorageType::parse(text)?, word: text.to_owned() })
+    }
+}
+
 macro_rules! first_is_default {
     ($($choice:ident $variant:ident),+) => {
         $(impl Default for $choice {

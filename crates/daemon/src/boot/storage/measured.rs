@@ -17,20 +17,20 @@ use plugin_service::telemetry::metrics::Success;
 pub(in crate::boot) struct Measured {
     inner: Arc<dyn BlobStore>,
     /// `PLUGIN_STORAGE_TYPE`.
-    kind: &'static str,
+    kind: String,
     metrics: Metrics,
 }
 
 impl Measured {
-    pub(in crate::boot) fn new(inner: Arc<dyn BlobStore>, kind: &'static str, metrics: Metrics) -> Self {
-        Self { inner, kind, metrics }
+    pub(in crate::boot) fn new(inner: Arc<dyn BlobStore>, kind: &str, metrics: Metrics) -> Self {
+        Self { inner, kind: kind.to_owned(), metrics }
     }
 
     async fn measure<T>(&self, operation: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let begun = Instant::now();
         let result = work.await;
         let status = if result.is_ok() { Success::Success } else { Success::Failed };
-        self.metrics.storage_operation(operation, self.kind, status, begun.elapsed());
+        self.metrics.storage_operation(operation, &self.kind, status, begun.elapsed());
         result
     }
 }

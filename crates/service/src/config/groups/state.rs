@@ -96,7 +96,7 @@ group! {
     Storage, "Storage";
     /// Kind of storage: `local`, `aws_s3`, `tencent_cos`, `azure_blob`, `aliyun_oss`, `gcs`, `huawei_obs`,
     /// `volcengine_tos`, `baidu_bos`.
-    kind: StorageType = "PLUGIN_STORAGE_TYPE" => "local";
+    kind: StorageKind = "PLUGIN_STORAGE_TYPE" => "local";
     /// Bucket.
     bucket: Text = "PLUGIN_STORAGE_OSS_BUCKET";
     /// Folder, when local.

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::Parser as _;
 use plugin_connector::backend::Backend;
 use plugin_connector::backend::process::{ProcessBackend, ProcessOptions};
-use plugin_connector::options::{BackendKind, Options};
+use plugin_connector::options::{BackendKind, Options, SECRETS};
 use plugin_connector::server::{self, ServiceOptions};
 use plugin_package::Limits;
 use plugin_runtime::local::environment::EnvironmentSettings;
@@ -129,6 +129,7 @@ fn process_options(options: &Options) -> anyhow::Result<ProcessOptions> {
         isolation,
         inherited: inherited.clone(),
         extra_variables: options.process.pass_variables.clone(),
+        withheld: SECRETS.to_vec(),
         stage: stage::command().context("the connector cannot locate its own executable")?,
         ..ProcessSettings::default()
     };

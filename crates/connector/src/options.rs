@@ -57,6 +57,9 @@ Example, on one machine:
 
 SIGTERM or SIGINT ends launches, lets running calls end, and stops all plugins; a second signal cuts calls.";
 
+/// The connector's variables that hold secrets, which no plugin gets, whatever `CONNECTOR_PASS_VARIABLES` says.
+pub const SECRETS: [&str; 2] = ["DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY", "PIP_MIRROR_URL"];
+
 /// Where functions run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BackendKind {
@@ -103,7 +106,8 @@ pub struct Process {
     /// Processes at a time. At the limit, the process that has been idle longest is stopped; calls wait if none is idle.
     #[arg(long, env = "CONNECTOR_MAX_PROCESSES", default_value_t = 64)]
     pub max_processes: usize,
-    /// Names of further variables that are passed to plugins; a trailing * matches any ending.
+    /// Names of further variables that are passed to plugins; a trailing * matches any ending. The connector's own
+    /// secrets never are.
     #[arg(long, env = "CONNECTOR_PASS_VARIABLES", value_delimiter = ',')]
     pub pass_variables: Vec<String>,
     /// How plugins are kept apart from the connector and each other: `auto` as far as the system allows, `off`, or
@@ -214,6 +218,15 @@ mod tests {
     #[test]
     fn the_declarations_are_sound() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn all_secrets_are_known() {
+        let command = Options::command();
+        let hidden = command.get_arguments().filter(|argument| argument.is_hide_env_values_set());
+        let mut names: Vec<_> = hidden.filter_map(|argument| argument.get_env()?.to_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, SECRETS);
     }
 
     #[test]

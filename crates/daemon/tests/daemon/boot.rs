@@ -126,7 +126,7 @@ async fn environments_of_dify_s_deployments_start() -> Result<()> {
             .with("PLUGIN_REMOTE_INSTALLING_HOST", "127.0.0.1")
             .with("PLUGIN_REMOTE_INSTALLING_PORT", &free_port()?.to_string());
         let running = settings.start().await?;
-        let ready = timeout(SOON, async {
+        let ready = timeout(Duration::from_mins(1), async {
             loop {
                 let report: Value = reqwest::get(format!("{}/ready", running.url())).await?.json().await?;
                 if report["ready"] == true {
@@ -148,8 +148,8 @@ async fn environments_of_dify_s_deployments_start() -> Result<()> {
         let unexpected: Vec<_> =
             warnings.iter().filter(|line| !expected.iter().any(|text| line.contains(text))).collect();
         ensure!(unexpected.is_empty(), "{name}: {unexpected:?}");
-        let told = warnings.iter().filter(|line| line.contains("published sample file")).count();
-        ensure!(told == if sample { 2 } else { 0 }, "{name}: {warnings:?}");
+        let warned = warnings.iter().filter(|line| line.contains("published sample file")).count();
+        ensure!(warned == if sample { 2 } else { 0 }, "{name}: {warnings:?}");
         running.terminate().await?;
     }
     Ok(())

@@ -27,7 +27,6 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
     table.guarded(Key::Server, |table| {
         table
             .when(debugging, |table| table.post("/plugin/:tenant_id/debugging/key", debugging::key))
-            .when(!debugging, |table| table.post("/plugin/:tenant_id/debugging/key", debugging::off))
             .post(
                 "/plugin/:tenant_id/management/install/upload/package",
                 upload::package.layer(DefaultBodyLimit::disable()),

@@ -21,11 +21,3 @@ pub(super) async fn key(State(services): State<Services>, Bound(params): Bound<T
     let key = key.map_err(|error| ApiError::internal(format!("failed to get debugging key: {error}")))?;
     Ok(Success(DebuggingKey { key }))
 }
-
-/// The answer where plugins may not connect for debugging. Dify asks on every visit of its page.
-pub(super) async fn off(Bound(_): Bound<Tenant>) -> Managed<DebuggingKey> {
-    Err(ApiError::not_found(
-        "debugging is turned off on the plugin daemon: set PLUGIN_REMOTE_INSTALLING_HOST and PLUGIN_REMOTE_INSTALLING_PORT there",
-    )
-    .into())
-}

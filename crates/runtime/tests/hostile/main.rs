@@ -4,6 +4,9 @@
 //! kernel. What the kernel of the machine does not have is left out, and said.
 
 #[cfg(test)]
+#[path = "../shared/program.rs"]
+mod program;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod support;
@@ -21,17 +24,6 @@ use self::support::{Daemon, FOLDER, attack, each_user, eventually, runs, snapsho
 async fn daemon() {
     if let Some(folder) = std::env::var_os(FOLDER) {
         support::serve(&PathBuf::from(folder)).await;
-    }
-}
-
-/// Not a test: the step between the daemon and a worker.
-#[test]
-fn stage() {
-    let mut args = std::env::args_os().skip_while(|arg| arg != "--");
-    if args.next().is_some() {
-        let error = plugin_runtime::local::stage::run(args);
-        eprintln!("{error}");
-        std::process::exit(127);
     }
 }
 

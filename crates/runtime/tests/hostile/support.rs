@@ -1,5 +1,8 @@
 //! A daemon in a process of its own, as root or as nobody, with a hostile plugin and a victim.
 
+#[path = "../shared/call.rs"]
+mod call;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -10,15 +13,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use plugin_manifest::UniqueIdentifier;
-use plugin_protocol::{Action, Origin, SessionId};
 use plugin_runtime::local::environment::{EnvironmentError, Prepared, Progress};
 use plugin_runtime::local::isolation::{Isolation, Scratch};
 use plugin_runtime::local::{LocalRuntime, LocalSettings, Preparer, SpawnLauncher};
-use plugin_runtime::{Call, Event, Runtime as _};
+use plugin_runtime::{Event, Runtime as _};
 use plugin_sandbox::{Level, Support};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use self::call::call;
+use crate::program::stage_of_a_worker;
 
 /// Set in the process that plays the daemon: the folder that it works in.
 pub(crate) const FOLDER: &str = "HOSTILE_TEST_FOLDER";
@@ -176,7 +181,7 @@ fn runtime(folder: &Path, level: &str) -> LocalRuntime {
     settings.process.inherited = std::env::vars_os().collect();
     settings.process.max_open_files = Some(512);
     settings.process.max_file_bytes = Some(64 << 20);
-    settings.process.stage = stage();
+    settings.process.stage = stage_of_a_worker();
     settings.process.isolation = Isolation {
         level,
         landlock: support.landlock,
@@ -194,26 +199,8 @@ fn runtime(folder: &Path, level: &str) -> LocalRuntime {
     LocalRuntime::new(settings, preparer, Arc::new(launcher))
 }
 
-/// This program, made to be the stage of a worker.
-fn stage() -> Vec<std::ffi::OsString> {
-    let this = std::env::current_exe().unwrap();
-    [this.into(), "stage".into(), "--exact".into(), "--nocapture".into(), "--".into()].into()
-}
-
 async fn answer(runtime: &LocalRuntime, plugin: &UniqueIdentifier, request: &Value) -> Value {
-    let id = uuid::Uuid::new_v4().to_string();
-    let line = json!({"session_id": id, "event": "request", "data": request}).to_string();
-    let now = Instant::now();
-    let call = Call {
-        plugin: plugin.clone(),
-        session_id: SessionId::from(id.as_str()),
-        action: Action::InvokeTool,
-        origin: Arc::new(Origin::default()),
-        request: line.into(),
-        start_by: now + Duration::from_mins(8),
-        deadline: now + Duration::from_mins(10),
-        traceparent: String::new(),
-    };
+    let call = call(plugin.clone(), request, Duration::from_mins(8));
     let mut session = match runtime.open(call).await {
         Ok(session) => session,
         Err(error) => return json!({"failed": error.to_string()}),

@@ -9,6 +9,9 @@ mod parent;
 #[cfg(test)]
 mod pressure;
 #[cfg(test)]
+#[path = "../shared/program.rs"]
+mod program;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod support;

@@ -2,42 +2,24 @@
 //!
 //! The daemon is this test program, started again to run one "test" that only does something then.
 
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use plugin_runtime::local::{kill_orphans, stage};
+use plugin_runtime::local::kill_orphans;
 use serde_json::json;
 
+use crate::program::{stage_of_a_worker, this_program};
 use crate::support::{Host, chunks, eventually, kill, runs};
 
 /// Set in the process that plays the daemon.
 const ROLE: &str = "RUNTIME_TEST_PARENT";
 
-/// This program, made to run one test function of this file.
-fn this_program(function: &str) -> Vec<OsString> {
-    let function = format!("parent::{function}");
-    let this = std::env::current_exe().unwrap();
-    [this.into(), function.into(), "--exact".into(), "--nocapture".into(), "--".into()].into()
-}
-
 fn staged_host(change: impl FnOnce(&mut plugin_runtime::local::LocalSettings)) -> Host {
     Host::with("main", |settings| {
-        settings.process.stage = this_program("stage_of_a_worker");
+        settings.process.stage = stage_of_a_worker();
         change(settings);
     })
-}
-
-/// Not a test: the step between the daemon and a worker, see [`staged_host`].
-#[test]
-fn stage_of_a_worker() {
-    let mut args = std::env::args_os().skip_while(|arg| arg != "--");
-    if args.next().is_some() {
-        let error = stage::run(args);
-        eprintln!("{error}");
-        std::process::exit(127);
-    }
 }
 
 /// Not a test: a daemon with a worker that has children, which says who they are and waits to be killed.
@@ -58,7 +40,7 @@ async fn daemon_with_a_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_plugin_outlives_a_daemon_that_is_killed() {
     crate::support::worker_binary();
-    let program = this_program("daemon_with_a_worker");
+    let program = this_program("parent::daemon_with_a_worker");
     let mut daemon = Command::new(&program[0])
         .args(&program[1..4])
         .env(ROLE, "1")
@@ -95,7 +77,7 @@ async fn the_stage_sets_limits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_without_its_daemon_does_not_become_a_worker() {
-    let program = this_program("stage_of_a_worker");
+    let program = stage_of_a_worker();
     let output = Command::new(&program[0]).args(&program[1..]).args(["--parent", "1", "true"]).output().unwrap();
     assert_eq!(output.status.code(), Some(127));
     assert!(String::from_utf8_lossy(&output.stderr).contains("the daemon is gone"));

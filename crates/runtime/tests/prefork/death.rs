@@ -1,12 +1,11 @@
 //! What becomes of workers and zygotes when one of them, or the daemon, is killed.
 
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use plugin_runtime::local::stage;
 use serde_json::json;
 
+use crate::program::{stage_of_a_worker, this_program};
 use crate::support::{Host, Place, SDK, eventually, kill, runs};
 
 /// Set in the process that plays the daemon: where its plugins are.
@@ -121,24 +120,6 @@ async fn the_next_daemon_makes_a_zygote_before_somebody_calls() {
     assert!(host.log("two").contains("by a fork"), "{}", host.log("two"));
 }
 
-/// This program, made to run one test function of this file.
-pub(crate) fn this_program(function: &str) -> Vec<OsString> {
-    let function = format!("death::{function}");
-    let this = std::env::current_exe().unwrap();
-    [this.into(), function.into(), "--exact".into(), "--nocapture".into(), "--".into()].into()
-}
-
-/// Not a test: the step between the daemon and an interpreter.
-#[test]
-fn stage_of_a_worker() {
-    let mut args = std::env::args_os().skip_while(|arg| arg != "--");
-    if args.next().is_some() {
-        let error = stage::run(args);
-        eprintln!("{error}");
-        std::process::exit(127);
-    }
-}
-
 /// Not a test: a daemon with a forked worker, which says who they are and waits to be killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn daemon_with_a_worker() {
@@ -146,7 +127,7 @@ async fn daemon_with_a_worker() {
         return;
     }
     let place = place();
-    let host = Host::with(&place, |settings, _| settings.process.stage = this_program("stage_of_a_worker"));
+    let host = Host::with(&place, |settings, _| settings.process.stage = stage_of_a_worker());
     host.ask("one", json!({"do": "version"})).await;
     assert!(host.log("one").contains("by a fork"), "{}", host.log("one"));
     println!("\npids {}", json!([host.pid("one").unwrap(), host.zygote().await]));
@@ -156,7 +137,7 @@ async fn daemon_with_a_worker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_outlives_a_daemon_that_is_killed() {
-    let program = this_program("daemon_with_a_worker");
+    let program = this_program("death::daemon_with_a_worker");
     let mut daemon = Command::new(&program[0])
         .args(&program[1..4])
         .env(ROLE, "1")

@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod death;
 #[cfg(test)]
+#[path = "../shared/program.rs"]
+mod program;
+#[cfg(test)]
 mod reasons;
 #[cfg(test)]
 mod same;

@@ -7,6 +7,7 @@ use plugin_runtime::{Event, Failure};
 use plugin_sandbox::{Level, Support};
 use serde_json::{Value, json};
 
+use crate::program::stage_of_a_worker;
 use crate::support::{Host, Place, SDK, assert_same};
 
 fn place() -> Place {
@@ -88,7 +89,7 @@ async fn it_ends_in_the_same_way_and_with_the_same_words() {
 async fn limits_hold() {
     let place = place();
     let with = |settings: &mut plugin_runtime::local::LocalSettings| {
-        settings.process.stage = crate::death::this_program("stage_of_a_worker");
+        settings.process.stage = stage_of_a_worker();
         settings.process.max_open_files = Some(123);
     };
     let host = Host::with(&place, |settings, _| with(settings));
@@ -115,7 +116,7 @@ async fn confinement_holds() {
     std::fs::write(&secret, "").unwrap();
     let host = |except: &str| {
         Host::with(&place, |settings, prefork| {
-            settings.process.stage = crate::death::this_program("stage_of_a_worker");
+            settings.process.stage = stage_of_a_worker();
             settings.process.isolation = Isolation {
                 level: Level::Confined,
                 landlock: support.landlock,

@@ -1,5 +1,8 @@
 //! Environments and plugins on a stand-in for the SDK, and a runtime that forks.
 
+#[path = "../shared/call.rs"]
+mod call;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,13 +12,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use plugin_manifest::UniqueIdentifier;
-use plugin_protocol::{Action, Origin, SessionId};
 use plugin_runtime::local::environment::{EnvironmentError, Prepared, Progress};
 use plugin_runtime::local::{LocalRuntime, LocalSettings, PreforkSettings, Preparer, ZygoteLauncher};
-use plugin_runtime::{Call, Event, Runtime, Session};
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use plugin_runtime::{Event, Runtime, Session};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+use self::call::call;
 
 pub(crate) const STATE: &str = include_str!("state.py");
 pub(crate) const SDK: &str = include_str!("sdk.py");
@@ -146,19 +149,7 @@ impl Host {
     }
 
     pub(crate) async fn open(&self, name: &str, data: Value) -> Session {
-        let id = uuid::Uuid::new_v4().to_string();
-        let request = json!({"session_id": id, "event": "request", "data": data}).to_string();
-        let now = Instant::now();
-        let call = Call {
-            plugin: plugin(name),
-            session_id: SessionId::from(id.as_str()),
-            action: Action::InvokeTool,
-            origin: Arc::new(Origin::default()),
-            request: request.into(),
-            start_by: now + Duration::from_mins(3),
-            deadline: now + Duration::from_mins(10),
-            traceparent: String::new(),
-        };
+        let call = call(plugin(name), &data, Duration::from_mins(3));
         self.runtime.open(call).await.unwrap_or_else(|error| panic!("{error}\n{}", self.log(name)))
     }
 

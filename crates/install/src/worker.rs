@@ -19,7 +19,7 @@ use super::platform::Platform;
 use super::progress::Progress;
 use super::running::Running;
 use super::versions::Versions;
-use job::JobError;
+use job::{JobError, Work};
 use plugin_registry::catalog::Catalog;
 use plugin_service::telemetry::Metrics;
 use plugin_service::telemetry::metrics::Success;
@@ -137,7 +137,7 @@ impl Worker {
         // ends the work whatever the reason; `entered.cancelled` is the client's reason alone
         let cancel = entered.cancelled.child_token();
         let deadline = Instant::now() + self.settings.timeout;
-        let work = self.work_unpanicked(job, progress, &cancel, deadline);
+        let work = self.work_unpanicked(Work { job, progress, cancel: &cancel, deadline });
         tokio::pin!(work);
         let ending = tokio::select! {
             result = &mut work => return match result {
@@ -165,14 +165,8 @@ impl Worker {
     }
 
     /// The work; a panic in it is a failure of this job alone, and says what it was.
-    async fn work_unpanicked(
-        &self,
-        job: &InstallJob,
-        progress: &Arc<Progress>,
-        cancel: &CancellationToken,
-        deadline: Instant,
-    ) -> Result<&'static str, JobError> {
-        let work = AssertUnwindSafe(self.work(job, progress, cancel, deadline)).catch_unwind().await;
+    async fn work_unpanicked(&self, work: Work<'_>) -> Result<&'static str, JobError> {
+        let work = AssertUnwindSafe(self.work(work)).catch_unwind().await;
         work.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();

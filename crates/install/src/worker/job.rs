@@ -78,39 +78,37 @@ impl From<UseError> for JobError {
     }
 }
 
+/// A job that is worked on.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) job: &'a InstallJob,
+    pub(super) progress: &'a Arc<Progress>,
+    /// Ends the work, for whatever reason.
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) deadline: Instant,
+}
+
 impl Worker {
     /// Does a job's work; what it returns is the final message of its item.
-    pub(super) async fn work(
-        &self,
-        job: &InstallJob,
-        progress: &Arc<Progress>,
-        cancel: &CancellationToken,
-        deadline: Instant,
-    ) -> Result<&'static str, JobError> {
-        let identifier = parse(&job.unique_identifier)?;
-        progress.say("starting");
-        match job.kind {
-            JobKind::Install => self.work_on_install(job, &identifier, progress, cancel, deadline).await,
-            JobKind::Upgrade => self.work_on_upgrade(job, &identifier, progress, cancel, deadline).await,
+    pub(super) async fn work(&self, work: Work<'_>) -> Result<&'static str, JobError> {
+        let identifier = parse(&work.job.unique_identifier)?;
+        work.progress.say("starting");
+        match work.job.kind {
+            JobKind::Install => self.work_on_install(work, &identifier).await,
+            JobKind::Upgrade => self.work_on_upgrade(work, &identifier).await,
         }
     }
 
-    async fn work_on_install(
-        &self,
-        job: &InstallJob,
-        identifier: &UniqueIdentifier,
-        progress: &Arc<Progress>,
-        cancel: &CancellationToken,
-        deadline: Instant,
-    ) -> Result<&'static str, JobError> {
+    async fn work_on_install(&self, work: Work<'_>, identifier: &UniqueIdentifier) -> Result<&'static str, JobError> {
         const DONE: &str = "installed";
+        let job = work.job;
         let plugin_id = identifier.plugin_id();
         if let Some(row) = self.database.installations.find(job.tenant_id, plugin_id.as_str()).await?
             && row.runtime_type != RuntimeType::Remote
         {
             return already(&row.plugin_unique_identifier, identifier).map(|()| DONE);
         }
-        let declared = self.bring_up(identifier, progress, cancel, deadline).await?;
+        let declared = self.bring_up(work, identifier).await?;
         let install = Install {
             tenant_id: job.tenant_id,
             plugin_id: plugin_id.as_str(),
@@ -131,20 +129,14 @@ impl Worker {
         Ok(DONE)
     }
 
-    async fn work_on_upgrade(
-        &self,
-        job: &InstallJob,
-        identifier: &UniqueIdentifier,
-        progress: &Arc<Progress>,
-        cancel: &CancellationToken,
-        deadline: Instant,
-    ) -> Result<&'static str, JobError> {
+    async fn work_on_upgrade(&self, work: Work<'_>, identifier: &UniqueIdentifier) -> Result<&'static str, JobError> {
         const DONE: &str = "upgraded";
+        let job = work.job;
         let original = parse(job.original_identifier.as_deref().unwrap_or_default())?;
         if self.has(job, identifier).await? {
             return Ok(DONE); // by the attempt before, or by another node
         }
-        let declared = self.bring_up(identifier, progress, cancel, deadline).await?;
+        let declared = self.bring_up(work, identifier).await?;
         let replaced = self
             .versions
             .replace(job.tenant_id, &original, identifier, &job.source, job.meta.as_ref(), &declared)
@@ -165,13 +157,8 @@ impl Worker {
     }
 
     /// Package in use, plugin ready to be called, and still wanted.
-    async fn bring_up(
-        &self,
-        identifier: &UniqueIdentifier,
-        progress: &Arc<Progress>,
-        cancel: &CancellationToken,
-        deadline: Instant,
-    ) -> Result<Arc<Declared>, JobError> {
+    async fn bring_up(&self, work: Work<'_>, identifier: &UniqueIdentifier) -> Result<Arc<Declared>, JobError> {
+        let Work { progress, cancel, deadline, .. } = work;
         let missing = || JobError::Failed("plugin not found: upload the package again".to_owned());
         let declared = self.catalog.declaration(identifier).await?.ok_or_else(missing)?;
         let _held = self.versions.take_into_use(identifier).await?;

@@ -86,7 +86,7 @@ pub struct ChildProcess {
     /// `None` once reaped.
     child: Option<Child>,
     /// `None` once seen.
-    exit: Option<oneshot::Receiver<()>>,
+    exit: ExitWatch,
 }
 
 impl ChildProcess {
@@ -100,7 +100,7 @@ impl ChildProcess {
     /// When the system gives no thread; the child is ended then.
     pub fn new(child: Child) -> io::Result<Self> {
         match watch(child.id()) {
-            Ok(exit) => Ok(Self { pid: child.id(), child: Some(child), exit: Some(exit) }),
+            Ok(exit) => Ok(Self { pid: child.id(), child: Some(child), exit }),
             Err(error) => {
                 end(child);
                 Err(error)
@@ -109,10 +109,30 @@ impl ChildProcess {
     }
 }
 
-/// Resolves when a child has ended, without taking its status.
-pub(super) fn watch(pid: u32) -> io::Result<oneshot::Receiver<()>> {
+/// The number of a process as system calls take it.
+pub(super) fn process_id(pid: u32) -> io::Result<rustix::process::Pid> {
     let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    let id = id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process id: {pid}")))?;
+    id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process id: {pid}")))
+}
+
+/// Sees a child end, without taking its status.
+#[derive(Debug)]
+pub(super) struct ExitWatch(Option<oneshot::Receiver<()>>);
+
+impl ExitWatch {
+    /// Returns when the child has ended. May be called again.
+    pub(super) async fn exited(&mut self) {
+        if let Some(exit) = &mut self.0 {
+            // the thread ends only when the process has
+            drop(exit.await);
+            self.0 = None;
+        }
+    }
+}
+
+/// Watches a child of this process.
+pub(super) fn watch(pid: u32) -> io::Result<ExitWatch> {
+    let id = process_id(pid)?;
     let (ended, exit) = oneshot::channel();
     task::thread("worker-exit", move || {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -125,7 +145,7 @@ pub(super) fn watch(pid: u32) -> io::Result<oneshot::Receiver<()>> {
         // nobody waits any more when the process was dropped
         let _ = ended.send(());
     })?;
-    Ok(exit)
+    Ok(ExitWatch(Some(exit)))
 }
 
 #[async_trait]
@@ -135,11 +155,7 @@ impl Process for ChildProcess {
     }
 
     async fn exited(&mut self) {
-        if let Some(exit) = &mut self.exit {
-            // the thread ends only when the process has
-            drop(exit.await);
-            self.exit = None;
-        }
+        self.exit.exited().await;
     }
 
     fn reap(&mut self) -> Exit {

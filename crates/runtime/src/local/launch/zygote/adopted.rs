@@ -8,9 +8,8 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use tokio::sync::oneshot;
 
-use crate::local::process::{Exit, Process, signal_group, watch};
+use crate::local::process::{Exit, ExitWatch, Process, process_id, signal_group, watch};
 use crate::task;
 
 /// A worker that a zygote has forked. It leads its own process group.
@@ -19,7 +18,7 @@ pub(super) struct AdoptedProcess {
     pid: u32,
     reaped: bool,
     /// `None` once seen.
-    exit: Option<oneshot::Receiver<()>>,
+    exit: ExitWatch,
 }
 
 impl AdoptedProcess {
@@ -31,15 +30,13 @@ impl AdoptedProcess {
     pub(super) fn new(pid: u32) -> io::Result<Self> {
         // also sees that it is a child: its number cannot be given to another process before it is reaped here
         waitid_nowait(pid)?;
-        Ok(Self { pid, reaped: false, exit: Some(watch(pid)?) })
+        Ok(Self { pid, reaped: false, exit: watch(pid)? })
     }
 }
 
 fn waitid_nowait(pid: u32) -> io::Result<()> {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    let id = id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process id: {pid}")))?;
-    waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)?;
+    waitid(WaitId::Pid(process_id(pid)?), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)?;
     Ok(())
 }
 
@@ -50,11 +47,7 @@ impl Process for AdoptedProcess {
     }
 
     async fn exited(&mut self) {
-        if let Some(exit) = &mut self.exit {
-            // the thread ends only when the process has
-            drop(exit.await);
-            self.exit = None;
-        }
+        self.exit.exited().await;
     }
 
     fn reap(&mut self) -> Exit {

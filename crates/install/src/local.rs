@@ -28,7 +28,7 @@ const COLLECT_EVERY: Duration = Duration::from_hours(1);
 const LOG_KEPT: Duration = Duration::from_hours(24);
 const LOGS_KEPT: u64 = 64;
 
-/// What is kept although nobody needs it at the moment.
+/// What is kept while it is not in use.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
     /// `PLUGIN_START_ALL_AT_BOOT`: whether everything installed is kept running.

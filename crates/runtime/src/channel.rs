@@ -105,7 +105,7 @@ impl Channel {
         }
     }
 
-    /// Nobody waits for the session any more: asks the plugin to stop working on it, if it still does.
+    /// Abandons a session: asks the plugin to stop working on it, if it still does.
     fn abandon(&self, id: &str) {
         if !self.sessions.abandon(id) || !self.vitals.is_cancellable() {
             return;

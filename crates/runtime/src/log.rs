@@ -97,7 +97,7 @@ impl PluginLog {
         Self::with_rate(plugin, limit, LINES_PER_SECOND)
     }
 
-    /// An empty log, of which so many lines a second go to the daemon's log, and five times as many at once.
+    /// An empty log. At most this many of its lines a second go to the daemon's log, in bursts of up to five times as many.
     pub fn with_rate(plugin: UniqueIdentifier, limit: usize, lines_per_second: u32) -> Self {
         let per_second = f64::from(lines_per_second);
         let allowance = per_second * BURST;

@@ -103,7 +103,7 @@ fn forms_of_dify_s_page() {
     let normalized = |kind: &str, extra: Value, value: Value| {
         let mut settings = object(json!({"k": value, "unknown": null}));
         normalize(&[field(kind, &extra)], &mut settings);
-        assert_eq!(settings.remove("unknown"), Some(Value::Null), "what nobody has declared is left alone");
+        assert_eq!(settings.remove("unknown"), Some(Value::Null), "an undeclared setting is left alone");
         settings.remove("k")
     };
     for (sent, got) in [(json!(1), true), (json!(0), false), (json!(1.0), true), (json!(true), true)] {

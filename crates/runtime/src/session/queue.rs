@@ -42,7 +42,7 @@ impl Drop for SendEnd {
 pub enum Pushed {
     /// It waits with as many bytes in all.
     Waiting(usize),
-    /// The session is over: nobody will read it.
+    /// The session is over and its reader is gone.
     Closed,
 }
 
@@ -53,7 +53,7 @@ pub enum Staged {
     First,
     /// It is one more.
     More,
-    /// The session is over: nobody will read it.
+    /// The session is over and its reader is gone.
     Closed,
 }
 

@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(left(&given).len(), 3);
         declare("evil");
         assert_eq!(left(&given), ["UV_INDEX", "UV_INDEX_OTHER_PASSWORD"]);
-        assert_eq!(left(&[("UV_INDEX_OUR_NEXUS_PASSWORD", "secret")]), [""; 0], "whose host nobody knows");
+        assert_eq!(left(&[("UV_INDEX_OUR_NEXUS_PASSWORD", "secret")]), [""; 0], "the host of this index is unknown");
     }
 
     #[test]

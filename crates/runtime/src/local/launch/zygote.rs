@@ -121,7 +121,7 @@ impl Launcher for ZygoteLauncher {
             spec.prepared.python = environment.join("bin/python");
         }
         let (shared, wanted) = (Arc::clone(&self.shared), spec.clone());
-        // goes on when this future is dropped: an answer that nobody takes would be that of the next request
+        // goes on when this future is dropped: an answer left unread would be taken for that of the next request
         let (done, forked) = oneshot::channel();
         let fork = async move { drop(done.send(shared.fork(&wanted, environment).await)) };
         task::detach(Task::Fork, spec.plugin.clone(), fork, drop);
@@ -197,7 +197,7 @@ impl Shared {
             Err(NoFork::Refused(reason)) => return Err(refused(format!("the fork failed: {reason}"))),
             Err(NoFork::Broken(reason)) => {
                 state.discard(&reason);
-                // it may have forked a worker that nobody knows of
+                // it may have forked a worker that is not recorded
                 sweep(spec).await;
                 return Err(NoFork::Broken(reason));
             }

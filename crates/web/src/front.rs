@@ -2,6 +2,7 @@
 //! the access log.
 
 mod end;
+mod host;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
@@ -109,11 +110,17 @@ impl Front {
         if let Some(uri) = canonical(&sent) {
             *request.uri_mut() = uri;
         }
+        let fault = host::fault(request.version(), request.headers());
         request.extensions_mut().insert(context);
         request.extensions_mut().insert(SentUri(sent));
         let router = self.all.get().unwrap_or(&self.early).clone();
-        let answer = AssertUnwindSafe(router.oneshot(request)).catch_unwind().instrument(span).await;
-        let response = match answer {
+        let answer = async {
+            match fault {
+                Some(fault) => Ok(bad_request(fault)),
+                None => router.oneshot(request).await,
+            }
+        };
+        let response = match AssertUnwindSafe(answer).catch_unwind().instrument(span).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // the panic hook has logged it
@@ -150,6 +157,12 @@ impl Front {
         let waiting = waiting.map(|(name, state)| format!("{name}: {state}")).collect::<Vec<_>>().join(", ");
         ApiError::unavailable(format!("the plugin daemon is starting ({waiting})"))
     }
+}
+
+/// A request that nothing behind the door may see; what else comes on its connection is not believed either.
+fn bad_request(fault: &str) -> Response {
+    let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+    (StatusCode::BAD_REQUEST, close, format!("400 Bad Request: {fault}")).into_response()
 }
 
 /// No route takes the request: a redirect when only the last slash is wrong, else the reference's 404.

@@ -100,7 +100,7 @@ impl ApiClient {
 
     pub fn request(&self, method: &str, path: &str) -> http::request::Builder {
         let uri = if path.starts_with('/') { path.to_owned() } else { format!("/plugin/{}/{path}", self.tenant) };
-        Request::builder().method(method).uri(uri).header("x-api-key", "the-server-key")
+        Request::builder().method(method).uri(uri).header("host", "daemon").header("x-api-key", "the-server-key")
     }
 
     pub async fn send(&self, request: Request<Body>) -> Sent {

@@ -68,12 +68,13 @@ async fn a_request_reaches_the_plugin_as_it_was_sent() {
 #[tokio::test]
 async fn requests_that_reach_no_plugin() {
     let fixture = fixture().await;
+    let to = |target: &str| Request::get(target).header("host", "hooks.example");
     let not_there = |code: i64| (404, code, "endpoint not found".to_owned());
     for unknown in ["/e/no0such0hook0000/x", "/e/%00/x", "/e/%ff/x", "/e/a-b/x"] {
-        assert_eq!(fixture.refused(Request::get(unknown), "").await, not_there(-400), "{unknown}");
+        assert_eq!(fixture.refused(to(unknown), "").await, not_there(-400), "{unknown}");
     }
     let upper = format!("/e/{}/x", fixture.hook.to_ascii_uppercase());
-    assert_eq!(fixture.refused(Request::get(upper), "").await, not_there(-400));
+    assert_eq!(fixture.refused(to(&upper), "").await, not_there(-400));
     let large = fixture.request("POST", "/x").header("content-length", "10485761");
     assert_eq!(fixture.refused(large, "x").await.0, 413);
     let body = "x".repeat(10 * 1024 * 1024 + 1);

@@ -31,7 +31,7 @@ async fn admin() -> (InstallBed, ApiClient) {
 }
 
 async fn send(client: &ApiClient, method: &str, path: &str, key: (&str, &str), body: &Value) -> Sent {
-    let request = Request::builder().method(method).uri(path).header(key.0, key.1);
+    let request = Request::builder().method(method).uri(path).header("host", "daemon").header(key.0, key.1);
     let request = request.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap();
     client.send(request).await
 }

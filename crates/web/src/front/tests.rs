@@ -18,7 +18,7 @@ fn base(pairs: &[(&str, &str)]) -> Arc<Base> {
 }
 
 fn request(method: &str, target: &str) -> Request {
-    Request::builder().method(method).uri(target).body(Body::empty()).unwrap()
+    Request::builder().method(method).uri(target).header(header::HOST, "daemon").body(Body::empty()).unwrap()
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -65,6 +65,20 @@ const SERVER_KEY: &[(&str, &str)] = &[("SERVER_KEY", "the-key")];
 fn with_key(mut request: Request, header: &'static str, key: &'static str) -> Request {
     request.headers_mut().insert(header, HeaderValue::from_static(key));
     request
+}
+
+#[tokio::test]
+async fn a_request_for_two_hosts_or_none_ends_its_connection() {
+    let front = front_with_routes(base(SERVER_KEY));
+    let mut of_none = request("GET", "/slash/");
+    of_none.headers_mut().remove(header::HOST);
+    let mut of_two = request("GET", "/slash/");
+    of_two.headers_mut().append(header::HOST, HeaderValue::from_static("other"));
+    for (request, fault) in [(of_none, "missing required Host header"), (of_two, "too many Host headers")] {
+        let (status, headers, body) = send(&front, request).await;
+        assert_eq!((status, body), (400, format!("400 Bad Request: {fault}")));
+        assert_eq!(headers[header::CONNECTION], "close");
+    }
 }
 
 #[tokio::test]
@@ -203,7 +217,8 @@ async fn headers_of_proxies_are_believed_from_trusted_ones() {
         }
         request.headers_mut().insert("x-own", HeaderValue::from_static("1"));
         let (_, _, body) = send(&front, request).await;
-        let count = if is_seen { 2 * OF_PROXIES.len() + 1 } else { 1 };
+        let of_the_caller = 2; // with its host
+        let count = of_the_caller + if is_seen { 2 * OF_PROXIES.len() } else { 0 };
         assert!(body.contains(&format!("\"data\":{count}")), "{trusted}: {body}");
     }
 }

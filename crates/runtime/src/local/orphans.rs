@@ -61,6 +61,17 @@ impl Mark {
         })
     }
 
+    /// [`Mark::kill`] on a thread for what blocks. It goes on if nobody waits for it.
+    pub(crate) fn sweep(self) -> impl Future<Output = ()> {
+        let mark = self.clone();
+        let swept = tokio::task::spawn_blocking(move || mark.kill());
+        async move {
+            if let Err(error) = swept.await {
+                tracing::warn!(worker = self.worker, %error, "failed to look for what a worker has left running");
+            }
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (owner, worker) = text.split_once('/')?;
         Some(Self { owner: owner.parse().ok()?, worker: worker.to_owned() })

@@ -319,8 +319,8 @@ impl Drop for Group {
             // Fails only when the group has no process left, which is the aim.
             let _gone = killpg(id, Signal::SIGKILL);
         }
-        if let (Some(mark), Ok(runtime)) = (self.mark.take(), tokio::runtime::Handle::try_current()) {
-            drop(runtime.spawn_blocking(move || mark.kill()));
+        if let (Some(mark), Ok(_)) = (self.mark.take(), tokio::runtime::Handle::try_current()) {
+            drop(mark.sweep());
         }
     }
 }

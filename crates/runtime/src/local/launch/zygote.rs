@@ -331,9 +331,8 @@ async fn shared_environment(spec: &LaunchSpec) -> Option<PathBuf> {
 
 /// Kills what may have been forked for a worker.
 async fn sweep(spec: &LaunchSpec) {
-    let Some(mark) = Mark::in_variables(&spec.variables) else { return };
-    if let Err(error) = tokio::task::spawn_blocking(move || mark.kill()).await {
-        tracing::warn!(%error, "failed to look for a worker that was forked in vain");
+    if let Some(mark) = Mark::in_variables(&spec.variables) {
+        mark.sweep().await;
     }
 }
 

@@ -67,7 +67,7 @@ impl Keeper {
                 is_new
             });
             changed.notify_one();
-            drop(tokio::task::spawn_blocking(move || mark.kill()));
+            drop(mark.sweep());
         };
         task::detach(Task::Reaper, plugin, self.run(), on_panic);
     }
@@ -111,10 +111,7 @@ impl Keeper {
         }
         self.channel.fail(&failure);
         // what has left the process group, before the end is reported: the daemon may exit then
-        let mark = self.mark;
-        if let Err(error) = tokio::task::spawn_blocking(move || mark.kill()).await {
-            tracing::warn!(pid, %error, "failed to look for what a plugin left behind");
-        }
+        self.mark.sweep().await;
         self.report_end.send_replace(Some(Ended { exit, out_of_memory, failure, requested }));
         self.changed.notify_one();
     }
@@ -258,10 +255,7 @@ impl Keeper {
         self.channel.suspect(&why);
         self.control.fail(&self.channel, Failure::Stopped(why));
         signal_group(self.process.pid(), Signal::SIGKILL);
-        let mark = self.mark.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || mark.kill()).await {
-            tracing::warn!(pid = self.process.pid(), %error, "failed to kill the processes of a plugin");
-        }
+        self.mark.clone().sweep().await;
     }
 
     fn check_waste(&self, every: Duration, runaway: &mut u32) {

@@ -1,7 +1,7 @@
 //! What is installed, in the forms that Dify asks for (http-api 6.5, 6.6).
 //!
-//! Rows come from the database, declarations from the catalogue. A row whose declaration cannot be read is left out and
-//! logged: one broken plugin does not take the whole list from its tenant.
+//! Rows come from the database, declarations from the catalogue. A row whose declaration cannot be read, by the daemon or
+//! by Dify, is left out and logged: one broken plugin does not take the whole list from its tenant.
 
 mod bindings;
 mod filter;
@@ -46,6 +46,11 @@ impl Management {
     ) -> Vec<(T, Arc<Declared>)> {
         let load = |item: T| async move {
             let declared = self.declaration(version(&item)).await?;
+            if let Some(why) = &declared.unreadable {
+                let plugin = version(&item);
+                tracing::warn!(plugin, why, "left out of a list: Dify could not read it; install another version");
+                return None;
+            }
             Some((item, declared))
         };
         stream::iter(items).map(load).buffered(LOAD_AT_ONCE).filter_map(std::future::ready).collect().await

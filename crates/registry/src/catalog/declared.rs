@@ -1,6 +1,6 @@
 //! The declaration of a plugin version, as calls and lists use it.
 
-use plugin_manifest::Declaration;
+use plugin_manifest::{Declaration, dify};
 use plugin_store::{Category, ProviderName, RawJson};
 
 use super::CatalogError;
@@ -14,15 +14,19 @@ pub struct Declared {
     pub manifest: Box<Declaration>,
     /// The same as JSON, as every route gives it.
     pub json: RawJson,
+    /// Why no version of Dify could read it: a list that has it is empty there. Of packages that an older daemon took.
+    pub unreadable: Option<String>,
 }
 
 impl Declared {
     /// From a declaration in memory; what Dify could not read of it and can do without is mended.
     pub fn new(manifest: impl Into<Box<Declaration>>) -> Result<Self, CatalogError> {
         let mut manifest = manifest.into();
-        plugin_manifest::dify::adapt(&mut manifest);
+        dify::adapt(&mut manifest);
+        let unreadable = dify::refused(&manifest).into_iter().next();
+        let unreadable = unreadable.map(|violation| format!("{}: {}", violation.path, violation.reason));
         let json = RawJson::of(&manifest)?;
-        Ok(Self { manifest, json })
+        Ok(Self { manifest, json, unreadable })
     }
 
     /// From the text in the database, which an older daemon may have written.

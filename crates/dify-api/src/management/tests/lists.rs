@@ -102,13 +102,18 @@ async fn one_broken_declaration_hides_one_plugin() {
     let _running = services.run();
     let broken = install(&api, &services, "broken", "0.0.1").await;
     install(&api, &services, "whole", "0.0.1").await;
-    let json = RawJson::new(r#"{"tool": 5}"#).unwrap();
-    bed.stores.database.declarations.replace(&broken, &json).await.unwrap();
-    services.catalog.version_changed(&broken.parse().unwrap()).await;
-    let list = api.get("management/list?page=1&page_size=10").await.data();
-    assert_eq!((texts(&list["list"], "name"), &list["total"]), (vec!["whole".to_owned()], &json!(2)));
-    let tools: Value = api.get("management/tools?page=1&page_size=10").await.data();
-    assert_eq!(texts(&tools, "plugin_id"), ["testkit/whole"]);
+    let read_by_nobody = r#"{"tool": 5}"#;
+    let not_read_by_dify = r#"{"version": "0.0.1", "author": "testkit", "name": "broken", "tool": {"tools": [
+        {"identity": {"name": "search"}, "parameters": [{"name": "query", "type": "txt", "form": "llm"}]}]}}"#;
+    for text in [read_by_nobody, not_read_by_dify] {
+        let json = RawJson::new(text).unwrap();
+        bed.stores.database.declarations.replace(&broken, &json).await.unwrap();
+        services.catalog.version_changed(&broken.parse().unwrap()).await;
+        let list = api.get("management/list?page=1&page_size=10").await.data();
+        assert_eq!((texts(&list["list"], "name"), &list["total"]), (vec!["whole".to_owned()], &json!(2)), "{text}");
+        let tools: Value = api.get("management/tools?page=1&page_size=10").await.data();
+        assert_eq!(texts(&tools, "plugin_id"), ["testkit/whole"], "{text}");
+    }
 }
 
 #[tokio::test]

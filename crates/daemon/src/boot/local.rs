@@ -3,6 +3,7 @@
 mod isolation;
 mod launcher;
 mod measure;
+mod survey;
 mod uv_cache;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use plugin_service::base::Base;
 use plugin_service::config::Config;
 use plugin_service::lifecycle::OnEnd;
 
-pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPlatform>, BootError> {
+pub(super) fn start(base: &Arc<Base>, packages: Arc<Packages>) -> Result<Arc<LocalPlatform>, BootError> {
     let config = &base.config;
     let mut inherited: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
     uv_cache::choose(config, &mut inherited);
@@ -54,6 +55,10 @@ pub(super) fn start(base: &Base, packages: Arc<Packages>) -> Result<Arc<LocalPla
             tracing::error!(%error, "failed to look for what a daemon that died has left running");
         }
         warm.warm_up().await;
+    });
+    let (surveyed, readiness) = (Arc::clone(&environments), Arc::clone(base));
+    lifecycle.spawn("survey of the working path", OnEnd::Ignore, async move {
+        survey::report(&surveyed, &readiness.readiness).await;
     });
     let keeping = Keeping { running: config.workers.start_all_at_boot, files: config.workers.unused_files_grace };
     let platform = Arc::new(LocalPlatform::new(runtime, environments, lifecycle.clone(), keeping));

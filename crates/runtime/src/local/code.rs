@@ -95,7 +95,7 @@ impl CodeStore {
         check_identity(plugin, &package)?;
         let runner = plugin_manifest::decode(&package).map_err(|error| damaged(&error.into()))?.meta.runner;
         let code = Code { directory: self.directory(plugin), state: State::new(plugin, runner.entrypoint) };
-        let staging = self.staging.create().context(fail)?;
+        let staging = self.staging.create().context_at(&self.working_path, fail)?;
         let fresh = staging.path().join("code");
         package.extract(&fresh).map_err(|error| not_unpacked(&error))?;
         remove_environment(&fresh).context(fail)?;
@@ -106,19 +106,19 @@ impl CodeStore {
     /// Turns freshly unpacked files into the working directory, or completes the one that is there with them.
     fn place(&self, code: &Code, package: &Package, fresh: &Path, staging: &Staging) -> Result<(), EnvironmentError> {
         let target = &code.directory;
-        if is_occupied(target).context(fail)? {
-            if heal(target, fresh, package).context(fail)? {
+        let author = target.parent().unwrap_or(&self.working_path);
+        if is_occupied(target).context_at(target, fail)? {
+            if heal(target, fresh, package).context_at(target, fail)? {
                 return code.save();
             }
-            std::fs::rename(target, staging.path().join("replaced")).context(fail)?;
+            std::fs::rename(target, staging.path().join("replaced")).context_at(author, fail)?;
         }
-        let author = target.parent().unwrap_or(&self.working_path);
-        std::fs::create_dir_all(author).context(fail)?;
+        std::fs::create_dir_all(author).context_at(author, fail)?;
         code.save_in(fresh)?;
         match std::fs::rename(fresh, target) {
             // Somebody else, on a shared folder, was faster with the same content.
             Err(_) if target.join(STATE).exists() => Ok(()),
-            result => result.and_then(|()| sync_directory(author)).context(fail),
+            result => result.and_then(|()| sync_directory(author)).context_at(author, fail),
         }
     }
 }
@@ -132,13 +132,13 @@ impl Code {
     /// Notes that the working directory is used.
     pub(crate) fn touch(&self) -> Result<(), EnvironmentError> {
         let file = std::fs::File::options().write(true).open(self.directory.join(STATE));
-        file.and_then(|file| file.set_modified(std::time::SystemTime::now())).context(fail)
+        file.and_then(|file| file.set_modified(std::time::SystemTime::now())).context_at(&self.directory, fail)
     }
 
     fn save_in(&self, directory: &Path) -> Result<(), EnvironmentError> {
         let text = serde_json::to_vec(&self.state)
             .map_err(|error| EnvironmentError::new(Cause::Io, format!("{}: {error}", fail())))?;
-        write_atomically(&directory.join(STATE), &text).context(fail)
+        write_atomically(&directory.join(STATE), &text).context_at(directory, fail)
     }
 }
 

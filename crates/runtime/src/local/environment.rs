@@ -35,6 +35,7 @@ mod resolve;
 mod settings;
 pub(crate) mod staging;
 pub(crate) mod store;
+pub(crate) mod survey;
 mod tools;
 mod uv;
 mod workbench;
@@ -63,6 +64,7 @@ pub use self::error::{Cause, EnvironmentError};
 pub use self::progress::{Progress, Silent, Step};
 pub use self::request::{PackageSource, Prepared, Request};
 pub use self::settings::{EnvironmentSettings, MirrorDetection, Proxies};
+pub use self::survey::{Survey, Unusable};
 pub use self::uv::EXPORT_LOCKED;
 
 /// What a cancelled or late attempt may take to end its processes and say what it was busy with.
@@ -115,6 +117,16 @@ impl Environments {
             }
         };
         tokio::join!(sweep, uv, self.tools.mirror());
+    }
+
+    /// What is in the working path that cannot be used, and what no daemon has made.
+    ///
+    /// # Errors
+    ///
+    /// When the working path cannot be read.
+    pub async fn survey(&self) -> Result<Survey, EnvironmentError> {
+        let path = self.tools.settings.working_path.clone();
+        blocking(move || survey::survey(&path).context(|| format!("failed to read {}", path.display()))).await
     }
 
     /// uv, ready to be given arguments: found, or fetched, with the environment that tools get.

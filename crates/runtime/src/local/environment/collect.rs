@@ -89,7 +89,7 @@ fn working_dirs(working_path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn is_working_dir(folder: &Path) -> bool {
+pub(super) fn is_working_dir(folder: &Path) -> bool {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.rsplit_once('@').is_some_and(|(name, checksum)| {
         name.contains('-')
@@ -98,7 +98,7 @@ fn is_working_dir(folder: &Path) -> bool {
     })
 }
 
-fn is_hidden(folder: &Path) -> bool {
+pub(super) fn is_hidden(folder: &Path) -> bool {
     folder.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'))
 }
 

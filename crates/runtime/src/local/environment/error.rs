@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::survey::Unusable;
 
 /// The class of a failure, for metrics, for the decision when to try again and for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,10 +95,23 @@ impl EnvironmentError {
 /// Names what was done when an I/O error happened.
 pub(crate) trait Context<T> {
     fn context(self, what: impl FnOnce() -> String) -> Result<T, EnvironmentError>;
+
+    /// The same, and of a refusal which folder at or above the path is in the way.
+    fn context_at(self, path: &Path, what: impl FnOnce() -> String) -> Result<T, EnvironmentError>;
 }
 
 impl<T> Context<T> for io::Result<T> {
     fn context(self, what: impl FnOnce() -> String) -> Result<T, EnvironmentError> {
         self.map_err(|error| EnvironmentError::io(what(), &error))
+    }
+
+    fn context_at(self, path: &Path, what: impl FnOnce() -> String) -> Result<T, EnvironmentError> {
+        self.map_err(|error| {
+            let refused = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
+            match Unusable::find_above(path).filter(|_| refused) {
+                Some(unusable) => EnvironmentError::new(Cause::Io, format!("{}: {unusable} ({error})", what())),
+                None => EnvironmentError::io(what(), &error),
+            }
+        })
     }
 }

@@ -62,9 +62,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A node that others reach at `http://host:port`. Run [`Cluster::run`] beside it.
-    pub fn new(state: Arc<dyn SharedState>, address: String, log: bool) -> Self {
-        let node = Node { id: Uuid::new_v4(), address };
+    /// What this node shares with the others through `state`. Run [`Cluster::run`] beside it.
+    pub fn new(state: Arc<dyn SharedState>, node: Node, log: bool) -> Self {
         let nodes = Nodes::new(Arc::clone(&state));
         Self { node, state, nodes, registered: Mutex::default(), picture: ArcSwap::default(), log }
     }
@@ -170,10 +169,21 @@ impl Cluster {
         Ok(())
     }
 
-    /// Logs which nodes joined and left.
+    /// Logs which nodes joined and left, and which of them cannot work with this one.
     fn note(&self, before: &Picture) {
         let now = self.picture.load();
         let (come, gone) = (now.nodes_beyond(before), before.nodes_beyond(&now));
+        for other in &come {
+            for variable in self.node.keys_unlike(other) {
+                tracing::warn!(
+                    variable,
+                    here = self.node.address,
+                    there = other.address,
+                    "two nodes have different keys, so what Dify or one of them sends to the other is refused: \
+                     set the variable to the same value on every node"
+                );
+            }
+        }
         for (node, what) in
             come.iter().map(|node| (node, "has joined")).chain(gone.iter().map(|node| (node, "has left")))
         {

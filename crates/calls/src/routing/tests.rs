@@ -2,6 +2,7 @@ use plugin_manifest::Declaration;
 use plugin_registry::catalog::Declared;
 use plugin_registry::testing::{TestBed, keep, package};
 use plugin_store::Install;
+use plugin_store::shared::Node;
 
 use super::*;
 
@@ -60,7 +61,7 @@ async fn a_version_that_nobody_has_is_unknown() {
 async fn a_plugin_under_development_runs_where_it_is_connected() {
     let bed = TestBed::new().await;
     let node = |name: &str| {
-        let cluster = Cluster::new(Arc::clone(&bed.stores.shared), format!("http://{name}:5002"), false);
+        let cluster = Cluster::new(Arc::clone(&bed.stores.shared), Node::new(format!("http://{name}:5002")), false);
         let catalog = bed.lookups().catalog;
         let cluster = Arc::new(cluster);
         (Routing::new(Arc::clone(&catalog), Some(Arc::clone(&cluster)), RuntimeType::Local), catalog, cluster)

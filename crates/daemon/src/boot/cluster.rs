@@ -1,5 +1,6 @@
 //! This node among others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{BootError, bytes};
@@ -10,12 +11,14 @@ use plugin_registry::cluster::{self, Cluster};
 use plugin_registry::stores::Stores;
 use plugin_service::base::Base;
 use plugin_service::config::{CacheType, Config, Secret};
+use plugin_store::shared::Node;
 
 /// Announces this node to the others from now on.
 pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) -> Result<Arc<Cluster>, BootError> {
     let config = &base.config;
     let address = cluster::advertised(config).await?;
-    let cluster = Arc::new(Cluster::new(Arc::clone(&stores.shared), address, config.log.cluster));
+    let node = Node::new(address).with_keys(common_keys(config));
+    let cluster = Arc::new(Cluster::new(Arc::clone(&stores.shared), node, config.log.cluster));
     let lifecycle = &base.lifecycle;
     let (member, catalog, stop) = (Arc::clone(&cluster), Arc::clone(catalog), lifecycle.soft().clone());
     lifecycle.supervise("membership of the cluster", move || {
@@ -23,6 +26,13 @@ pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) 
         async move { member.run(|elsewhere| catalog.show_elsewhere(elsewhere), stop).await }
     });
     Ok(cluster)
+}
+
+/// What Dify has to find the same on every node.
+fn common_keys(config: &Config) -> BTreeMap<String, String> {
+    let keys = [("SERVER_KEY", &config.server.key), ("DIFY_INNER_API_KEY", &config.dify.key)];
+    let known = keys.into_iter().filter_map(|(name, key)| Some((name, key.as_ref()?)));
+    known.map(|(name, key)| (name.to_owned(), key.fingerprint(name))).collect()
 }
 
 /// The cluster, where there can be other nodes.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use plugin_testkit::plugins;
 use serde_json::json;
 
@@ -72,6 +72,24 @@ async fn many_installations_at_once_on_both_are_one() -> Result<()> {
     }
     while let Some(called) = all.join_next().await {
         assert_eq!(called??, "shared");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_with_different_keys_are_told() -> Result<()> {
+    let Some(site) = Site::new().await? else { return Ok(()) };
+    let one = site.node_with(&[("DIFY_INNER_API_KEY", "the key of one")]).await?;
+    let two = site.node_with(&[("DIFY_INNER_API_KEY", "the key of another")]).await?;
+    for node in [&one, &two] {
+        let unlike = || {
+            let log = node.daemon.log();
+            log.lines().filter(|line| line.contains("two nodes have different keys")).collect::<Vec<_>>().join("\n")
+        };
+        until("the other's key is noticed", async || Ok(!unlike().is_empty())).await?;
+        let (said, log) = (unlike(), node.daemon.log());
+        ensure!(said.lines().all(|line| line.contains("DIFY_INNER_API_KEY")), "{said}");
+        ensure!(!log.contains("the key of"), "{log}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use plugin_runtime::Event;
+use plugin_store::shared::Node;
 use plugin_store::{DebugInstall, RawJson, RuntimeType};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -46,7 +47,7 @@ impl NodeUnderTest {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let services = bed.node();
         let catalog = Arc::clone(&services.catalog);
-        let cluster = Arc::new(Cluster::new(Arc::clone(&bed.stores.shared), address, true));
+        let cluster = Arc::new(Cluster::new(Arc::clone(&bed.stores.shared), Node::new(address), true));
         let lifecycle = Lifecycle::default();
         let cutoff = lifecycle.hard().clone();
         let routing = routing(&services, Some(Arc::clone(&cluster)));
@@ -296,7 +297,11 @@ async fn nodes_with_another_key_or_another_life_take_nothing() {
 
     let stage = Stage::new().await;
     // a node that died and has another name since
-    let gone = Cluster::new(Arc::clone(&stage.bed.stores.shared), stage.there.cluster.node().address.clone(), false);
+    let gone = Cluster::new(
+        Arc::clone(&stage.bed.stores.shared),
+        Node::new(stage.there.cluster.node().address.clone()),
+        false,
+    );
     let nodes = plugin_store::shared::Cluster::new(Arc::clone(&stage.bed.stores.shared));
     nodes.announce(gone.node(), Duration::from_mins(1)).await.unwrap();
     gone.connected(&plugin()).await;
@@ -309,7 +314,7 @@ async fn nodes_with_another_key_or_another_life_take_nothing() {
 #[tokio::test]
 async fn another_node_is_tried_when_one_cannot_be_reached() {
     let mut stage = Stage::new().await;
-    let dead = Cluster::new(Arc::clone(&stage.bed.stores.shared), "http://127.0.0.1:9".to_owned(), false);
+    let dead = Cluster::new(Arc::clone(&stage.bed.stores.shared), Node::new("http://127.0.0.1:9".to_owned()), false);
     let nodes = plugin_store::shared::Cluster::new(Arc::clone(&stage.bed.stores.shared));
     nodes.announce(dead.node(), Duration::from_mins(1)).await.unwrap();
     dead.connected(&plugin()).await;

@@ -9,7 +9,7 @@ use plugin_registry::testing::{DEVELOPED, developed, install_developed};
 use plugin_runtime::debug::Host as _;
 use plugin_runtime::debug::registration::Identity;
 use plugin_service::telemetry::Metrics;
-use plugin_store::shared::DebugKeys;
+use plugin_store::shared::{DebugKeys, Node};
 use plugin_store::{Installation, RawJson, RuntimeType};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ impl Bench {
         let bed = InstallBed::new().await;
         let node = bed.node();
         let keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&bed.stores.shared)));
-        let cluster = Cluster::new(Arc::clone(&bed.stores.shared), "http://here:5002".to_owned(), false);
+        let cluster = Cluster::new(Arc::clone(&bed.stores.shared), Node::new("http://here:5002".to_owned()), false);
         let host = Debugging::new(
             "here".to_owned(),
             keys,

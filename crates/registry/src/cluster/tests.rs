@@ -23,7 +23,7 @@ impl Running {
     fn start(world: &TestBed, name: &str) -> Self {
         let services = world.lookups();
         let shared = Arc::clone(&world.stores.shared);
-        let cluster = Arc::new(Cluster::new(shared, format!("http://{name}:5002"), true));
+        let cluster = Arc::new(Cluster::new(shared, Node::new(format!("http://{name}:5002")), true));
         let stop = CancellationToken::new();
         let (member, catalog, until) = (Arc::clone(&cluster), Arc::clone(&services.catalog), stop.clone());
         let task = tokio::spawn(async move { member.run(|elsewhere| catalog.show_elsewhere(elsewhere), until).await });

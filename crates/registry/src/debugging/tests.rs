@@ -1,5 +1,5 @@
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_store::shared::DebugKeys;
+use plugin_store::shared::{DebugKeys, Node};
 use plugin_store::{Category, Page, RawJson, RuntimeType};
 use serde_json::{Value, json};
 
@@ -93,7 +93,8 @@ impl Bench {
 fn host(place: &str, bed: &TestBed, services: &Services, metrics: &Metrics) -> Debugging {
     let keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&bed.stores.shared)));
     let (catalog, packages) = (Arc::clone(&services.catalog), Arc::clone(&services.packages));
-    let cluster = Arc::new(Cluster::new(Arc::clone(&bed.stores.shared), format!("http://{place}:5002"), false));
+    let cluster =
+        Arc::new(Cluster::new(Arc::clone(&bed.stores.shared), Node::new(format!("http://{place}:5002")), false));
     Debugging::new(place.to_owned(), keys, bed.stores.clone(), catalog, cluster, packages, metrics.clone())
 }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
+
+const FINGERPRINT_BYTES: usize = 8;
 
 /// A key or a password: printing it shows that it is there, no more.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -28,6 +31,12 @@ impl Secret {
     pub fn matches(&self, given: &[u8]) -> bool {
         !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(given))
     }
+
+    /// A few digits by which two holders of a secret see whether it is the same, and nobody learns more.
+    pub fn fingerprint(&self, name: &str) -> String {
+        let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(&self.0).finalize();
+        hex::encode(hash.iter().take(FINGERPRINT_BYTES).copied().collect::<Vec<_>>())
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -39,6 +48,15 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_tells_secrets_apart_and_names_too() {
+        let print = |secret: &str, name| Secret::new(secret).fingerprint(name);
+        assert_eq!(print("abc", "KEY"), print("abc", "KEY"));
+        assert_eq!(print("abc", "KEY").len(), 2 * FINGERPRINT_BYTES);
+        assert_ne!(print("abc", "KEY"), print("abd", "KEY"));
+        assert_ne!(print("abc", "KEY"), print("abc", "OTHER"));
+    }
 
     #[test]
     fn a_secret_is_never_printed() {

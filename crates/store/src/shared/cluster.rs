@@ -1,5 +1,6 @@
 //! The registry of nodes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,41 @@ pub struct Node {
     pub id: Uuid,
     /// `http://host:port` at which other nodes reach it.
     pub address: String,
+    /// Fingerprints of the secrets that have to be the same on all nodes, by their variables.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
+}
+
+impl Node {
+    /// A new process at the address.
+    pub fn new(address: String) -> Self {
+        Self { id: Uuid::new_v4(), address, keys: BTreeMap::new() }
+    }
+
+    /// With the fingerprints.
+    #[must_use]
+    pub fn with_keys(self, keys: BTreeMap<String, String>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The variables of the secrets that both have, and that are not the same.
+    ///
+    /// ```
+    /// use plugin_store::shared::Node;
+    ///
+    /// let node = |key: &str| {
+    ///     let keys = [("SERVER_KEY".to_owned(), key.to_owned())].into();
+    ///     Node::new("http://10.0.0.1:5002".to_owned()).with_keys(keys)
+    /// };
+    /// assert_eq!(node("a").keys_unlike(&node("b")).collect::<Vec<_>>(), ["SERVER_KEY"]);
+    /// assert_eq!(node("a").keys_unlike(&node("a")).count(), 0);
+    /// let older = Node::new("http://10.0.0.2:5002".to_owned());
+    /// assert_eq!(node("a").keys_unlike(&older).count(), 0);
+    /// ```
+    pub fn keys_unlike<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        let unlike = |(name, key): &(&String, &String)| other.keys.get(*name).is_some_and(|theirs| theirs != *key);
+        self.keys.iter().filter(unlike).map(|(name, _)| name.as_str())
+    }
 }
 
 /// The nodes that are alive.
@@ -27,7 +63,7 @@ pub struct Node {
 /// use plugin_store::shared::{Cluster, MemoryState, Node};
 ///
 /// let cluster = Cluster::new(Arc::new(MemoryState::new()));
-/// let node = Node { id: plugin_store::new_id(), address: "http://10.0.0.1:5002".to_owned() };
+/// let node = Node::new("http://10.0.0.1:5002".to_owned());
 /// cluster.announce(&node, Duration::from_secs(10)).await.unwrap();
 /// assert_eq!(cluster.nodes().await.unwrap(), [node]);
 /// # });

@@ -231,7 +231,7 @@ async fn a_stolen_lease_is_lost(state: Arc<dyn SharedState>) {
 
 async fn nodes_come_and_go(state: Arc<dyn SharedState>) {
     let cluster = Cluster::new(Arc::clone(&state));
-    let node = |number| Node { id: Uuid::from_u128(number), address: format!("http://10.0.0.{number}:5002") };
+    let node = |number| Node { id: Uuid::from_u128(number), ..Node::new(format!("http://10.0.0.{number}:5002")) };
     cluster.announce(&node(2), LONG).await.unwrap();
     cluster.announce(&node(1), SHORT).await.unwrap();
     assert_eq!(cluster.nodes().await.unwrap(), [node(1), node(2)]);

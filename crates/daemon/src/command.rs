@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use plugin_sandbox::{Level, Mode, Support};
 use plugin_service::base::VERSION;
 use plugin_service::config::{self, Config};
 
@@ -63,9 +64,24 @@ pub fn print(page: Page) -> io::Result<()> {
     let text = match page {
         Page::Docs => config::reference(),
         Page::Example => config::example(),
-        Page::Dump => config::dump(&config::environment()),
+        Page::Dump => {
+            let environment = config::environment();
+            config::dump(&environment) + &isolation(environment.get("PLUGIN_ISOLATION").map_or("", String::as_str))
+        }
     };
     io::stdout().write_all(text.as_bytes())
+}
+
+/// What comes of `PLUGIN_ISOLATION` on this machine: the last line of the dump.
+fn isolation(mode: &str) -> String {
+    let reached = match mode.trim().parse().unwrap_or_default() {
+        Mode::Off => Level::None.to_string(),
+        Mode::Auto | Mode::Required(_) => {
+            let support = Support::probe();
+            support.level.with_gaps(&support.gaps)
+        }
+    };
+    format!("# isolation of plugins on this machine: {reached}\n")
 }
 
 /// Checks that the daemon on this machine responds (blocking).
@@ -110,6 +126,15 @@ mod tests {
         }
         for wrong in [&["config"][..], &["config", "x"], &["serve", "now"], &["run"]] {
             assert!(parse(wrong).unwrap_err().use_stderr(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_dump_ends_with_the_isolation_that_is_reached() {
+        assert_eq!(isolation("off"), "# isolation of plugins on this machine: none\n");
+        for mode in ["", "auto", "required", "nonsense"] {
+            let line = isolation(mode);
+            assert!(line.starts_with("# isolation of plugins on this machine: L"), "{line}");
         }
     }
 

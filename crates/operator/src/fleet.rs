@@ -11,6 +11,7 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_registry::management::Management;
 use plugin_runtime::debug::{ConnectionStatus, DebugRuntime};
 use plugin_runtime::local::{LogEntry, PluginStatus};
+use serde::Serialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -22,6 +23,17 @@ type Result<T> = std::result::Result<T, FleetError>;
 
 /// The last bytes of a build log that are shown.
 const BUILD_LOG_BYTES: u64 = 256 * 1024;
+
+/// How the plugins of a node are kept apart.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct IsolationStatus {
+    /// `none`, `L0`, `L1`.
+    pub level: String,
+    /// The version of Landlock of the system; 0 where there is none.
+    pub landlock: u32,
+    /// What is missing for full protection at this level, or for a higher one.
+    pub gaps: Vec<String>,
+}
 
 /// What a fleet consists of.
 #[derive(Debug)]
@@ -62,6 +74,14 @@ impl Fleet {
     /// The plugins of this node: state, workers, last failure.
     pub fn plugins(&self) -> Result<Vec<PluginStatus>> {
         Ok(self.local()?.status())
+    }
+
+    /// How they are kept apart, and what keeps them from more.
+    pub fn isolation(&self) -> Result<IsolationStatus> {
+        let runtime = self.local()?.runtime();
+        let isolation = runtime.isolation();
+        let (level, gaps) = (isolation.level.to_string(), isolation.gaps.clone());
+        Ok(IsolationStatus { level, landlock: isolation.landlock, gaps })
     }
 
     /// One of them.

@@ -9,6 +9,7 @@
 //! | GET `/admin/plugins/build-log` | what the tools said that prepared it |
 //! | POST `/admin/plugins/restart` | replaces its processes; open calls go on in the old ones |
 //! | POST `/admin/plugins/retry` | brings it up now, whatever failed before |
+//! | GET `/admin/isolation` | how far the plugins of this node are kept apart, and why not further |
 //! | GET `/admin/debugging` | the plugins under development that are connected to this node |
 //! | GET `/admin/installs` | the installs and upgrades at work on this node |
 //! | POST `/admin/installs/cancel` | ends one, on whatever node; its task item fails |
@@ -43,6 +44,7 @@ pub fn all(base: &Arc<Base>, fleet: &Fleet) -> Table<()> {
             .get("/admin/plugins/build-log", plugins::build_log)
             .post("/admin/plugins/restart", plugins::restart)
             .post("/admin/plugins/retry", plugins::retry)
+            .get("/admin/isolation", plugins::isolation)
             .get("/admin/debugging", plugins::debugged)
             .get("/admin/installs", installs::list)
             .post("/admin/installs/cancel", installs::cancel)

@@ -136,6 +136,11 @@ impl LocalRuntime {
         self.node.budget.clone()
     }
 
+    /// How the plugins of this node are kept apart.
+    pub fn isolation(&self) -> &isolation::Isolation {
+        &self.node.settings.process.isolation
+    }
+
     /// What the plugin's workers, also those that are gone, have said beside their answers.
     pub fn log(&self, plugin: &UniqueIdentifier) -> Option<Arc<PluginLog>> {
         self.plugins.get(plugin).map(|plugin| plugin.log().clone())

@@ -36,6 +36,11 @@ impl Level {
             Self::Confined => "L1",
         }
     }
+
+    /// With what is missing, on one line: `L1`, `L0 (Landlock: not enabled at boot (lsm=))`.
+    pub fn with_gaps(self, gaps: &[String]) -> String {
+        if gaps.is_empty() { self.to_string() } else { format!("{self} ({})", gaps.join("; ")) }
+    }
 }
 
 impl fmt::Display for Level {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use plugin_testkit::daemon::Settings;
 use plugin_testkit::plugins;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{daemon, tenant};
 
@@ -83,5 +83,21 @@ async fn keys_are_made_at_the_first_start_and_kept() -> Result<()> {
     let running = running.kill().await?.start().await?;
     assert_eq!(std::fs::read_to_string(&key)?, first);
     drop(running);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_see_how_plugins_are_kept_apart() -> Result<()> {
+    let key = "the-key-of-operators";
+    let running = daemon()?.with("ADMIN_API_ENABLED", "true").with("ADMIN_API_KEY", key).start().await?;
+    let get = async |path: &str| -> Result<Value> {
+        let request = reqwest::Client::new().get(format!("{}{path}", running.url())).header("x-admin-api-key", key);
+        Ok(request.send().await?.json().await?)
+    };
+    let isolation = get("/admin/isolation").await?["data"].clone();
+    let level = isolation["level"].as_str().unwrap_or_default();
+    let ready = get("/ready").await?["components"]["isolation"].clone();
+    assert!(ready.as_str().is_some_and(|state| state.starts_with(&format!("ok: {level}"))), "{isolation} {ready}");
+    assert!(isolation["gaps"].is_array() && isolation["landlock"].is_u64(), "{isolation}");
     Ok(())
 }

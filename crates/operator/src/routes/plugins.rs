@@ -10,7 +10,7 @@ use plugin_web::{Bound, Success, Validate, Violations};
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, IsolationStatus};
 
 /// The longest wait for a new log entry, in seconds.
 const LONGEST_WAIT: u64 = 60;
@@ -30,6 +30,10 @@ pub(super) async fn list(State(fleet): State<Fleet>) -> Answer<Vec<PluginStatus>
 
 pub(super) async fn status(State(fleet): State<Fleet>, Bound(params): Bound<Version>) -> Answer<PluginStatus> {
     Ok(Success(fleet.plugin(&params.plugin_unique_identifier)?))
+}
+
+pub(super) async fn isolation(State(fleet): State<Fleet>) -> Answer<IsolationStatus> {
+    Ok(Success(fleet.isolation()?))
 }
 
 pub(super) async fn debugged(State(fleet): State<Fleet>) -> Answer<Vec<ConnectionStatus>> {

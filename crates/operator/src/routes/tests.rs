@@ -62,6 +62,8 @@ async fn a_local_platform_has_no_functions() {
     let switch = send(&client, "POST", "/admin/plugin/serverless/switch-endpoint", GOOD, &body).await.error();
     assert_eq!((switch.0, switch.1), (200, -500));
     assert_eq!(switch.3, "switch serverless runtime is not supported on local platform");
+    let isolation = send(&client, "GET", "/admin/isolation", GOOD, &json!({})).await;
+    assert_ne!(isolation.status, 200, "functions are kept apart by where they run");
     for path in ["reinstall", "switch-endpoint"] {
         let path = format!("/admin/plugin/serverless/{path}");
         assert_eq!(send(&client, "POST", &path, GOOD, &json!({})).await.status, 400);

@@ -74,9 +74,9 @@ impl Isolation {
         Ok(isolation)
     }
 
-    /// The level and what is missing, on one line: `L1`, `L0 (Landlock: not enabled at boot (lsm=))`.
+    /// The level and what is missing, on one line.
     pub fn summary(&self) -> String {
-        if self.gaps.is_empty() { self.level.to_string() } else { format!("{} ({})", self.level, self.gaps.join("; ")) }
+        self.level.with_gaps(&self.gaps)
     }
 
     /// A policy of this level with the files that any program may use.

@@ -36,7 +36,7 @@ impl Unusable {
     pub(crate) fn find(path: &Path) -> Option<Self> {
         let there = path.symlink_metadata().ok()?;
         let refused =
-            accessat(CWD, path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_err();
+            accessat(CWD, path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()).is_err();
         refused.then(|| Self { path: path.to_owned(), owner: there.uid(), mode: there.mode() & 0o7777 })
     }
 

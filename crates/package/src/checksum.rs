@@ -11,6 +11,20 @@ pub(crate) type ContentDigest = [u8; 32];
 /// Order does not matter; of files with one path, all but one are left out. Of a package and the folder it was made of
 /// the checksums differ when the packager added a file (package-format 18).
 ///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plugin_package::{Folder, checksum};
+///
+/// let plugin = tempfile::tempdir()?;
+/// std::fs::write(plugin.path().join("main.py"), "print(1)")?;
+/// let before = checksum(&Folder::open(plugin.path())?)?;
+/// std::fs::write(plugin.path().join("main.py"), "print(2)")?;
+/// assert_eq!(before.len(), 64);
+/// assert_ne!(checksum(&Folder::open(plugin.path())?)?, before);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// When a file cannot be read.

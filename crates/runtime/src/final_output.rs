@@ -16,6 +16,15 @@ const AT_SHUTDOWN: [&str; 3] = ["is being finalized", "interpreter shutdown", "c
 const OWN_FRAMES: [&str; 3] = ["/.bootstrap/", "<frozen runpy>", "<frozen importlib"];
 
 /// What the end of a process says about its cause.
+///
+/// ```
+/// use plugin_runtime::FinalOutput;
+///
+/// let output = FinalOutput::of(["starting", "Traceback (most recent call last):", "ImportError: no such name"]);
+/// assert_eq!(output.cause.as_deref(), Some("ImportError: no such name"));
+/// assert!(output.describe("exit code 1").starts_with("ImportError: no such name (exit code 1)\n"));
+/// assert_eq!(FinalOutput::of([]).describe("exit code 1"), "exit code 1");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinalOutput {
     /// The cause in one sentence, if it is known.

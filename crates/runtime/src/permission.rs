@@ -4,6 +4,16 @@ use plugin_manifest::declaration::Permission;
 use plugin_protocol::callback::Grant;
 
 /// Whether a plugin with this `resource.permission` may ask for it; what the manifest does not name is denied.
+///
+/// ```
+/// use plugin_manifest::declaration::{Enabled, Permission};
+/// use plugin_protocol::callback::Grant;
+/// use plugin_runtime::permits;
+///
+/// let permission = Permission { tool: Some(Enabled { enabled: true }), ..Permission::default() };
+/// assert!(permits(Some(&permission), Grant::Tool));
+/// assert!(!permits(Some(&permission), Grant::Storage) && !permits(None, Grant::Tool));
+/// ```
 pub fn permits(permission: Option<&Permission>, grant: Grant) -> bool {
     let Some(permission) = permission else { return false };
     let model = permission.model.as_ref().filter(|model| model.enabled);

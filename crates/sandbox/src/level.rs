@@ -50,6 +50,14 @@ impl fmt::Display for Level {
 }
 
 /// Which level is wanted: `auto`, `off`, `required`, `required:L0`.
+///
+/// ```
+/// use plugin_sandbox::{Level, Mode};
+///
+/// assert_eq!("required".parse(), Ok(Mode::Required(Level::HIGHEST)));
+/// assert_eq!("Required:L0".parse(), Ok(Mode::Required(Level::Limited)));
+/// assert!("maybe".parse::<Mode>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// As much as the kernel allows.

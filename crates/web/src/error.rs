@@ -74,6 +74,14 @@ impl ErrorType {
 /// An answer that is an error: returned by handlers, sent as an envelope.
 ///
 /// Management routes answer HTTP 200 whatever the code says: their handlers return `InBand` of `dify-api` instead.
+///
+/// ```
+/// use plugin_web::ApiError;
+///
+/// let error = ApiError::bad_request("page_size is at most 256");
+/// assert_eq!(error.status().as_u16(), 400);
+/// assert!(error.to_envelope().starts_with(br#"{"code":-400,"message":""#));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {message}", .kind.name())]
 pub struct ApiError {

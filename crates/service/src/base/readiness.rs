@@ -6,6 +6,19 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 /// The state of each component that was announced.
+///
+/// ```
+/// use plugin_service::base::Readiness;
+///
+/// let readiness = Readiness::default();
+/// readiness.not_ready("database", "connecting");
+/// readiness.ready("isolation");
+/// assert!(!readiness.report().ready);
+/// readiness.failing("database", "out of reach");
+/// let report = readiness.report();
+/// assert!(report.ready, "it goes on without, as far as it can");
+/// assert_eq!(report.components["database"], "failing: out of reach");
+/// ```
 #[derive(Debug, Default)]
 pub struct Readiness(Mutex<BTreeMap<&'static str, State>>);
 

@@ -8,6 +8,14 @@ use subtle::ConstantTimeEq;
 const FINGERPRINT_BYTES: usize = 8;
 
 /// A key or a password: printing it shows that it is there, no more.
+///
+/// ```
+/// use plugin_service::config::Secret;
+///
+/// let key = Secret::new("the-key");
+/// assert_eq!(format!("{key:?}"), "(hidden)");
+/// assert!(key.matches(b"the-key") && !key.matches(b"another") && !Secret::default().matches(b""));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 

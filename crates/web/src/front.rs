@@ -159,7 +159,7 @@ impl Front {
     }
 }
 
-/// A request that nothing behind the door may see; what else comes on its connection is not believed either.
+/// Refuses a malformed request and closes its connection, since its framing cannot be trusted either.
 fn bad_request(fault: &str) -> Response {
     let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
     (StatusCode::BAD_REQUEST, close, format!("400 Bad Request: {fault}")).into_response()

@@ -61,13 +61,13 @@ impl Mark {
         })
     }
 
-    /// [`Mark::kill`] on a thread for what blocks. It goes on if nobody waits for it.
-    pub(crate) fn sweep(self) -> impl Future<Output = ()> {
-        let mark = self.clone();
+    /// Runs [`Mark::kill`] on the blocking pool. It completes even if the returned future is dropped.
+    pub(crate) fn sweep(&self) -> impl Future<Output = ()> + use<> {
+        let (mark, worker) = (self.clone(), self.worker.clone());
         let swept = tokio::task::spawn_blocking(move || mark.kill());
         async move {
             if let Err(error) = swept.await {
-                tracing::warn!(worker = self.worker, %error, "failed to look for what a worker has left running");
+                tracing::warn!(worker, %error, "failed to look for what a worker has left running");
             }
         }
     }

@@ -40,10 +40,12 @@ impl Secret {
         !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(given))
     }
 
-    /// A few digits by which two holders of a secret see whether it is the same, and nobody learns more.
+    /// A short digest that shows whether two nodes have the same secret, without revealing it.
     pub fn fingerprint(&self, name: &str) -> String {
         let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(&self.0).finalize();
-        hex::encode(hash.iter().take(FINGERPRINT_BYTES).copied().collect::<Vec<_>>())
+        let mut digits = hex::encode(hash);
+        digits.truncate(2 * FINGERPRINT_BYTES);
+        digits
     }
 }
 

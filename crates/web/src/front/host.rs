@@ -1,4 +1,4 @@
-//! The `Host` header: what stands between the daemon and the caller must not read another one in the same request.
+//! Checks the `Host` header, so that the daemon and a proxy before it cannot disagree about a request's host.
 
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Version, header};

@@ -5,7 +5,7 @@ use plugin_service::base::Readiness;
 
 /// The component of `/ready`.
 const COMPONENT: &str = "working path";
-/// So many things that are not the daemon's are named, and the others counted.
+/// At most this many foreign files and folders are named; the rest are counted.
 const NAMED: usize = 20;
 
 /// Looks at the working path once, and says what operators should know of it.

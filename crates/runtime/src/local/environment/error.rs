@@ -96,7 +96,7 @@ impl EnvironmentError {
 pub(crate) trait Context<T> {
     fn context(self, what: impl FnOnce() -> String) -> Result<T, EnvironmentError>;
 
-    /// The same, and of a refusal which folder at or above the path is in the way.
+    /// The same; a refused access also names the folder, at or above the path, that cannot be written.
     fn context_at(self, path: &Path, what: impl FnOnce() -> String) -> Result<T, EnvironmentError>;
 }
 
@@ -108,7 +108,7 @@ impl<T> Context<T> for io::Result<T> {
     fn context_at(self, path: &Path, what: impl FnOnce() -> String) -> Result<T, EnvironmentError> {
         self.map_err(|error| {
             let refused = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
-            match Unusable::find_above(path).filter(|_| refused) {
+            match refused.then(|| Unusable::find_above(path)).flatten() {
                 Some(unusable) => EnvironmentError::new(Cause::Io, format!("{}: {unusable} ({error})", what())),
                 None => EnvironmentError::io(what(), &error),
             }

@@ -9,13 +9,13 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::collect::{is_hidden, is_working_dir};
 
-/// What a file system has at its top.
+/// Made by some file systems at their root.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// What was found in a working path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Folders in which nothing can be made or changed: what belongs there cannot be installed or started.
+    /// Folders that cannot be written: plugins in them can be neither installed nor started.
     pub unusable: Vec<Unusable>,
     /// What no daemon has made. It is left alone.
     pub foreign: Vec<PathBuf>,
@@ -32,15 +32,16 @@ pub struct Unusable {
 }
 
 impl Unusable {
-    /// The folder, if this process may not make files in it; also when it cannot be looked at.
+    /// The folder, if this process cannot read and write it.
     pub(crate) fn find(path: &Path) -> Option<Self> {
         let there = path.symlink_metadata().ok()?;
+        // without flags: filters of system calls that do not know faccessat2 answer EPERM to it
         let refused =
             accessat(CWD, path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()).is_err();
         refused.then(|| Self { path: path.to_owned(), owner: there.uid(), mode: there.mode() & 0o7777 })
     }
 
-    /// The same of the nearest folder above that is there.
+    /// The same for the nearest existing path at or above this one.
     pub(crate) fn find_above(path: &Path) -> Option<Self> {
         Self::find(path.ancestors().find(|path| path.symlink_metadata().is_ok())?)
     }
@@ -98,7 +99,7 @@ impl Survey {
             let unusable = Unusable::find(&path);
             let is_usable = unusable.is_none();
             self.unusable.extend(unusable);
-            // what a folder holds that cannot be used is of no use either
+            // one message for an unusable folder is enough; its contents need none
             if is_usable && !is_plugin {
                 self.folder(&path, Depth::Plugins)?;
             }
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(survey(&root.join("not there")).unwrap(), Survey::default());
     }
 
-    /// Does something as a user who owns nothing here, whoever runs the tests.
+    /// Runs `work` as an unprivileged user, even when the tests run as root.
     fn as_nobody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {

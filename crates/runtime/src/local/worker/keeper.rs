@@ -255,7 +255,7 @@ impl Keeper {
         self.channel.suspect(&why);
         self.control.fail(&self.channel, Failure::Stopped(why));
         signal_group(self.process.pid(), Signal::SIGKILL);
-        self.mark.clone().sweep().await;
+        self.mark.sweep().await;
     }
 
     fn check_waste(&self, every: Duration, runaway: &mut u32) {

@@ -26,16 +26,16 @@ use plugin_dify_api::state::{App, Calls, Services};
 use plugin_install::connector::ConnectorConfigError;
 use plugin_install::{InstallSettings, Installer, LocalPlatform, Platform, ServerlessPlatform};
 use plugin_operator::{Fleet, FleetParts};
-use plugin_registry::stores::{Lookups, Stores};
+use plugin_registry::stores::Lookups;
 use plugin_service::base::Base;
 use plugin_service::config::address::AddressError;
 use plugin_service::config::{Config, Platform as PlatformKind, sample_keys};
 use plugin_service::lifecycle::OnEnd;
-use plugin_web::Table;
+use plugin_web::Routes;
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum BootError {
+pub(crate) enum BootError {
     /// A store cannot be opened, and waiting would not help.
     #[error("failed to open the {what}: {source}")]
     Store { what: &'static str, source: plugin_store::Error },
@@ -69,7 +69,7 @@ pub enum BootError {
 }
 
 /// Shows in `/ready` that keys are those of published sample files.
-pub fn show_sample_keys(base: &Base) {
+pub(crate) fn show_sample_keys(base: &Base) {
     let names = sample_keys(&base.config);
     if !names.is_empty() {
         let names = names.join(", ");
@@ -78,7 +78,7 @@ pub fn show_sample_keys(base: &Base) {
 }
 
 /// Opens the port for plugins under development, if they may connect.
-pub async fn bind_debugging(config: &Config) -> Result<Option<TcpListener>, BindError> {
+pub(crate) async fn bind_debugging(config: &Config) -> Result<Option<TcpListener>, BindError> {
     debugging::bind(config).await
 }
 
@@ -90,7 +90,7 @@ enum Home {
 
 /// Opens everything and starts what runs in the background; the routes are what the daemon serves from then on.
 /// `debugging_port` is what [`bind_debugging`] gave.
-pub async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<Table<()>, BootError> {
+pub(crate) async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<Routes, BootError> {
     let config = &base.config;
     let stores = Box::pin(stores::open(base)).await?;
     let (watching, watched) = (Arc::clone(base), stores.clone());
@@ -191,9 +191,4 @@ fn count(number: u32) -> usize {
 
 fn bytes(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// The stores, for tests and for tools that need no services.
-pub async fn open_stores(base: &Base) -> Result<Stores, BootError> {
-    Box::pin(stores::open(base)).await
 }

@@ -17,21 +17,21 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Configured through environment variables, none of which has to be set; `config docs` explains them.
 #[derive(Debug, Parser)]
 #[command(name = "dify-plugin-daemon", version = VERSION, max_term_width = 110)]
-pub struct CommandLine {
+pub(crate) struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 impl CommandLine {
     /// What the arguments ask for: to serve, unless they say something else.
-    pub fn command(self) -> Command {
+    pub(crate) fn command(self) -> Command {
         self.command.unwrap_or(Command::Serve)
     }
 }
 
 /// What the daemon is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the daemon (the default)
     Serve,
     /// Check that the daemon on this machine responds; the exit status is 0 if it does
@@ -45,7 +45,7 @@ pub enum Command {
 
 /// Texts about the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-pub enum Page {
+pub(crate) enum Page {
     /// Print what a daemon with this environment would use, with secrets hidden
     Dump,
     /// Print the reference of all variables
@@ -55,12 +55,12 @@ pub enum Page {
 }
 
 /// Prints the version to standard output.
-pub fn print_version() -> io::Result<()> {
+pub(crate) fn print_version() -> io::Result<()> {
     writeln!(io::stdout(), "dify-plugin-daemon {VERSION}")
 }
 
 /// Prints a text to standard output.
-pub fn print(page: Page) -> io::Result<()> {
+pub(crate) fn print(page: Page) -> io::Result<()> {
     let text = match page {
         Page::Docs => config::reference(),
         Page::Example => config::example(),
@@ -85,7 +85,7 @@ fn isolation(mode: &str) -> String {
 }
 
 /// Checks that the daemon on this machine responds (blocking).
-pub fn health(config: &Config) -> io::Result<()> {
+pub(crate) fn health(config: &Config) -> io::Result<()> {
     let host = match config.server.host.parse::<IpAddr>() {
         Ok(host) if !host.is_unspecified() => host,
         _ => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,6 +1,10 @@
-//! The daemon's program: reads the command line and the environment, then wires the parts together.
+//! The daemon's program, what Dify calls to install plugins, to run them and to call them: reads the command line and the
+//! environment, then wires the other crates together.
 
 #![forbid(unsafe_code)]
+
+mod boot;
+mod command;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -9,14 +13,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser as _;
 use jiff::tz::TimeZone;
-use plugin_daemon::boot::{self, BootError};
-use plugin_daemon::command::{self, Command, CommandLine};
 use plugin_runtime::local::stage;
 use plugin_service::base::{Base, VERSION};
 use plugin_service::config::{self, Config, ConfigError};
 use plugin_service::lifecycle::{init, limits};
 use plugin_service::telemetry::{LogHandle, logs};
 use plugin_web::{Front, server};
+
+use crate::boot::BootError;
+use crate::command::{Command, CommandLine};
 
 /// How long the end of the process waits for blocking calls.
 const BLOCKING_CALLS_TIMEOUT: Duration = Duration::from_millis(500);

@@ -13,9 +13,6 @@ mod providers;
 mod tasks;
 mod upload;
 
-use axum::extract::DefaultBodyLimit;
-use axum::handler::Handler as _;
-
 use crate::state::App;
 use plugin_web::ApiError;
 use plugin_web::auth::Key;
@@ -27,14 +24,11 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
     table.guarded(Key::Server, |table| {
         table
             .when(debugging, |table| table.post("/plugin/:tenant_id/debugging/key", debugging::key))
-            .post(
-                "/plugin/:tenant_id/management/install/upload/package",
-                upload::package.layer(DefaultBodyLimit::disable()),
-            )
-            .post(
-                "/plugin/:tenant_id/management/install/upload/bundle",
-                upload::bundle.layer(DefaultBodyLimit::disable()),
-            )
+            .of_any_size(|table| {
+                table
+                    .post("/plugin/:tenant_id/management/install/upload/package", upload::package)
+                    .post("/plugin/:tenant_id/management/install/upload/bundle", upload::bundle)
+            })
             .post("/plugin/:tenant_id/management/install/identifiers", install::identifiers)
             .post("/plugin/:tenant_id/management/install/upgrade", install::upgrade)
             .get("/plugin/:tenant_id/management/install/tasks", tasks::list)

@@ -3,34 +3,34 @@
 use std::sync::Arc;
 
 use plugin_service::base::Base;
-use plugin_web::Table;
 use plugin_web::auth::Key;
 use plugin_web::table::Interceptor;
+use plugin_web::{Routes, Table};
 
 use crate::state::App;
 use crate::{dispatch, endpoint, health, management, metrics, pprof, transaction, webhook};
 
 /// What answers before the services are up.
-pub fn early(base: &Arc<Base>) -> Table<()> {
+pub fn early(base: &Arc<Base>) -> Routes {
     let prometheus = base.config.server.prometheus_enabled;
-    Table::<Arc<Base>>::new(Arc::clone(base))
+    Table::new(Arc::clone(base), Arc::clone(base))
         .get("/health/check", health::check)
         .get("/ready", health::ready)
         .when(prometheus, |table| table.get("/metrics/", metrics::scrape))
-        .with_state(Arc::clone(base))
+        .done()
 }
 
 /// Everything.
-pub fn all(app: &App) -> Table<()> {
+pub fn all(app: &App) -> Routes {
     let config = &app.base.config;
     let forwarder = app.forwarder.as_ref().map(|forwarder| Arc::new(forwarder.clone()) as Arc<dyn Interceptor>);
     let webhooks = config.plugins.endpoints_enabled && config.plugins.webhook_enabled;
-    let table = management::routes(Table::<App>::new(Arc::clone(&app.base)));
+    let table = management::routes(Table::new(Arc::clone(&app.base), app.clone()));
     let table = endpoint::routes(table.intercepted(forwarder.clone(), dispatch::routes))
         .when(webhooks, |table| table.intercepted(forwarder, webhook::routes))
         .when(app.calls.transactions.is_some(), transaction::routes)
         .guarded(Key::Server, |table| table.when(config.server.pprof_enabled, debug));
-    early(&app.base).merge(table.with_state(app.clone()))
+    early(&app.base).merge(table.done())
 }
 
 /// What a Go program shows of itself.

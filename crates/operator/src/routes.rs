@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use plugin_service::base::Base;
 use plugin_web::auth::Key;
-use plugin_web::{ApiError, Success, Table};
+use plugin_web::{ApiError, Routes, Success, Table};
 
 use crate::fleet::Fleet;
 
@@ -33,8 +33,8 @@ use crate::fleet::Fleet;
 type Answer<T> = Result<Success<T>, ApiError>;
 
 /// The routes, on a fleet.
-pub fn all(base: &Arc<Base>, fleet: &Fleet) -> Table<()> {
-    let table = Table::<Fleet>::new(Arc::clone(base)).guarded(Key::Admin, |table| {
+pub fn all(base: &Arc<Base>, fleet: &Fleet) -> Routes {
+    let table = Table::new(Arc::clone(base), fleet.clone()).guarded(Key::Admin, |table| {
         table
             .post("/admin/plugin/serverless/reinstall", serverless::reinstall)
             .post("/admin/plugin/serverless/switch-endpoint", serverless::switch_endpoint)
@@ -49,7 +49,7 @@ pub fn all(base: &Arc<Base>, fleet: &Fleet) -> Table<()> {
             .get("/admin/installs", installs::list)
             .post("/admin/installs/cancel", installs::cancel)
     });
-    table.with_state(fleet.clone())
+    table.done()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
-use super::table::{Patterns, Table};
+use super::table::{Patterns, Routes};
 use crate::body::Holding;
 use crate::error::ApiError;
 use end::RequestEnd;
@@ -61,7 +61,7 @@ pub struct Front {
 
 impl Front {
     /// Serves the routes of `early`, which need no service; the others wait.
-    pub fn new(base: Arc<Base>, early: Table<()>) -> Arc<Self> {
+    pub fn new(base: Arc<Base>, early: Routes) -> Arc<Self> {
         Arc::new_cyclic(|front: &std::sync::Weak<Self>| {
             let (router, _) = early.into_parts();
             let front = front.clone();
@@ -79,9 +79,9 @@ impl Front {
         })
     }
 
-    /// Serves the routes of `table` from now on. A second call changes nothing.
-    pub fn open(&self, table: Table<()>) {
-        let (router, patterns) = table.into_parts();
+    /// Serves `routes` from now on. A second call changes nothing.
+    pub fn open(&self, routes: Routes) {
+        let (router, patterns) = routes.into_parts();
         let patterns = Arc::new(patterns);
         let fallback = move |request: Request| {
             let patterns = Arc::clone(&patterns);

@@ -23,4 +23,4 @@ pub use bind::{Bound, Validate, Violations};
 pub use error::{ApiError, ErrorType};
 pub use front::{Front, SentUri};
 pub use success::Success;
-pub use table::Table;
+pub use table::{Routes, Table};

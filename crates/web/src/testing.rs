@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use plugin_service::base::Base;
 
-use crate::{Front, Table};
+use crate::{Front, Routes};
 
 /// Sends what Dify sends, for one tenant.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ impl Sent {
 
 impl ApiClient {
     /// A client of these routes, for a new tenant.
-    pub fn new(base: &Arc<Base>, routes: Table<()>) -> Self {
-        let front = Front::new(Arc::clone(base), Table::new(Arc::clone(base)));
+    pub fn new(base: &Arc<Base>, routes: Routes) -> Self {
+        let front = Front::new(Arc::clone(base), Routes::none(Arc::clone(base)));
         front.open(routes);
         Self { front, tenant: Uuid::new_v4() }
     }

@@ -31,7 +31,7 @@ impl Upload {
     /// Receives the file in the part `name`, of at most `limit` bytes. Errors, with the texts that clients know:
     /// the request is no multipart form, has no such file, the file is too large.
     ///
-    /// The route needs `DefaultBodyLimit::disable()`; the limit of the file and those of the fields take its place.
+    /// The route has to be [`of_any_size`](crate::Table::of_any_size); the limit of the file and those of the fields take its place.
     pub async fn receive(request: Request, name: &str, limit: u64) -> Result<Self, ApiError> {
         let mut form = Multipart::from_request(request, &())
             .await

@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::auth::Key;
-use crate::{Bound, Success, Violations};
+use crate::{Bound, Success, Table, Violations};
 use plugin_service::config::Config;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -31,9 +31,9 @@ impl crate::Validate for Item {
 }
 
 /// A front with routes like the real ones.
-fn front_with_routes(base: Arc<Base>) -> Arc<Front> {
-    let front = Front::new(Arc::clone(&base), Table::new(Arc::clone(&base)));
-    let table = Table::<Arc<Base>>::new(Arc::clone(&base))
+fn front_with_routes(base: &Arc<Base>) -> Arc<Front> {
+    let front = Front::new(Arc::clone(base), Routes::none(Arc::clone(base)));
+    let table = Table::new(Arc::clone(base), Arc::clone(base))
         .guarded(Key::Server, |table| {
             table
                 .get("/plugin/:tenant_id/item/:id", async |Bound(item): Bound<Item>| Success(item.id))
@@ -49,7 +49,7 @@ fn front_with_routes(base: Arc<Base>) -> Arc<Front> {
             let sent = request.extensions().get::<SentUri>().unwrap().0.to_string();
             Success((request.uri().to_string(), sent))
         });
-    front.open(table.with_state(base));
+    front.open(table.done());
     front
 }
 
@@ -69,7 +69,7 @@ fn with_key(mut request: Request, header: &'static str, key: &'static str) -> Re
 
 #[tokio::test]
 async fn a_request_for_two_hosts_or_none_ends_its_connection() {
-    let front = front_with_routes(base(SERVER_KEY));
+    let front = front_with_routes(&base(SERVER_KEY));
     let mut of_none = request("GET", "/slash/");
     of_none.headers_mut().remove(header::HOST);
     let mut of_two = request("GET", "/slash/");
@@ -83,7 +83,7 @@ async fn a_request_for_two_hosts_or_none_ends_its_connection() {
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_404_without_a_key() {
-    let front = front_with_routes(base(SERVER_KEY));
+    let front = front_with_routes(&base(SERVER_KEY));
     for (method, target) in [
         ("GET", "/"),
         ("GET", "/unknown"),
@@ -101,7 +101,7 @@ async fn unknown_routes_and_methods_are_404_without_a_key() {
 
 #[tokio::test]
 async fn the_other_slash_is_a_redirect_that_keeps_the_query() {
-    let front = front_with_routes(base(SERVER_KEY));
+    let front = front_with_routes(&base(SERVER_KEY));
     for (method, target, status, location) in [
         ("GET", "/slash", 301, "/slash/"),
         ("GET", "/plugin/t/item/1/?a=b%20c", 301, "/plugin/t/item/1?a=b%20c"),
@@ -115,7 +115,7 @@ async fn the_other_slash_is_a_redirect_that_keeps_the_query() {
 
 #[tokio::test]
 async fn a_key_opens_its_group_only() {
-    let front = front_with_routes(base(&[("SERVER_KEY", "the-key"), ("ADMIN_API_KEY", "the-admin-key")]));
+    let front = front_with_routes(&base(&[("SERVER_KEY", "the-key"), ("ADMIN_API_KEY", "the-admin-key")]));
     let item = || request("GET", "/plugin/t/item/1");
     let unauthorized = r#"{"code":-401,"message":"{\"message\":\"unauthorized\",\"error_type\":\"PluginDaemonUnauthorizedError\",\"args\":null}","data":null}"#;
     for bad in [
@@ -134,7 +134,7 @@ async fn a_key_opens_its_group_only() {
 
 #[tokio::test]
 async fn a_path_is_decoded_once_and_an_encoded_slash_separates() {
-    let front = front_with_routes(base(SERVER_KEY));
+    let front = front_with_routes(&base(SERVER_KEY));
     let item = async |id: &str| {
         let request = request("GET", &format!("/plugin/t/item/{id}"));
         send(&front, with_key(request, "x-api-key", "the-key")).await
@@ -150,7 +150,7 @@ async fn a_path_is_decoded_once_and_an_encoded_slash_separates() {
 
 #[tokio::test]
 async fn a_panic_is_an_empty_500_and_the_next_request_is_served() {
-    let front = front_with_routes(base(SERVER_KEY));
+    let front = front_with_routes(&base(SERVER_KEY));
     let (status, _, body) = send(&front, request("GET", "/panics")).await;
     assert_eq!((status, body.as_str()), (500, ""));
     assert_eq!(send(&front, request("GET", "/slash/")).await.0, 200);
@@ -159,7 +159,7 @@ async fn a_panic_is_an_empty_500_and_the_next_request_is_served() {
 #[tokio::test]
 async fn requests_are_counted_until_their_body_has_left() {
     let base = base(SERVER_KEY);
-    let front = front_with_routes(Arc::clone(&base));
+    let front = front_with_routes(&base);
     let count = with_key(request("POST", "/plugin/t/dispatch/count"), "x-api-key", "the-key");
     let response = front.answer(count, PEER).await;
     assert_eq!((base.activity.requests(), base.activity.dispatches()), (1, 1));
@@ -183,7 +183,7 @@ async fn requests_are_counted_until_their_body_has_left() {
 async fn before_the_services_are_up_early_routes_answer_and_the_rest_waits() {
     let base = base(SERVER_KEY);
     base.readiness.not_ready("database", "connecting");
-    let early = Table::<()>::new(Arc::clone(&base)).get("/alive", async || Success(()));
+    let early = Table::new(Arc::clone(&base), ()).get("/alive", async || Success(())).done();
     let front = Front::new(Arc::clone(&base), early);
     assert_eq!(send(&front, request("GET", "/alive")).await.0, 200);
 
@@ -197,7 +197,7 @@ async fn before_the_services_are_up_early_routes_answer_and_the_rest_waits() {
         async move { send(&front, request("GET", "/unknown")).await.0 }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    front.open(Table::new(Arc::clone(&base)).get("/alive", async || Success(())));
+    front.open(Table::new(Arc::clone(&base), ()).get("/alive", async || Success(())).done());
     assert_eq!(waiting.await.unwrap(), 404);
     assert_eq!(send(&front, request("GET", "/alive/")).await.0, 301);
 }
@@ -207,9 +207,9 @@ async fn headers_of_proxies_are_believed_from_trusted_ones() {
     for (trusted, is_seen) in [("", true), ("10.0.0.0/8", false), ("10.0.0.0/8,127.0.0.1", true), ("127.0.0.0/8", true)]
     {
         let base = base(&[("SERVER_TRUSTED_PROXIES", trusted)]);
-        let front = Front::new(Arc::clone(&base), Table::new(Arc::clone(&base)));
+        let front = Front::new(Arc::clone(&base), Routes::none(Arc::clone(&base)));
         let seen = async |request: Request| Success(request.headers().len());
-        front.open(Table::<Arc<Base>>::new(Arc::clone(&base)).get("/count", seen).with_state(base));
+        front.open(Table::new(Arc::clone(&base), Arc::clone(&base)).get("/count", seen).done());
         let mut request = request("GET", "/count");
         for name in OF_PROXIES {
             request.headers_mut().append(&name, HeaderValue::from_static("1"));

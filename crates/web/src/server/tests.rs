@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::error::ApiError;
 use crate::sse;
-use crate::{Success, Table};
+use crate::{Routes, Success, Table};
 use plugin_service::base::Base;
 use plugin_service::config::Config;
 use plugin_service::lifecycle::OnEnd;
@@ -27,8 +27,8 @@ async fn start(max_connections: u32) -> Running {
     let listener = bind(&config.server).await.unwrap();
     let address = listener.local_addr().unwrap();
     let base = Base::new(config);
-    let front = Front::new(Arc::clone(&base), Table::new(Arc::clone(&base)));
-    let routes = Table::<Arc<Base>>::new(Arc::clone(&base))
+    let front = Front::new(Arc::clone(&base), Routes::none(Arc::clone(&base)));
+    let routes = Table::new(Arc::clone(&base), Arc::clone(&base))
         .get("/health/check", async || Success(()))
         .post("/echo", async |body: String| body);
     let routes = routes.get("/slow", async |State(base): State<Arc<Base>>| {
@@ -43,7 +43,7 @@ async fn start(max_connections: u32) -> Running {
         let one = stream::iter([Ok::<_, ApiError>("1")]);
         sse::respond(one.chain(stream::pending()), base.lifecycle.hard().clone()).await
     });
-    front.open(routes.with_state(Arc::clone(&base)));
+    front.open(routes.done());
     let done = tokio::spawn(serve(listener, front, max_connections, base.lifecycle.clone()));
     Running { address, base, done }
 }

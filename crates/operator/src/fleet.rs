@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use plugin_install::{Installer, LocalPlatform, RunningJob, ServerlessPlatform};
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_registry::management::Management;
+use plugin_registry::management::{Management, Unlisted};
 use plugin_runtime::debug::{ConnectionStatus, DebugRuntime};
 use plugin_runtime::local::{LogEntry, PluginStatus};
 use serde::Serialize;
@@ -82,6 +82,11 @@ impl Fleet {
         let isolation = runtime.isolation();
         let (level, gaps) = (isolation.level.to_string(), isolation.gaps.clone());
         Ok(IsolationStatus { level, landlock: isolation.landlock, gaps })
+    }
+
+    /// Installed plugins that Dify does not see, on whatever node they run.
+    pub async fn unlisted(&self) -> Result<Vec<Unlisted>> {
+        Ok(self.0.management.unlisted().await?)
     }
 
     /// One of them.

@@ -9,6 +9,7 @@
 //! | GET `/admin/plugins/build-log` | what the tools said that prepared it |
 //! | POST `/admin/plugins/restart` | replaces its processes; open calls go on in the old ones |
 //! | POST `/admin/plugins/retry` | brings it up now, whatever failed before |
+//! | GET `/admin/unlisted` | installed plugins that are left out of Dify's lists, and why |
 //! | GET `/admin/isolation` | how far the plugins of this node are kept apart, and why not further |
 //! | GET `/admin/debugging` | the plugins under development that are connected to this node |
 //! | GET `/admin/installs` | the installs and upgrades at work on this node |
@@ -44,6 +45,7 @@ pub fn all(base: &Arc<Base>, fleet: &Fleet) -> Routes {
             .get("/admin/plugins/build-log", plugins::build_log)
             .post("/admin/plugins/restart", plugins::restart)
             .post("/admin/plugins/retry", plugins::retry)
+            .get("/admin/unlisted", plugins::unlisted)
             .get("/admin/isolation", plugins::isolation)
             .get("/admin/debugging", plugins::debugged)
             .get("/admin/installs", installs::list)

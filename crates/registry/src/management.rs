@@ -7,6 +7,7 @@ mod bindings;
 mod filter;
 mod installations;
 mod providers;
+mod unlisted;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use bindings::Binding;
 pub use filter::Filter;
 pub use installations::{CategoryList, InstallationItem, Missing, PluginItem, PluginList};
 pub use providers::ProviderItem;
+pub use unlisted::Unlisted;
 
 use crate::catalog::{Catalog, CatalogError, Declared};
 
@@ -38,40 +40,41 @@ impl Management {
         Self { database, catalog }
     }
 
-    /// Each item with the declaration of its version, in the same order; without those that have none.
+    /// Each item with the declaration of its version, in the same order; without those that have none that Dify reads.
     async fn with_declarations<T: Send>(
         &self,
         items: Vec<T>,
         version: impl Fn(&T) -> &str + Copy + Send,
     ) -> Vec<(T, Arc<Declared>)> {
         let load = |item: T| async move {
-            let declared = self.declaration(version(&item)).await?;
-            if let Some(why) = &declared.unreadable {
-                let plugin = version(&item);
-                tracing::warn!(plugin, why, "left out of a list: Dify could not read it; install another version");
-                return None;
+            let plugin = version(&item);
+            match self.listable(plugin).await {
+                Ok(declared) => Some((item, declared)),
+                Err(why) => {
+                    tracing::warn!(plugin, why, "left out of a list");
+                    None
+                }
             }
-            Some((item, declared))
         };
         stream::iter(items).map(load).buffered(LOAD_AT_ONCE).filter_map(std::future::ready).collect().await
     }
 
-    async fn declaration(&self, unique_identifier: &str) -> Option<Arc<Declared>> {
+    /// The declaration of a version, or why no list can have it.
+    async fn listable(&self, unique_identifier: &str) -> std::result::Result<Arc<Declared>, String> {
+        let declared = self.declaration(unique_identifier).await?;
+        match &declared.unreadable {
+            Some(why) => Err(format!("Dify cannot read its declaration ({why}); install another version")),
+            None => Ok(declared),
+        }
+    }
+
+    /// The declaration of a version, or why there is none.
+    async fn declaration(&self, unique_identifier: &str) -> std::result::Result<Arc<Declared>, String> {
         let found = match unique_identifier.parse::<UniqueIdentifier>() {
             Ok(identifier) => self.catalog.declaration(&identifier).await,
             Err(error) => Err(error.into()),
         };
-        match found {
-            Ok(Some(declared)) => Some(declared),
-            Ok(None) => {
-                tracing::warn!(plugin = unique_identifier, "left out of a list: it has no declaration");
-                None
-            }
-            Err(error) => {
-                tracing::warn!(plugin = unique_identifier, %error, "left out of a list");
-                None
-            }
-        }
+        Ok(found.map_err(|error| error.to_string())?.ok_or("it has no declaration")?)
     }
 
     async fn declared_installations(&self, rows: Vec<Installation>) -> Vec<(Installation, Arc<Declared>)> {

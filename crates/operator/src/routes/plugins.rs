@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_registry::management::Unlisted;
 use plugin_runtime::debug::ConnectionStatus;
 use plugin_runtime::local::{LogEntry, PluginStatus};
 use plugin_web::{Bound, Success, Validate, Violations};
@@ -34,6 +35,10 @@ pub(super) async fn status(State(fleet): State<Fleet>, Bound(params): Bound<Vers
 
 pub(super) async fn isolation(State(fleet): State<Fleet>) -> Answer<IsolationStatus> {
     Ok(Success(fleet.isolation()?))
+}
+
+pub(super) async fn unlisted(State(fleet): State<Fleet>) -> Answer<Vec<Unlisted>> {
+    Ok(Success(fleet.unlisted().await?))
 }
 
 pub(super) async fn debugged(State(fleet): State<Fleet>) -> Answer<Vec<ConnectionStatus>> {

@@ -49,6 +49,7 @@ async fn the_administrators_key_is_needed() {
     }
     let installs = send(&client, "GET", "/admin/installs", GOOD, &json!({})).await;
     assert_eq!(installs.data(), json!([]));
+    assert_eq!(send(&client, "GET", "/admin/unlisted", GOOD, &json!({})).await.data(), json!([]));
     assert_eq!(send(&client, "GET", "/admin/debugging", GOOD, &json!({})).await.data(), json!([]));
 }
 

@@ -104,8 +104,13 @@ impl Management {
         let row = self.database.providers.find(category, tenant, plugin_id).await?;
         let Some(row) = row.filter(|row| row.provider == provider) else { return Ok(None) };
         let row = self.provider_as_seen(row);
-        let declared = self.declaration(&row.plugin_unique_identifier).await;
-        Ok(declared.and_then(|declared| item(category, row, declared)))
+        match self.declaration(&row.plugin_unique_identifier).await {
+            Ok(declared) => Ok(item(category, row, declared)),
+            Err(why) => {
+                tracing::warn!(plugin = row.plugin_unique_identifier, why, "a provider is not shown");
+                Ok(None)
+            }
+        }
     }
 
     fn provider_as_seen(&self, row: Provider) -> Provider {

@@ -1,5 +1,6 @@
 //! What is installed, in every form.
 
+use plugin_registry::management::Management;
 use plugin_store::RawJson;
 use serde_json::{Value, json};
 
@@ -105,7 +106,11 @@ async fn one_broken_declaration_hides_one_plugin() {
     let read_by_nobody = r#"{"tool": 5}"#;
     let not_read_by_dify = r#"{"version": "0.0.1", "author": "testkit", "name": "broken", "tool": {"tools": [
         {"identity": {"name": "search"}, "parameters": [{"name": "query", "type": "txt", "form": "llm"}]}]}}"#;
-    for text in [read_by_nobody, not_read_by_dify] {
+    let management = Management::new(bed.stores.database.clone(), services.catalog.clone());
+    assert_eq!(management.unlisted().await.unwrap(), []);
+    for (text, because) in
+        [(read_by_nobody, "cannot unmarshal !!int `5` into mapping at tool"), (not_read_by_dify, "Dify cannot read")]
+    {
         let json = RawJson::new(text).unwrap();
         bed.stores.database.declarations.replace(&broken, &json).await.unwrap();
         services.catalog.version_changed(&broken.parse().unwrap()).await;
@@ -113,6 +118,10 @@ async fn one_broken_declaration_hides_one_plugin() {
         assert_eq!((texts(&list["list"], "name"), &list["total"]), (vec!["whole".to_owned()], &json!(2)), "{text}");
         let tools: Value = api.get("management/tools?page=1&page_size=10").await.data();
         assert_eq!(texts(&tools, "plugin_id"), ["testkit/whole"], "{text}");
+        let unlisted = management.unlisted().await.unwrap();
+        let [one] = &unlisted[..] else { panic!("{unlisted:?}") };
+        assert_eq!((&one.plugin_unique_identifier, one.workspaces), (&broken, 1));
+        assert!(one.reason.contains(because), "{}", one.reason);
     }
 }
 

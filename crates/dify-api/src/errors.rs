@@ -84,14 +84,14 @@ impl From<InstallError> for Rejection {
             | InstallError::Signature(_)
             | InstallError::Save(_)
             | InstallError::Bundle(_)
+            | InstallError::BundleAsset(_)
             | InstallError::BundlePackage { .. }
             | InstallError::SameVersion
             | InstallError::OtherPlugin
             | InstallError::NewVersionNotFound
             | InstallError::Identifier(_) => ApiError::bad_request(text),
             InstallError::NothingToUpgrade => ApiError::not_found(text),
-            InstallError::BundleAsset(_)
-            | InstallError::BundleSave(_)
+            InstallError::BundleSave(_)
             | InstallError::NoDeclaration { .. }
             | InstallError::TaskNotFound
             | InstallError::Catalog(_)

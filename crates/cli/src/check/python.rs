@@ -91,16 +91,18 @@ fn ask_this(program: &Path, files: &[u8]) -> Option<Answer> {
     let mut child = start(program).ok()?;
     let files = files.to_vec();
     let (mut input, mut output) = (child.stdin.take()?, child.stdout.take()?);
-    // one that ends early does not read it all
-    thread::spawn(move || input.write_all(&files));
     let (sender, answer) = mpsc::channel();
-    thread::spawn(move || {
+    let read = move || {
         let mut text = Vec::new();
         let read = output.read_to_end(&mut text);
         // the receiver is gone after the time limit
         let _late = sender.send(read.map(|_| text));
-    });
-    let text = answer.recv_timeout(TIME_LIMIT);
+    };
+    // one that ends early does not read it all; where the system starts no threads there is no answer
+    let started = thread::Builder::new()
+        .spawn(move || input.write_all(&files))
+        .and_then(|_writer| thread::Builder::new().spawn(read));
+    let text = started.map_err(drop).and_then(|_reader| answer.recv_timeout(TIME_LIMIT).map_err(drop));
     if text.is_err() {
         // it may have ended meanwhile
         let _gone = child.kill();

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
+use plugin_package::bundle::BundleError;
 
 use super::*;
 
@@ -31,6 +32,14 @@ fn a_call_that_does_not_reach_its_plugin_may_be_tried_again() {
 fn a_malformed_identifier_in_the_database_has_a_type_of_its_own() {
     let malformed = "malformed".parse::<plugin_manifest::identifier::UniqueIdentifier>().unwrap_err();
     assert_eq!(rejection(CatalogError::from(malformed)).kind(), ErrorType::UniqueIdentifier);
+}
+
+#[test]
+fn a_bundle_without_one_of_its_packages_is_the_callers_fault() {
+    let lacking = InstallError::BundleAsset(BundleError::AssetNotFound("a.difypkg".to_owned()));
+    let error = rejection(lacking);
+    assert_eq!(error.kind(), ErrorType::BadRequest);
+    assert!(error.message().contains("a.difypkg"), "{}", error.message());
 }
 
 #[tokio::test]

@@ -92,7 +92,8 @@ impl CallBed {
             required: kind == "secret-input",
             ..ProviderConfig::default()
         };
-        let settings = vec![config("token", "secret-input"), config("greeting", "text-input")];
+        let settings =
+            vec![config("token", "secret-input"), config("greeting", "text-input"), config("loud", "boolean")];
         manifest.endpoint = Some(EndpointProvider { settings, endpoints: Vec::new() });
         let declared = Declared::new(manifest).unwrap();
         let identifier = format!("{PLUGIN_ID}:0.0.1@{}", "0".repeat(64));

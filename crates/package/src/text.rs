@@ -6,6 +6,8 @@
 /// ```
 /// assert_eq!(plugin_package::text(b"dify_plugin\n"), "dify_plugin\n");
 /// assert_eq!(plugin_package::text(b"\xff\xfea\0"), "a");
+/// assert_eq!(plugin_package::text(b"\xfe\xff\0a\0"), "a\u{fffd}");
+/// assert_eq!(plugin_package::text(b"\xef\xbb\xbfa\xff"), "a\u{fffd}");
 /// ```
 pub fn text(bytes: &[u8]) -> String {
     let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {

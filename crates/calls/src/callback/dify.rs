@@ -1,6 +1,7 @@
 //! Dify's inner API (plugin-protocol 5.3): one HTTP client for everything that the daemon asks of Dify.
 
 mod foreign;
+mod report;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use reqwest::Response;
 use tokio::time::timeout;
 
 pub(super) use self::foreign::Head;
+use self::report::Report;
 use plugin_service::telemetry::TraceContext;
 
 /// How long a connection may take to come up.
@@ -104,6 +106,7 @@ pub struct Dify {
     key: HeaderValue,
     silence: Duration,
     max_document: u32,
+    report: Report,
 }
 
 impl Dify {
@@ -126,6 +129,7 @@ impl Dify {
             key,
             silence: options.silence,
             max_document: options.max_document,
+            report: Report::new(&options.url),
         })
     }
 
@@ -143,7 +147,7 @@ impl Dify {
             .header("X-Inner-Api-Key", self.key.clone())
             .header("traceparent", trace.traceparent())
             .body(body);
-        self.in_time(request.send()).await
+        self.in_time(request.send()).await.inspect_err(|error| self.report.unanswered(error))
     }
 
     /// The next piece of an answer.

@@ -329,6 +329,8 @@ fn dependencies() {
         "pyproject.toml:3: error[bad_requirement]: `dify-plugin>=0.9.0,&lt;0.10.0` is no requirement: a tool has escaped it \
          for HTML",
     );
+    let marked = "\u{feff}dify_plugin>=0.9.0\n";
+    assert!(checked(&[], &[("requirements.txt", marked)], Options::default()).is_empty(), "a byte-order mark");
     let found = checked(&[], &[("pyproject.toml", "[project]\nname = \n")], Options::default());
     assert!(found[0].starts_with("pyproject.toml:2: error[bad_toml]: "), "{found:?}");
 }

@@ -95,6 +95,22 @@ async fn nothing_is_left_of_a_setup_that_failed() {
 }
 
 #[tokio::test]
+async fn forms_of_a_setting_that_difys_page_sends_are_taken() {
+    let fixture = fixture().await;
+    for (loud, taken) in [(json!(1), true), (json!(0), false), (json!(true), true)] {
+        fixture.dify_answers(&json!({}));
+        let settings = json!({"token": "t", "loud": loud, "greeting": null});
+        assert_eq!(fixture.set_up(settings).await.data(), true, "{loud}");
+        let sent = fixture.dify.requests().last().unwrap().body["data"].clone();
+        assert_eq!(sent, json!({"token": "t", "loud": taken}), "{loud}");
+    }
+    fixture.dify_answers(&json!({}));
+    let settings = json!({"token": "t", "loud": null, "greeting": ""});
+    assert_eq!(fixture.set_up(settings).await.data(), true);
+    assert_eq!(fixture.dify.requests().last().unwrap().body["data"], json!({"token": "t"}));
+}
+
+#[tokio::test]
 async fn endpoints_that_are_not_there() {
     let fixture = fixture().await;
     for id in ["00000000-0000-4000-8000-000000000000", "not-a-uuid"] {

@@ -69,6 +69,25 @@ async fn refusals() {
     services.upload(&by("author: testkit")).await;
 }
 
+#[tokio::test]
+async fn what_dify_or_the_sdk_cannot_read_is_refused_with_place_and_remedy() {
+    let world = InstallBed::new().await;
+    let services = world.node();
+    let tool =
+        "identity: {author: testkit, name: answer, label: {en_US: Answer}}\ndescription: {human: {en_US: A}, llm: a}\n";
+    let parameter =
+        "parameters:\n- {name: q, label: {en_US: Q}, human_description: {en_US: Q}, form: llm, type: txt}\n";
+    let source = "extra: {python: {source: 'tools\\answer.py'}}\n";
+    for (rest, expected) in [
+        (parameter, ["tools/answer.yaml:4", "txt", "string"]),
+        (source, ["tools/answer.yaml", "tools\\answer.py", "forward slashes"]),
+    ] {
+        let package = package("light", "0.0.1", &[("tools/answer.yaml", &format!("{tool}{rest}"))]);
+        let error = services.installer.intake.upload(file(&package), false).await.unwrap_err().to_string();
+        assert!(expected.iter().all(|part| error.contains(part)), "{error}");
+    }
+}
+
 fn manifest_of(package: &bytes::Bytes) -> Vec<u8> {
     use plugin_manifest::Files as _;
     let package = plugin_package::Package::open(package.clone(), &plugin_package::Limits::default()).unwrap();

@@ -91,6 +91,7 @@ fn settings_become_clients() {
     let s3 = |vendor, managed| BlobConfig::S3(S3Config { vendor, path_style: false, managed });
     check(&s3(vendor("", "eu-west-1"), false), Ok("s3"));
     check(&s3(vendor("", ""), false), Err("S3 needs a region (AWS_REGION)"));
+    check(&s3(vendor("http://minio:9000", ""), false), Ok("s3"));
     check(
         &s3(VendorConfig { secret_key: Secret::default(), ..vendor("", "r") }, false),
         Err("S3 needs a secret key (AWS_SECRET_KEY)"),

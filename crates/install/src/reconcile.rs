@@ -26,6 +26,9 @@ const GATHER: Duration = Duration::from_millis(200);
 /// first, too.
 const PACKAGE_GRACE: Duration = Duration::from_mins(15);
 
+/// Workspaces that a line in the log names.
+const SHOWN: usize = 10;
+
 /// Compares what runs and what is stored with what is installed.
 #[derive(Debug)]
 pub(super) struct Reconciler {
@@ -40,7 +43,7 @@ pub(super) struct Reconciler {
 
 /// Compares at once, then regularly and after changes, until `stop`.
 pub(super) async fn run(reconciler: &Reconciler, stop: CancellationToken) {
-    let mut strays = Strays::default();
+    let mut known = Known::default();
     let mut tick = interval(ROUND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut count = 0_u32;
@@ -51,11 +54,19 @@ pub(super) async fn run(reconciler: &Reconciler, stop: CancellationToken) {
             () = reconciler.catalog.versions_changed() => tokio::time::sleep(GATHER).await,
         }
         let with_packages = count.is_multiple_of(LIST_EVERY);
-        match reconciler.reconcile(with_packages, &mut strays).await {
+        match reconciler.reconcile(with_packages, &mut known).await {
             Ok(()) => count = count.wrapping_add(1),
             Err(error) => tracing::warn!(%error, "failed to compare what runs with what is installed"),
         }
     }
+}
+
+/// What earlier rounds have found.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    strays: Strays,
+    /// Installed packages that are nowhere any more; each is told once.
+    pub(super) lost: HashSet<UniqueIdentifier>,
 }
 
 /// Packages in use without a row, and since when they are known.
@@ -74,13 +85,13 @@ impl Strays {
 }
 
 impl Reconciler {
-    pub(super) async fn reconcile(&self, with_packages: bool, strays: &mut Strays) -> Result<(), InstallError> {
+    pub(super) async fn reconcile(&self, with_packages: bool, known: &mut Known) -> Result<(), InstallError> {
         if self.platform.runtime_type() != RuntimeType::Local {
             return Ok(());
         }
         let installed = self.local_versions().await?;
         if with_packages {
-            self.reconcile_packages(&installed, strays).await?;
+            self.reconcile_packages(&installed, known).await?;
         }
         let wanted: HashSet<_> = installed.iter().collect();
         for identifier in self.platform.present().await {
@@ -101,28 +112,50 @@ impl Reconciler {
     }
 
     /// Puts back what is missing among the packages in use, and clears away what is not installed.
-    async fn reconcile_packages(
-        &self,
-        installed: &[UniqueIdentifier],
-        strays: &mut Strays,
-    ) -> Result<(), InstallError> {
+    async fn reconcile_packages(&self, installed: &[UniqueIdentifier], known: &mut Known) -> Result<(), InstallError> {
         let stored: HashSet<_> = self.packages.installed().await?.into_iter().collect();
-        for identifier in installed.iter().filter(|identifier| !stored.contains(identifier)) {
+        let missing: Vec<_> = installed.iter().filter(|identifier| !stored.contains(identifier)).collect();
+        known.lost.retain(|lost| missing.contains(&lost));
+        for identifier in missing {
             match self.versions.keep_in_use(identifier).await {
-                Ok(true) => tracing::info!(plugin = %identifier, "put an installed package back in its place"),
-                Ok(false) => tracing::error!(
-                    plugin = %identifier,
-                    "the package of an installed plugin is gone from the storage, so that it cannot be prepared anew; \
-                     upload it again, or uninstall it in the workspaces that have it"
-                ),
+                Ok(true) => {
+                    known.lost.remove(identifier);
+                    tracing::info!(plugin = %identifier, "put an installed package back in its place");
+                }
+                Ok(false) => {
+                    if known.lost.insert(identifier.clone()) {
+                        self.tell_of_lost(identifier).await?;
+                    }
+                }
                 Err(error) => tracing::warn!(plugin = %identifier, %error, "an installed package is missing"),
             }
         }
         let wanted: HashSet<_> = installed.iter().cloned().collect();
         let without_row = stored.into_iter().filter(|identifier| !wanted.contains(identifier)).collect();
-        for identifier in strays.update(without_row, self.install_timeout + PACKAGE_GRACE) {
+        for identifier in known.strays.update(without_row, self.install_timeout + PACKAGE_GRACE) {
             self.versions.clear_away(&identifier).await?;
         }
         Ok(())
     }
+
+    async fn tell_of_lost(&self, identifier: &UniqueIdentifier) -> Result<(), InstallError> {
+        let installations = self.database.installations.of_version(identifier.as_str()).await?;
+        let workspaces = some_of(installations.iter().map(|installation| installation.tenant_id));
+        tracing::error!(
+            plugin = %identifier,
+            workspaces,
+            "the package of an installed plugin is gone from the storage, so that it cannot be prepared anew; \
+             upload it again, or uninstall it in the workspaces that have it"
+        );
+        Ok(())
+    }
+}
+
+/// The first of many, and how many more there are.
+fn some_of(all: impl Iterator<Item = impl ToString>) -> String {
+    let mut names: Vec<_> = all.map(|one| one.to_string()).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let shown = names.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }

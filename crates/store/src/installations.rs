@@ -184,6 +184,9 @@ pub trait Installations: Send + Sync {
     /// `updated_at`) or it is no debugging installation any more; then `None`.
     async fn remove_debug(&self, installation: &Installation) -> Result<Option<Uninstalled>>;
 
+    /// The installations of a version, of all tenants, the oldest first.
+    async fn of_version(&self, unique_identifier: &str) -> Result<Vec<Installation>>;
+
     /// The installations of [`Self::install_debug`], of all tenants, that have not been removed.
     async fn debugged(&self) -> Result<Vec<Installation>>;
 }

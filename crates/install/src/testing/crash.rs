@@ -178,6 +178,10 @@ impl Installations for Dying<dyn Installations> {
         self.0.remove_debug(installation).await
     }
 
+    async fn of_version(&self, unique_identifier: &str) -> Result<Vec<Installation>> {
+        self.0.of_version(unique_identifier).await
+    }
+
     async fn debugged(&self) -> Result<Vec<Installation>> {
         self.0.debugged().await
     }

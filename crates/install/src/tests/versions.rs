@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::super::reconcile::Strays;
+use super::super::reconcile::{Known, Strays};
 use super::{facts, install, installed};
 use crate::testing::{InstallBed, package};
 
@@ -60,10 +60,33 @@ async fn a_lost_package_is_put_back_and_a_lost_runtime_goes() {
     // what another node does with it
     let row = world.stores.database.installations.find(tenant, "testkit/gone").await.unwrap().unwrap();
     world.stores.database.installations.uninstall(tenant, row.id).await.unwrap();
-    services.installer.reconciler.reconcile(true, &mut Strays::default()).await.unwrap();
+    services.installer.reconciler.reconcile(true, &mut Known::default()).await.unwrap();
     assert!(services.packages.is_installed(&kept).await.unwrap());
     assert!(!services.packages.is_installed(&gone).await.unwrap());
     assert!(world.platform.is_present(&kept) && !world.platform.is_present(&gone));
+}
+
+#[tokio::test]
+async fn a_package_that_is_gone_everywhere_is_told_once() {
+    let world = InstallBed::new().await;
+    let services = world.node();
+    let running = services.run();
+    let gone = services.upload(&package("gone", "0.0.1", &[])).await;
+    install(&services, Uuid::new_v4(), &gone).await;
+    running.stop().await;
+    services.packages.delete_installed(&gone).await.unwrap();
+    services.packages.delete_uploaded(&gone).await.unwrap();
+
+    let mut known = Known::default();
+    let reconciler = &services.installer.reconciler;
+    for _ in 0..2 {
+        reconciler.reconcile(true, &mut known).await.unwrap();
+        assert_eq!(known.lost, [gone.clone()].into());
+    }
+    assert!(!services.packages.is_installed(&gone).await.unwrap(), "nothing is put back that is not there");
+    services.upload(&package("gone", "0.0.1", &[])).await;
+    reconciler.reconcile(true, &mut known).await.unwrap();
+    assert!(known.lost.is_empty() && services.packages.is_installed(&gone).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +118,7 @@ async fn one_that_is_being_installed_is_not_cleared_away() {
     while world.platform.attempts() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    services.installer.reconciler.reconcile(true, &mut Strays::default()).await.unwrap();
+    services.installer.reconciler.reconcile(true, &mut Known::default()).await.unwrap();
     services.installer.worker.versions.clear_away(&identifier).await.unwrap();
     assert!(world.platform.is_present(&identifier));
     ready.notify_one();

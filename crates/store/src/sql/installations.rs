@@ -83,6 +83,12 @@ impl Installations for Sql {
         .await
     }
 
+    async fn of_version(&self, unique_identifier: &str) -> Result<Vec<Installation>> {
+        let query =
+            sql("SELECT * FROM plugin_installations WHERE plugin_unique_identifier = ? ORDER BY created_at, id");
+        self.rows(query.bind(unique_identifier)).await?.iter().map(installation).collect()
+    }
+
     async fn debugged(&self) -> Result<Vec<Installation>> {
         let query = sql("SELECT * FROM plugin_installations WHERE runtime_type = ?").bind(RuntimeType::Remote.as_str());
         self.rows(query).await?.iter().map(installation).collect()

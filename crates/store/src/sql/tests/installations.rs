@@ -58,6 +58,9 @@ pub(super) async fn install_writes_all_rows(config: DatabaseConfig) {
     assert_eq!(installed.id.get_version_num(), 7);
     assert_eq!(database.installations.find(tenant(1), PLUGIN).await.unwrap().as_ref(), Some(&installed));
     assert_eq!(database.installations.find_version(tenant(1), &identifier).await.unwrap().as_ref(), Some(&installed));
+    let of_version = database.installations.of_version(&identifier).await.unwrap();
+    assert_eq!(of_version, std::slice::from_ref(&installed));
+    assert_eq!(database.installations.of_version("acme/none:1.0.0@0").await.unwrap(), []);
     assert_eq!(database.installations.get(tenant(1), installed.id).await.unwrap().as_ref(), Some(&installed));
     assert_eq!(database.installations.get(tenant(2), installed.id).await.unwrap(), None);
     let meta: serde_json::Value = installed.meta.as_ref().unwrap().parse().unwrap();

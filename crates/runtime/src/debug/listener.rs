@@ -116,3 +116,25 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_user_timeout(stream, DEAD_AFTER_MILLIS)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_that_cannot_be_had_is_named_with_its_variables() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let begun = tokio::time::Instant::now();
+        let error = bind("127.0.0.1", port).await.unwrap_err().to_string();
+        assert_eq!(begun.elapsed(), PAUSES.iter().sum(), "{error}");
+        let place = format!("failed to listen on 127.0.0.1:{port} for debugging connections");
+        for part in [&*place, "PLUGIN_REMOTE_INSTALLING_HOST, PLUGIN_REMOTE_INSTALLING_PORT", "in use"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let nowhere = bind("no-such-host.invalid", 1).await.unwrap_err().to_string();
+        assert!(nowhere.starts_with("failed to listen on no-such-host.invalid:1 "), "{nowhere}");
+        drop(taken);
+        bind("127.0.0.1", port).await.unwrap();
+    }
+}

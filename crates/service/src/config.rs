@@ -32,6 +32,7 @@ pub use choice::{
 pub use groups::*;
 pub use keys::KeyError;
 pub use kind::parse_bool;
+pub use mask::masked;
 use registry::{Group, Reader};
 pub use report::ConfigError;
 pub use sample::{ExposedError, exposed, sample_keys};

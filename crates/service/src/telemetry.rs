@@ -4,6 +4,6 @@ pub mod logs;
 pub mod metrics;
 pub mod trace;
 
-pub use logs::LogHandle;
+pub use logs::{LineLimit, LogHandle};
 pub use metrics::Metrics;
 pub use trace::{RequestContext, TraceContext};

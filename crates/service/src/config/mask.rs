@@ -9,7 +9,7 @@ const HIDDEN: &str = "(hidden)";
 const KEY_LIKE: [&str; 9] = ["passw", "pwd", "secret", "token", "credential", "signature", "auth", "apikey", "api_key"];
 
 /// The text with everything hidden that could authenticate. Rather hides too much: what is malformed may still be secret.
-pub(super) fn masked(text: &str) -> String {
+pub fn masked(text: &str) -> String {
     mask(text, false)
 }
 

@@ -1,8 +1,11 @@
 //! Log lines in the forms that existing pipelines read (cluster-serverless-observability 6.1).
 
 mod fields;
+mod limit;
 mod line;
 mod writer;
+
+pub use self::limit::LineLimit;
 
 use std::io;
 use std::path::PathBuf;

@@ -65,7 +65,7 @@ pub(super) async fn run(reconciler: &Reconciler, stop: CancellationToken) {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     strays: Strays,
-    /// Installed packages that are nowhere any more; each is told once.
+    /// Installed packages that are nowhere any more; each is reported once.
     pub(super) lost: HashSet<UniqueIdentifier>,
 }
 
@@ -122,10 +122,10 @@ impl Reconciler {
                     known.lost.remove(identifier);
                     tracing::info!(plugin = %identifier, "put an installed package back in its place");
                 }
+                Ok(false) if known.lost.contains(identifier) => {}
                 Ok(false) => {
-                    if known.lost.insert(identifier.clone()) {
-                        self.tell_of_lost(identifier).await?;
-                    }
+                    self.report_lost(identifier).await?;
+                    known.lost.insert(identifier.clone());
                 }
                 Err(error) => tracing::warn!(plugin = %identifier, %error, "an installed package is missing"),
             }
@@ -138,7 +138,7 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn tell_of_lost(&self, identifier: &UniqueIdentifier) -> Result<(), InstallError> {
+    async fn report_lost(&self, identifier: &UniqueIdentifier) -> Result<(), InstallError> {
         let installations = self.database.installations.of_version(identifier.as_str()).await?;
         let workspaces = some_of(installations.iter().map(|installation| installation.tenant_id));
         tracing::error!(

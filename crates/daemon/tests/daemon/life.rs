@@ -79,13 +79,13 @@ async fn keys_are_made_at_the_first_start_and_kept() -> Result<()> {
     let first = std::fs::read_to_string(&key)?;
     assert_eq!(std::fs::metadata(&key)?.permissions().mode() & 0o777, 0o600);
     assert!(!running.log().contains(first.trim()), "a log is no place for a key");
-    let told = |log: &str, variable: &str, file: &str| {
+    let warnings = |log: &str, variable: &str, file: &str| {
         let is_it = |line: &&str| line.contains("WARN") && line.contains(variable) && line.contains(file);
         log.lines().filter(is_it).count()
     };
     let both = |log: &str| {
         let of_dify = "INNER_API_KEY_FOR_PLUGIN";
-        (told(log, "PLUGIN_DAEMON_KEY", "keys/server_key"), told(log, of_dify, "keys/dify_inner_api_key"))
+        (warnings(log, "PLUGIN_DAEMON_KEY", "keys/server_key"), warnings(log, of_dify, "keys/dify_inner_api_key"))
     };
     assert_eq!(both(&running.log()), (1, 1), "{}", running.log());
     let running = running.kill().await?.start().await?;

@@ -67,7 +67,7 @@ async fn a_lost_package_is_put_back_and_a_lost_runtime_goes() {
 }
 
 #[tokio::test]
-async fn a_package_that_is_gone_everywhere_is_told_once() {
+async fn a_package_that_is_gone_everywhere_is_reported_once() {
     let world = InstallBed::new().await;
     let services = world.node();
     let running = services.run();

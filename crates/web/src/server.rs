@@ -3,6 +3,7 @@
 mod body;
 mod idle;
 mod refused;
+mod unread;
 
 use std::convert::Infallible;
 use std::io;
@@ -149,8 +150,10 @@ async fn connection(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (front, stopping, active) = (Arc::clone(&front), stopping.clone(), served.request());
         async move {
+            let (request, rest) = unread::watch(request);
             let mut response = front.answer(request.map(|body| Body::new(StallGuard::new(body))), peer.ip()).await;
-            if stopping.is_cancelled() {
+            let reusable = rest.discard().await;
+            if stopping.is_cancelled() || !reusable {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(active.until_sent(response))

@@ -50,6 +50,10 @@ async fn start(max_connections: u32) -> Running {
 
 async fn ask(stream: &mut TcpStream, target: &str) -> String {
     stream.write_all(format!("GET {target} HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\n\r\n").as_bytes()).await.unwrap();
+    answer(stream).await
+}
+
+async fn answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     loop {
         let read = stream.read_buf(&mut answer).await.unwrap();
@@ -178,6 +182,57 @@ async fn a_body_that_never_ends_gives_its_connection_back() {
     assert!(answer.starts_with(b"HTTP/1.1 400 Bad Request\r\n"), "{}", String::from_utf8_lossy(&answer));
     running.base.lifecycle.soft().cancel();
     running.done.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_refused_before_its_body_has_arrived_leaves_its_connection_usable() {
+    let running = start(10).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream
+        .write_all(b"POST /unknown HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\ncontent-length: 10\r\n\r\nhalf")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    stream.write_all(b"of it.").await.unwrap();
+    let answers = [answer(&mut stream).await, ask(&mut stream, "/health/check").await];
+    assert!(answers[0].starts_with("HTTP/1.1 404 Not Found\r\n"), "{answers:?}");
+    assert!(answers[1].starts_with("HTTP/1.1 200 OK\r\n"), "{answers:?}");
+}
+
+#[tokio::test]
+async fn who_still_sends_a_large_refused_body_sees_the_answer() {
+    let running = start(10).await;
+    for framing in ["content-length: 20000000", "transfer-encoding: chunked"] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let head = format!("POST /unknown HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\n{framing}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        if framing.ends_with("chunked") {
+            stream.write_all(format!("{:x}\r\n", 20_000_000).as_bytes()).await.unwrap();
+        }
+        for _ in 0..200 {
+            stream.write_all(&vec![b'x'; 100_000]).await.unwrap();
+        }
+        if framing.ends_with("chunked") {
+            stream.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let closing = answer.contains("\r\nconnection: close\r\n");
+        assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n") && closing, "{framing}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_whether_to_send_is_refused_without_an_invitation() {
+    let running = start(10).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let head =
+        "POST /unknown HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let closing = answer.contains("\r\nconnection: close\r\n");
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n") && closing, "{answer}");
 }
 
 #[tokio::test]

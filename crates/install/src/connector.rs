@@ -27,9 +27,10 @@ use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response};
 use tokio::time::timeout;
 
+use plugin_service::config::masked;
 use plugin_service::telemetry::TraceContext;
 
-pub use error::{ConnectorConfigError, ConnectorError};
+pub use error::{ConnectorConfigError, ConnectorError, PingError};
 pub use launch::Launch;
 
 use plugin_runtime::serverless::Function;
@@ -38,6 +39,8 @@ use plugin_runtime::serverless::Function;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long the short calls may take.
 const SHORT: Duration = Duration::from_secs(30);
+/// How long the answer to a ping may take: who waits for it wants to know soon what is wrong.
+const PING: Duration = Duration::from_secs(8);
 /// Bytes of an answer to a short call.
 const MAX_ANSWER: usize = 1024 * 1024;
 /// Bytes of an error answer that are quoted.
@@ -104,7 +107,12 @@ impl Connector {
     }
 
     /// Whether the connector is there, and what it can do. Connectors that want a GET get one.
-    pub async fn ping(&self) -> Result<Features, ConnectorError> {
+    pub async fn ping(&self) -> Result<Features, PingError> {
+        let answered = timeout(PING, self.pong()).await.unwrap_or(Err(ConnectorError::TimedOut(PING)));
+        answered.map_err(|error| PingError { url: masked(&self.base), error })
+    }
+
+    async fn pong(&self) -> Result<Features, ConnectorError> {
         let (mut status, mut headers, mut body) = self.short(self.request(Method::POST, "/ping")).await?;
         if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
             (status, headers, body) = self.short(self.request(Method::GET, "/ping")).await?;

@@ -211,7 +211,7 @@ impl Inner {
             }
             database.serverless.delete(uid).await?;
             self.parts.catalog.version_changed(identifier).await;
-            if self.parts.connector.ping().await?.delete {
+            if self.parts.connector.ping().await.map_err(|error| error.error)?.delete {
                 self.parts.connector.delete(identifier).await?;
                 tracing::info!(plugin = %identifier, "the connector took a function down");
             }

@@ -52,6 +52,11 @@ impl Settings {
         self
     }
 
+    /// What the last daemon that was started so has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default()
+    }
+
     /// Starts it and waits until it answers.
     pub async fn start(self) -> Result<Daemon> {
         let log = std::fs::File::create(self.folder.path().join("daemon.log"))?;
@@ -111,7 +116,7 @@ impl Daemon {
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder().join("daemon.log")).unwrap_or_default()
+        self.settings.log()
     }
 
     /// `kill -9`; what it started has to cope.

@@ -59,15 +59,15 @@ pub(super) fn runtime(config: &Config, platform: &ServerlessPlatform) -> Result<
 async fn await_connector(base: Arc<Base>, platform: ServerlessPlatform, stop: CancellationToken) {
     base.readiness.not_ready(COMPONENT, "connecting");
     let mut pause = FIRST_PAUSE;
-    loop {
-        match platform.connector().ping().await {
+    while let Some(answer) = stop.run_until_cancelled(platform.connector().ping()).await {
+        match answer {
             Ok(features) => {
                 tracing::info!(?features, "the serverless connector answers");
                 base.readiness.ready(COMPONENT);
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, seconds = pause.as_secs_f32(), "the serverless connector does not answer");
+                tracing::warn!(%error, seconds = pause.as_secs_f32(), "plugins cannot be installed yet");
                 base.readiness.not_ready(COMPONENT, error.to_string());
             }
         }

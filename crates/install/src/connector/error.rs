@@ -15,10 +15,12 @@ pub enum ConnectorError {
     #[error("the serverless connector is out of reach (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL): {0}")]
     Unreachable(String),
     /// The connection broke.
-    #[error("the connection to the serverless connector failed: {0}")]
+    #[error("the connection to the serverless connector failed (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL): {0}")]
     Transport(String),
     /// It did not answer in time.
-    #[error("the serverless connector did not answer within {} s", .0.as_secs())]
+    #[error(
+        "the serverless connector did not answer within {} s (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL)", .0.as_secs()
+    )]
     TimedOut(Duration),
     /// A launch took too long.
     #[error(
@@ -67,6 +69,38 @@ impl From<reqwest::Error> for ConnectorError {
             Self::Unreachable(transport::describe(error))
         } else {
             Self::Transport(transport::describe(error))
+        }
+    }
+}
+
+/// Why a connector cannot be used, with its address; for operators.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
+pub struct PingError {
+    /// Without secrets.
+    pub url: String,
+    pub error: ConnectorError,
+}
+
+impl PingError {
+    fn text(&self) -> String {
+        let Self { url, error } = self;
+        match error {
+            ConnectorError::Unreachable(why) => format!(
+                "the serverless connector at {url} is out of reach (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL): {why}"
+            ),
+            ConnectorError::TimedOut(limit) => format!(
+                "the serverless connector at {url} accepted the connection, but did not answer within {} s \
+                 (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL)",
+                limit.as_secs()
+            ),
+            ConnectorError::Status { status: 401 | 403, body } => format!(
+                "the serverless connector at {url} refuses the key (DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY): {body}"
+            ),
+            other => format!(
+                "what answers at {url} is no serverless connector that works (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL): \
+                 {other}"
+            ),
         }
     }
 }

@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) hung_up: AtomicBool,
     /// A method that its ping refuses with 405, by its first letter; 0 for none.
     pub(crate) ping_refuses: AtomicU16,
+    /// What it answers to a ping instead: status and body.
+    pub(crate) pong: Mutex<Option<(u16, &'static str)>>,
 }
 
 pub(crate) struct FakeConnector {
@@ -139,6 +141,9 @@ pub(crate) fn client(address: &str, launch_timeout: Duration) -> Connector {
 
 async fn ping(State(shared): State<Arc<Shared>>, method: Method, headers: HeaderMap) -> Response {
     *shared.headers.lock().unwrap() = headers;
+    if let Some((status, body)) = *shared.pong.lock().unwrap() {
+        return (StatusCode::from_u16(status).unwrap(), body).into_response();
+    }
     if shared.ping_refuses.load(Ordering::Relaxed) == u16::from(method.as_str().as_bytes()[0]) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }

@@ -26,13 +26,13 @@ async fn check(script: Script, expected: &str) {
 #[tokio::test]
 async fn pings_of_every_convention() {
     let fake = FakeConnector::start().await;
-    assert_eq!(fake.client().ping().await, Ok(Features { delete: false }));
+    assert_eq!(fake.client().ping().await.unwrap(), Features { delete: false });
     let headers = fake.shared.headers.lock().unwrap().clone();
     assert_eq!(headers["authorization"], "the-key");
     assert!(headers["traceparent"].to_str().unwrap().starts_with("00-"));
     fake.shared.deletes.store(true, Ordering::Relaxed);
     fake.shared.ping_refuses.store(u16::from(b'P'), Ordering::Relaxed);
-    assert_eq!(fake.client().ping().await, Ok(Features { delete: true }));
+    assert_eq!(fake.client().ping().await.unwrap(), Features { delete: true });
 }
 
 #[tokio::test]
@@ -85,9 +85,62 @@ async fn a_connector_that_is_down() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let connector = client(&unused, Duration::from_secs(5));
     let is_unreachable = |error| matches!(error, ConnectorError::Unreachable(_));
-    assert!(is_unreachable(connector.ping().await.unwrap_err()));
+    let said = connector.ping().await.unwrap_err().to_string();
+    let expected =
+        format!("the serverless connector at http://{unused} is out of reach (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL): ");
+    assert!(said.starts_with(&expected), "{said}");
     assert!(is_unreachable(connector.find(&identifier()).await.unwrap_err()));
     assert!(is_unreachable(launch(&connector).await.0.unwrap_err()));
+}
+
+#[tokio::test]
+async fn what_is_no_connector_that_can_be_used_is_named_with_its_address_and_variable() {
+    let fake = FakeConnector::start().await;
+    let url = format!("http://(hidden)@{}", fake.address);
+    let connector = client(&format!("user:hidden@{}", fake.address), Duration::from_secs(5));
+    for (status, body, expected) in [
+        (
+            401,
+            "who are you",
+            format!(
+                "the serverless connector at {url} refuses the key (DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY): who are you"
+            ),
+        ),
+        (
+            502,
+            "bad gateway",
+            format!(
+                "what answers at {url} is no serverless connector that works (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL): \
+                 request failed with status code: 502 and respond with: bad gateway"
+            ),
+        ),
+        (
+            200,
+            "<html>",
+            format!(
+                "what answers at {url} is no serverless connector that works (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL): \
+                 unexpected response from plugin controller: to a ping: <html>"
+            ),
+        ),
+    ] {
+        *fake.shared.pong.lock().unwrap() = Some((status, body));
+        assert_eq!(connector.ping().await.unwrap_err().to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_connector_that_accepts_and_is_silent() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let connector = client(&address, Duration::from_secs(5));
+    let pinged = tokio::spawn(async move { connector.ping().await });
+    let _accepted = silent.accept().await.unwrap();
+    tokio::time::pause();
+    let expected = format!(
+        "the serverless connector at http://{address} accepted the connection, but did not answer within 8 s \
+         (DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL)"
+    );
+    assert_eq!(pinged.await.unwrap().unwrap_err().to_string(), expected);
 }
 
 #[test]

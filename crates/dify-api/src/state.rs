@@ -20,6 +20,7 @@ use plugin_registry::stores::{Lookups, Stores};
 use plugin_service::base::Base;
 use plugin_service::config::{Config, Platform};
 use plugin_service::telemetry::Metrics;
+use plugin_web::upload::UploadLimit;
 
 use crate::forward::Forwarder;
 
@@ -116,11 +117,11 @@ impl Calls {
     }
 }
 
-/// Largest uploads in bytes, as they are.
+/// Largest uploads, as they are.
 #[derive(Debug, Clone, Copy)]
 pub struct UploadLimits {
-    pub package: u64,
-    pub bundle: u64,
+    pub package: UploadLimit,
+    pub bundle: UploadLimit,
 }
 
 /// Everything about plugins that is installed or can be; clones are cheap and the same.
@@ -155,7 +156,10 @@ impl Services {
             assets: Arc::new(assets),
             readmes: Arc::new(Readmes::new(stores.database.clone(), Arc::clone(&packages))),
             debugging_keys,
-            limits: UploadLimits { package: plugins.max_package_bytes, bundle: plugins.max_bundle_bytes },
+            limits: UploadLimits {
+                package: UploadLimit { bytes: plugins.max_package_bytes, variable: "MAX_PLUGIN_PACKAGE_SIZE" },
+                bundle: UploadLimit { bytes: plugins.max_bundle_bytes, variable: "MAX_BUNDLE_PACKAGE_SIZE" },
+            },
             catalog,
             packages,
         }

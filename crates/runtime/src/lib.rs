@@ -86,7 +86,7 @@ pub enum OpenError {
     #[error("plugin runtime is stopping")]
     Stopping,
     /// As much is going on as may be.
-    #[error("plugin is busy: {in_flight} calls are running, which is the limit")]
+    #[error("plugin is busy: {in_flight} calls are running, which is the limit (PLUGIN_MAX_CALLS)")]
     Busy { in_flight: usize },
     /// The request does not fit the runtime (serverless payload limit).
     #[error("{0}")]

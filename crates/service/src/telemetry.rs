@@ -2,6 +2,8 @@
 
 pub mod logs;
 pub mod metrics;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 pub mod trace;
 
 pub use logs::{LineLimit, LogHandle};

@@ -27,12 +27,20 @@ pub struct Upload {
     pub fields: BTreeMap<String, String>,
 }
 
+/// The largest file that is received.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadLimit {
+    pub bytes: u64,
+    /// Sets it.
+    pub variable: &'static str,
+}
+
 impl Upload {
-    /// Receives the file in the part `name`, of at most `limit` bytes. Errors, with the texts that clients know:
+    /// Receives the file in the part `name`, within `limit`. Errors, with the texts that clients know:
     /// the request is no multipart form, has no such file, the file is too large.
     ///
     /// The route has to be [`of_any_size`](crate::Table::of_any_size); the limit of the file and those of the fields take its place.
-    pub async fn receive(request: Request, name: &str, limit: u64) -> Result<Self, ApiError> {
+    pub async fn receive(request: Request, name: &str, limit: UploadLimit) -> Result<Self, ApiError> {
         let mut form = Multipart::from_request(request, &())
             .await
             .map_err(|_| ApiError::bad_request("request Content-Type isn't multipart/form-data"))?;
@@ -58,15 +66,18 @@ impl Upload {
     }
 }
 
-async fn receive_file(mut field: Field<'_>, limit: u64) -> Result<(File, u64), ApiError> {
+async fn receive_file(mut field: Field<'_>, limit: UploadLimit) -> Result<(File, u64), ApiError> {
     let failed =
         |error: &dyn std::fmt::Display| ApiError::internal(format!("failed to keep the uploaded file: {error}"));
     let mut file = blocking(tempfile::tempfile).await?.map_err(|error| failed(&error))?;
     let mut size = 0;
     while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
         size += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        if size > limit {
-            return Err(ApiError::bad_request("file size exceeds the maximum limit"));
+        if size > limit.bytes {
+            let UploadLimit { bytes, variable } = limit;
+            return Err(ApiError::bad_request(format!(
+                "file size exceeds the maximum limit of {bytes} bytes ({variable})"
+            )));
         }
         let (returned, written) = blocking(move || {
             let written = file.write_all(&chunk);

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::telemetry::testing::Logged;
 
 async fn settle() {
     for _ in 0..20 {
@@ -50,27 +51,9 @@ async fn an_essential_task_that_ends_stops_the_daemon() {
     assert!(lifecycle.is_stopping());
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Logged {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_supervised_task_that_panics_is_logged_and_started_again() {
-    let logged = Logged::default();
-    let writer = logged.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let logged = Logged::on_this_thread();
     let lifecycle = Lifecycle::default();
     let starts = Arc::new(Mutex::new(Vec::new()));
     let (begun, times, soft) = (tokio::time::Instant::now(), Arc::clone(&starts), lifecycle.soft().clone());
@@ -85,7 +68,7 @@ async fn a_supervised_task_that_panics_is_logged_and_started_again() {
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(*starts.lock(), [0, 1, 3, 7]);
     assert!(!lifecycle.is_stopping() && lifecycle.tasks().len() == 1);
-    let text = String::from_utf8(logged.0.lock().clone()).unwrap();
+    let text = logged.text();
     assert_eq!(text.matches("task panicked, it is started again task=\"membership\"").count(), 3, "{text}");
     lifecycle.soft().cancel();
     settle().await;

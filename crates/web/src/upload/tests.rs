@@ -22,7 +22,7 @@ fn part(disposition: &str, content: &str) -> String {
 
 async fn receive(kind: &str, body: String, limit: u64) -> Result<Upload, ApiError> {
     let request = Request::builder().method("POST").header("content-type", kind).body(Body::from(body)).unwrap();
-    Upload::receive(request, "dify_pkg", limit).await
+    Upload::receive(request, "dify_pkg", UploadLimit { bytes: limit, variable: "LARGEST" }).await
 }
 
 fn form(parts: &[String]) -> String {
@@ -50,7 +50,7 @@ async fn what_is_no_upload_is_refused_in_the_texts_that_clients_know() {
         (KIND, form(&[part(r#"name="other"; filename="x""#, "x")]), 9, "http: no such file"),
         (KIND, form(&[part(r#"name="dify_pkg""#, "no file")]), 9, "http: no such file"),
         (KIND, form(&[]), 9, "http: no such file"),
-        (KIND, form(&[file("0123456789")]), 9, "file size exceeds the maximum limit"),
+        (KIND, form(&[file("0123456789")]), 9, "file size exceeds the maximum limit of 9 bytes (LARGEST)"),
         (KIND, form(&vec![part(r#"name="a""#, ""); PARTS + 1]), 9, "the form has more than 64 parts"),
         (
             KIND,

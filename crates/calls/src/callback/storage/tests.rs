@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use plugin_service::telemetry::testing::Logged;
 use plugin_store::blob::{LocalBlobs, Place};
 use plugin_store::{BlobEntry, Error, ErrorKind};
 
@@ -143,9 +144,11 @@ async fn keys_and_values_that_are_none() {
 
 #[tokio::test]
 async fn the_quota_is_exact_and_asked_first() {
-    let store = fixture();
+    let (store, logged) = (fixture(), Logged::on_this_thread());
     assert_eq!(store.set("k", 1024).await, OK);
     assert_eq!(store.set("j", 1).await, FULL);
+    let numbers = "used=1024 asked=1 limit=1024 set_by=\"resource.permission.storage.size of the manifest\"";
+    assert!(logged.text().contains(numbers), "{}", logged.text());
     assert_eq!(store.exist("j").await, r#"{"data":false,"exist_num":0}"#);
     assert_eq!(store.set("k", 1025).await, FULL);
     assert_eq!(store.set("k", 10).await, OK);

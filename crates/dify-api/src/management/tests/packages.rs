@@ -26,7 +26,10 @@ async fn uploads_that_are_refused() {
     let no_form = api.post(UPLOAD, &json!({})).await;
     assert_eq!(no_form.error(), bad_request("request Content-Type isn't multipart/form-data"));
     let large = api.upload(UPLOAD, "dify_pkg", &[0; 4001]).await;
-    assert_eq!(large.error(), bad_request("file size exceeds the maximum limit"));
+    assert_eq!(
+        large.error(),
+        bad_request("file size exceeds the maximum limit of 4000 bytes (MAX_PLUGIN_PACKAGE_SIZE)")
+    );
     let zeros = "0".repeat(4000);
     let unpacks = api.upload(UPLOAD, "dify_pkg", &package("light", "0.0.1", &[("zeros.txt", &zeros)])).await;
     let (status, code, _, text) = unpacks.error();

@@ -56,10 +56,8 @@ pub(super) fn start(base: &Arc<Base>, packages: Arc<Packages>) -> Result<Arc<Loc
         }
         warm.warm_up().await;
     });
-    let (surveyed, readiness) = (Arc::clone(&environments), Arc::clone(base));
-    lifecycle.spawn("survey of the working path", OnEnd::Ignore, async move {
-        survey::report(&surveyed, &readiness.readiness).await;
-    });
+    let (surveyed, based) = (Arc::clone(&environments), Arc::clone(base));
+    lifecycle.supervise("survey of the working path", move || survey::watch(Arc::clone(&surveyed), Arc::clone(&based)));
     let keeping = Keeping { running: config.workers.start_all_at_boot, files: config.workers.unused_files_grace };
     let platform = Arc::new(LocalPlatform::new(runtime, environments, lifecycle.clone(), keeping));
     let (measured, metrics, stop) = (Arc::clone(&platform), base.metrics.clone(), lifecycle.soft().clone());

@@ -20,6 +20,7 @@ mod collect;
 mod configuration;
 mod dependencies;
 pub(crate) mod error;
+mod filesystem;
 mod installed;
 mod jail;
 mod lines;
@@ -45,7 +46,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plugin_manifest::UniqueIdentifier;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use self::dependencies::{Dependencies, fingerprint};
 use self::error::Context as _;
@@ -61,6 +62,7 @@ use crate::Attempts;
 
 pub use self::collect::Collected;
 pub use self::error::{Cause, EnvironmentError};
+pub use self::filesystem::{Lack, Lacking};
 pub use self::progress::{Progress, Silent, Step};
 pub use self::request::{PackageSource, Prepared, Request};
 pub use self::settings::{EnvironmentSettings, MirrorDetection, Proxies};
@@ -80,6 +82,8 @@ pub struct Environments {
     /// Of shared environments, by key.
     attempts: Attempts<String, EnvironmentError>,
     builds: Semaphore,
+    /// What the working path's file system lacks, once it has been tried.
+    lacks: OnceCell<Vec<Lacking>>,
 }
 
 impl Environments {
@@ -95,6 +99,7 @@ impl Environments {
             staging: StagingArea::new(path),
             attempts: Attempts::sharing(|error: &EnvironmentError| error.cause != Cause::Cancelled),
             builds: Semaphore::new(settings.concurrent_builds.max(1)),
+            lacks: OnceCell::new(),
             tools: Tools::new(settings),
         }
     }
@@ -119,14 +124,34 @@ impl Environments {
         tokio::join!(sweep, uv, self.tools.mirror());
     }
 
-    /// What is in the working path that cannot be used, and what no daemon has made.
+    /// What of the working path cannot be used, and what in it no daemon has made.
     ///
     /// # Errors
     ///
-    /// When the working path cannot be read.
+    /// When the working path can be neither read nor written.
     pub async fn survey(&self) -> Result<Survey, EnvironmentError> {
-        let path = self.tools.settings.working_path.clone();
-        blocking(move || survey::survey(&path).context(|| format!("failed to read {}", path.display()))).await
+        let lacks = self.lacks().await?.to_vec();
+        let (path, cache) = (self.tools.settings.working_path.clone(), self.tools.cache());
+        blocking(move || {
+            let found = survey::survey(&path).context_at(&path, || format!("failed to read {}", path.display()))?;
+            Ok(Survey { lacks, cache: cache.as_deref().and_then(Unusable::find_within), ..found })
+        })
+        .await
+    }
+
+    /// What the working path's file system cannot do.
+    async fn lacks(&self) -> Result<&[Lacking], EnvironmentError> {
+        let probe = async {
+            let (area, path) = (self.staging.clone(), self.tools.settings.working_path.clone());
+            blocking(move || {
+                let what = || format!("failed to try the file system of {}", path.display());
+                let staging = area.create().context_at(&path, what)?;
+                let lacks = filesystem::probe(staging.path()).context_at(&path, what)?;
+                Ok(lacks.into_iter().map(|lack| Lacking { working_path: path.clone(), lack }).collect())
+            })
+            .await
+        };
+        Ok(self.lacks.get_or_try_init(|| probe).await?)
     }
 
     /// uv, ready to be given arguments: found, or fetched, with the environment that tools get.
@@ -268,6 +293,9 @@ impl Environments {
 
     /// Finds or builds the environment and links it. Repeats that if a collector was faster than the link.
     async fn link_environment(&self, request: Request<'_>, code: &Code) -> Result<String, EnvironmentError> {
+        if let Some(lacking) = self.lacks().await?.iter().find(|lacking| lacking.lack.is_fatal()) {
+            return Err(EnvironmentError::new(Cause::Io, lacking.to_string()));
+        }
         let mirror = self.tools.mirror().await.is_some();
         let (directory, ignore_lock, identity) =
             (code.directory.clone(), self.tools.settings.ignore_lock, code.state.checksum.clone());

@@ -30,6 +30,8 @@ pub(crate) struct Builder<'a, 'b> {
     variables: BTreeMap<OsString, OsString>,
     /// Whether packages without wheels are built, which runs their code.
     builds: bool,
+    /// Whether there is a cache that it may share with others.
+    pub(crate) has_cache: bool,
 }
 
 /// An environment that is finished but for its name.
@@ -82,7 +84,7 @@ async fn version_of(python: PathBuf) -> Option<String> {
 impl<'a, 'b> Builder<'a, 'b> {
     pub(crate) fn new(bench: &'b mut Workbench<'a>, uv: &'a Path, mirror: Option<&str>) -> Self {
         let (variables, mirror) = (bench.variables.clone(), mirror.map(str::to_owned));
-        Self { bench, uv, mirror, stand_in: None, variables, builds: false }
+        Self { bench, uv, mirror, stand_in: None, variables, builds: false, has_cache: true }
     }
 
     /// Creates an environment in `staging` and installs the dependencies.
@@ -121,7 +123,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             variables = configuration::without_credentials(&variables);
             self.mirror = self.mirror.as_deref().map(configuration::without_user);
         }
-        if is_foreign || (builds && is_apart) {
+        if is_foreign || (builds && is_apart) || !self.has_cache {
             variables.insert("UV_CACHE_DIR".into(), staging.join("cache").into());
         }
         let file = staging.join("uv.toml");

@@ -1,6 +1,5 @@
 //! From dependencies to an environment: a known one, or one that is built.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::log::ToolLog;
 use super::process::Limits;
 use super::progress::Step;
 use super::store::{self, EnvironmentStore, Interpreter, Marker};
+use super::survey::Unusable;
 use super::workbench::{Compile, Workbench};
 use super::{Code, Environments, Request, blocking, patch};
 
@@ -110,12 +110,15 @@ impl Environments {
         let staging = blocking(move || area.create().context(|| "failed to create a staging folder".into())).await?;
         let (uv, mirror) = (self.tools.uv().await?, self.tools.mirror().await);
         let mut bench = self.workbench(request, code, true).await;
-        let cache = self.tools.variables.get(OsStr::new("UV_CACHE_DIR")).map(PathBuf::from);
-        if let Some(cache) = cache {
-            // a tool that is confined can be allowed only what is there
-            blocking(move || std::fs::create_dir_all(&cache).context(|| "failed to make uv's cache".into())).await?;
-        }
+        let unusable = match self.tools.cache() {
+            Some(cache) => blocking(move || make_cache(&cache)).await?,
+            None => None,
+        };
         let mut builder = Builder::new(&mut bench, &uv, mirror);
+        if let Some(why) = unusable {
+            tracing::warn!(%why, "uv's cache cannot be used: the packages of this environment are fetched anew");
+            builder.has_cache = false;
+        }
         let Built { directory: made, by_packages } =
             Box::pin(builder.build(dependencies, inputs.is_foreign, staging.path())).await?;
         let owner = (inputs.is_own || by_packages).then(|| code.state.checksum.clone());
@@ -202,6 +205,19 @@ struct Inputs {
     is_foreign: bool,
     /// Something comes from there, or from the plugin's own files.
     is_own: bool,
+}
+
+/// Makes uv's cache, since a tool that is confined can be allowed only what is there. Returns what of it this process may
+/// not use.
+fn make_cache(cache: &Path) -> Result<Option<Unusable>, EnvironmentError> {
+    let made = std::fs::create_dir_all(cache);
+    if made.is_err()
+        && let Some(unusable) = Unusable::find_above(cache)
+    {
+        return Ok(Some(unusable));
+    }
+    made.context(|| "failed to make uv's cache".into())?;
+    Ok(Unusable::find_within(cache))
 }
 
 /// The marker of a freshly installed environment, and the folder of its packages.

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use super::locks::{self, Holder};
 
+/// The folder of staging folders, in the working path.
+pub(crate) const STAGING: &str = ".staging";
+
 /// A lock file without a folder may belong to a process that is about to make the folder.
 const YOUNG: Duration = Duration::from_mins(1);
 
@@ -24,7 +27,7 @@ pub(crate) struct StagingArea {
 
 impl StagingArea {
     pub(crate) fn new(working_path: &Path) -> Self {
-        Self { root: working_path.join(".staging") }
+        Self { root: working_path.join(STAGING) }
     }
 
     /// A new, empty folder. Blocks.

@@ -8,15 +8,25 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::collect::{is_hidden, is_working_dir};
+use super::filesystem::Lacking;
+use super::staging::STAGING;
+use super::store::ENVIRONMENTS;
 
 /// Made by some file systems at their root.
 const LOST_AND_FOUND: &str = "lost+found";
 
+/// What every plugin needs.
+const OWN: [&str; 2] = [ENVIRONMENTS, STAGING];
+
 /// What was found in a working path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
+    /// What its file system cannot do.
+    pub lacks: Vec<Lacking>,
     /// Folders that cannot be written: plugins in them can be neither installed nor started.
     pub unusable: Vec<Unusable>,
+    /// What of uv's cache cannot be written: builds do without, and fetch all packages each time.
+    pub cache: Option<Unusable>,
     /// What no daemon has made. It is left alone.
     pub foreign: Vec<PathBuf>,
 }
@@ -39,6 +49,12 @@ impl Unusable {
         let refused =
             accessat(CWD, path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()).is_err();
         refused.then(|| Self { path: path.to_owned(), owner: there.uid(), mode: there.mode() & 0o7777 })
+    }
+
+    /// The folder, or a folder in it, that cannot be used.
+    pub(crate) fn find_within(path: &Path) -> Option<Self> {
+        let folders = || std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        Self::find(path).or_else(|| folders().filter(|path| path.is_dir()).find_map(|path| Self::find(&path)))
     }
 
     /// The same for the nearest existing path at or above this one.
@@ -89,6 +105,8 @@ impl Survey {
             let entry = entry?;
             let path = entry.path();
             if is_hidden(&path) || entry.file_name() == LOST_AND_FOUND {
+                let is_needed = OWN.iter().any(|own| entry.file_name() == *own) && depth == Depth::Authors;
+                self.unusable.extend(is_needed.then(|| Unusable::find(&path)).flatten());
                 continue;
             }
             let is_plugin = is_working_dir(&path);
@@ -145,6 +163,21 @@ mod tests {
             });
             thread.join().unwrap()
         })
+    }
+
+    #[test]
+    fn what_every_plugin_needs_is_looked_at_too() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let cache = folder.path().join(".uv-cache");
+        let refused = [folder.path().join(ENVIRONMENTS), cache.join("wheels")];
+        for (path, mode) in [(&cache, 0o777), (&refused[0], 0o500), (&refused[1], 0o500)] {
+            std::fs::create_dir(path).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let (found, cache) = as_nobody(|| (survey(folder.path()).unwrap().unusable, Unusable::find_within(&cache)));
+        let found: Vec<_> = found.into_iter().chain(cache).map(|unusable| unusable.path).collect();
+        assert_eq!(found, refused);
     }
 
     #[test]

@@ -36,6 +36,11 @@ impl Tools {
         Self { settings, variables, uv: Mutex::default(), mirror: OnceCell::new() }
     }
 
+    /// The folder of uv's cache.
+    pub(crate) fn cache(&self) -> Option<PathBuf> {
+        self.variables.get(OsStr::new("UV_CACHE_DIR")).map(PathBuf::from)
+    }
+
     /// The uv binary; looked for again when it is not there any more.
     pub(crate) async fn uv(&self) -> Result<PathBuf, EnvironmentError> {
         let mut known = self.uv.lock().await;

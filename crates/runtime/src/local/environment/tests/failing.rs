@@ -67,6 +67,33 @@ async fn an_environment_that_does_not_work_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_file_system_on_which_no_environment_can_be() {
+    let bench = Bench::new(INSTALL);
+    let environments = bench.environments();
+    let lacking = |lack| Lacking { working_path: "/x".into(), lack };
+    environments.lacks.set([Lack::HardLinks, Lack::SymbolicLinks].map(lacking).into()).unwrap();
+    let error = prepare(&environments, &plugin("small", &[REQUIREMENTS])).await.unwrap_err();
+    let message = "no environment can be made in /x: its file system has no symbolic links, of which environments are made; \
+                   name a folder elsewhere (PLUGIN_WORKING_PATH)";
+    assert_eq!((error.cause, error.message.as_str()), (Cause::Io, message));
+    assert_eq!(bench.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_used_is_done_without() {
+    let mut bench = Bench::new(&format!("echo \"$UV_CACHE_DIR\" >> $D/caches; {INSTALL}"));
+    // even root cannot use a file as a folder
+    let cache = bench.dir.path().join("file");
+    std::fs::write(&cache, "").unwrap();
+    bench.settings.inherited.insert("UV_CACHE_DIR".into(), cache.clone().into());
+    prepare(&bench.environments(), &plugin("small", &[REQUIREMENTS])).await.unwrap();
+    let used = std::fs::read_to_string(bench.dir.path().join("caches")).unwrap();
+    let staging = bench.working_path().join(".staging");
+    assert!(used.starts_with(staging.to_str().unwrap()) && used.ends_with("/cache\n"), "{used}");
+    bench.assert_clean();
+}
+
+#[tokio::test]
 async fn no_uv() {
     let error = failure("", |settings| settings.uv = Some("/nonexistent/uv".into())).await;
     assert_eq!(error.cause, Cause::NotFound);

@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+/// Longest rest of a connection that is used again, well below what a stopping daemon leaves to one: as for any client in
+/// front of a server that closes connections, it must not be the client that is late.
+const IDLE: Duration = Duration::from_millis(200);
 const BOUNDARY: &str = "testkit-5c1f7a9e-boundary";
 
 /// One workspace's view of a daemon.
@@ -20,7 +23,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(base_url: &str, key: &str, tenant: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().build()?;
+        let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(IDLE).build()?;
         Ok(Self { http, base_url: base_url.to_owned(), key: key.to_owned(), tenant: tenant.to_owned() })
     }
 

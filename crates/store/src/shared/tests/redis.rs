@@ -50,6 +50,7 @@ const START_SENTINEL: &str = r#"
     printf 'sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 500\n
 sentinel failover-timeout main 2000\nrequirepass guard\n' "$2" >"$folder/sentinel.conf"
     redis-server "$folder/sentinel.conf" --sentinel --port "$4" --bind 127.0.0.1 & sentinel=$!
+    until redis-cli -p "$4" -a guard sentinel replicas main 2>&1 | grep -qx "$3"; do sleep 0.1; done
     read -r _; kill -KILL $pid
     cat >/dev/null; kill -KILL $replica $sentinel"#;
 
@@ -255,8 +256,11 @@ async fn sentinels_name_the_next_master() {
     let state = eventually_open(&config).await;
     state.set("k", text("v"), LONG).await.unwrap();
     let mut listener = state.subscribe("t").await.unwrap();
-    sleep(Duration::from_secs(1)).await;
     servers.send("").unwrap();
+    // until it is gone, it may still take the value
+    while tokio::net::TcpStream::connect((HOST, master)).await.is_ok() {
+        sleep(Duration::from_millis(10)).await;
+    }
 
     let written = async {
         while let Err(error) = state.set("k", text("w"), LONG).await {

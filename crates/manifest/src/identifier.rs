@@ -63,6 +63,17 @@ pub struct UniqueIdentifier {
 }
 
 /// A text that is no unique identifier. Displays as the reference's text, followed by the part that is missing or wrong.
+///
+/// ```
+/// use plugin_manifest::UniqueIdentifier;
+///
+/// let error = "acme/search:0.0.1".parse::<UniqueIdentifier>().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "plugin_unique_identifier is not valid: acme/search:0.0.1 (it has no checksum; the form is \
+///      author/name:version@checksum)",
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("plugin_unique_identifier is not valid: {text} ({})", self.fault())]
 pub struct InvalidIdentifier {

@@ -226,6 +226,14 @@ pub fn pair<'t>(node: Node<'t>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
 }
 
 /// The value at the end of a path of keys.
+///
+/// ```
+/// use plugin_manifest::{locate, yaml};
+///
+/// let tree = yaml::parse("meta:\n  runner:\n    version: \"3.12\"\n").unwrap();
+/// let version = tree.root().and_then(|root| locate::at(root, &["meta", "runner", "version"])).unwrap();
+/// assert_eq!(version.mark().to_string(), "line 3, column 14");
+/// ```
 pub fn at<'t>(node: Node<'t>, path: &[&str]) -> Option<Node<'t>> {
     path.iter().try_fold(node, |node, key| Some(pair(node, key)?.1))
 }

@@ -53,6 +53,19 @@ impl fmt::Display for Violation {
 
 /// The rules that a declaration breaks, in the order of its fields. Paths of providers begin with their key in the
 /// declaration: `tool.identity.name`.
+///
+/// ```
+/// use plugin_manifest::{Declaration, rules::{Scope, violations}};
+///
+/// let declaration: Declaration = serde_json::from_str(r#"{"version": "1.0.0", "type": "plugin", "author": "acme"}"#)?;
+/// let broken = violations(&declaration, Scope::Manifest);
+/// assert_eq!((broken[0].path.as_str(), broken[0].reason.as_str()), ("name", "must not be empty"));
+/// assert_eq!(
+///     broken[0].to_string(),
+///     "Key: 'PluginDeclaration.Name' Error:Field validation for 'Name' failed on the 'required' tag",
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub fn violations(declaration: &Declaration, scope: Scope) -> Vec<Violation> {
     let mut checker = Checker::new("PluginDeclaration");
     manifest::check(&mut checker, declaration);

@@ -66,6 +66,19 @@ fn switch(value: &Value, default: Option<&Value>) -> Option<bool> {
 
 /// Checks submitted settings against the declared fields, in the order they are declared; unknown keys are ignored.
 ///
+/// ```
+/// use plugin_manifest::{ProviderConfig, settings};
+/// use serde_json::json;
+///
+/// let field = json!({"name": "key", "type": "secret-input", "required": true});
+/// let fields: [ProviderConfig; 1] = [serde_json::from_value(field)?];
+/// let check = |submitted| settings::check(&fields, &serde_json::from_value(submitted).unwrap());
+/// assert_eq!(check(json!({"key": "sk-1", "unknown": 1})), Ok(()));
+/// assert_eq!(check(json!({"key": 1})).unwrap_err().to_string(), "setting key is not a string");
+/// assert_eq!(check(json!({})).unwrap_err().to_string(), "missing required setting: key");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// The first field that is wrong.
@@ -155,6 +168,18 @@ pub fn mask_secrets(fields: &[ProviderConfig], settings: &mut Map<String, Value>
 }
 
 /// Gives secret fields that were submitted masked, and so unchanged, their old value.
+///
+/// ```
+/// use plugin_manifest::{ProviderConfig, settings::restore_masked};
+/// use serde_json::{from_value, json};
+///
+/// let fields: [ProviderConfig; 1] = [from_value(json!({"name": "key", "type": "secret-input"}))?];
+/// let old = from_value(json!({"key": "sk-0123456789"}))?;
+/// let mut submitted = from_value(json!({"key": "sk*********89", "limit": "5"}))?;
+/// restore_masked(&fields, &old, &mut submitted);
+/// assert_eq!(json!(submitted), json!({"key": "sk-0123456789", "limit": "5"}));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub fn restore_masked(fields: &[ProviderConfig], old: &Map<String, Value>, submitted: &mut Map<String, Value>) {
     for field in secrets(fields) {
         if let (Some(Value::String(secret)), Some(Value::String(given))) =

@@ -3,6 +3,16 @@
 use plugin_manifest::glob::Pattern;
 
 /// The rules of an ignore file, in order.
+///
+/// ```
+/// use plugin_package::IgnoreRules;
+///
+/// let rules = IgnoreRules::parse("# tests\n*.log\n/docs/\n!keep.log\n");
+/// assert!(rules.excludes("logs/today.log", false));
+/// assert!(rules.excludes("docs", true) && !rules.excludes("src/docs", true));
+/// assert_eq!(rules.negated(), ["!keep.log"]);
+/// assert!(rules.excludes("keep.log", false)); // the line with `!` has no effect
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct IgnoreRules {
     rules: Vec<Rule>,

@@ -129,6 +129,15 @@ kinds! {
 
 impl Kind {
     /// The kind of that name.
+    ///
+    /// ```
+    /// use plugin_protocol::callback::{Grant, Kind};
+    ///
+    /// let kind = Kind::parse("llm_structured_output").unwrap();
+    /// assert_eq!((kind.path(), kind.grant()), ("invoke/llm/structured-output", Some(Grant::Llm)));
+    /// assert_eq!(Grant::Llm.denial(), "permission denied, you need to enable llm access in plugin manifest");
+    /// assert_eq!(Kind::parse("weather"), None);
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
@@ -170,6 +179,18 @@ pub enum InvokeError {
 
 impl<'a> Invoke<'a> {
     /// Reads the data of an `invoke` message.
+    ///
+    /// ```
+    /// use plugin_protocol::callback::Invoke;
+    ///
+    /// let data = br#"{"type": "storage", "backwards_request_id": "r-1", "request": {"opt": "get", "key": "k"}}"#;
+    /// let invoke = Invoke::parse(data)?;
+    /// assert_eq!((&*invoke.kind, &*invoke.id), ("storage", "r-1"));
+    /// assert_eq!(invoke.request.get(), r#"{"opt": "get", "key": "k"}"#);
+    /// let error = Invoke::parse(br#"{"type": "storage", "request": {}}"#).unwrap_err();
+    /// assert_eq!(error.to_string(), "invoke request missing request_id: it is absent");
+    /// # Ok::<(), plugin_protocol::callback::InvokeError>(())
+    /// ```
     pub fn parse(data: &'a [u8]) -> Result<Self, InvokeError> {
         #[derive(Deserialize)]
         struct Wire<'a> {

@@ -3,6 +3,16 @@
 use serde::Deserialize;
 
 /// One piece: the head, a part of the body, or both.
+///
+/// ```
+/// use plugin_protocol::endpoint::Piece;
+///
+/// let head = Piece::parse(br#"{"status": 202, "headers": {"X-Id": "7"}}"#)?;
+/// assert_eq!((head.status, head.headers, head.body), (Some(202), vec![("X-Id".into(), "7".into())], None));
+/// assert_eq!(Piece::parse(br#"{"result": "6869"}"#)?.body.as_deref(), Some(&b"hi"[..]));
+/// assert!(Piece::parse(br#"{"result": "hi"}"#).is_err());
+/// # Ok::<(), plugin_protocol::endpoint::PieceError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Piece {
     pub status: Option<u16>,

@@ -59,6 +59,18 @@ pub struct Origin {
 ///
 /// `data` must be a JSON object on one line. The common keys go first, so that a key of the same name in `data` wins, as
 /// it does in the reference.
+///
+/// ```
+/// use plugin_protocol::{Action, Origin, envelope};
+///
+/// let data = r#"{"tool": "say"}"#;
+/// let line = envelope::request(&"s-1".into(), &Origin::default(), Action::InvokeTool, "u-1", data);
+/// let line: serde_json::Value = serde_json::from_slice(&line)?;
+/// assert_eq!((&line["session_id"], &line["event"]), (&"s-1".into(), &"request".into()));
+/// let expected = r#"{"action":"invoke_tool","tool":"say","type":"tool","user_id":"u-1"}"#;
+/// assert_eq!(line["data"].to_string(), expected);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub fn request(session: &SessionId, origin: &Origin, action: Action, user_id: &str, data: &str) -> Bytes {
     let rest = data.trim().strip_prefix('{').unwrap_or("}").trim_start();
     let mut out = Vec::with_capacity(rest.len() + 384);
@@ -76,6 +88,17 @@ pub fn request(session: &SessionId, origin: &Origin, action: Action, user_id: &s
 
 /// The part of a request that is the same whenever the same work is asked for: its `type`, action and parameters, without
 /// the ids of the call and the user. All of it for what [`request`] has not made.
+///
+/// ```
+/// use plugin_protocol::{Action, Origin, envelope};
+///
+/// let ask = |session: &str, user, data| {
+///     envelope::request(&session.into(), &Origin::default(), Action::InvokeTool, user, data)
+/// };
+/// let (one, two) = (ask("s-1", "u-1", r#"{"tool":"say"}"#), ask("s-2", "u-2", r#"{"tool":"say"}"#));
+/// assert_eq!(envelope::work(&one), envelope::work(&two));
+/// assert_ne!(envelope::work(&one), envelope::work(&ask("s-1", "u-1", r#"{"tool":"shout"}"#)));
+/// ```
 pub fn work(request: &[u8]) -> &[u8] {
     const DATA: &[u8] = br#","event":"request","data":{"user_id":"#;
     const TYPE: &[u8] = br#","type":""#;

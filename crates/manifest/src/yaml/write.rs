@@ -1,6 +1,14 @@
 //! Text that is read back as it was meant.
 
 /// A text as a YAML scalar that every parser reads as that text.
+///
+/// ```
+/// use plugin_manifest::yaml::scalar;
+///
+/// assert_eq!(scalar("acme/search"), "acme/search");
+/// assert_eq!(scalar("0.0.1"), "\"0.0.1\"");
+/// assert_eq!(scalar("No"), "\"No\"");
+/// ```
 pub fn scalar(text: &str) -> String {
     const WORDS: [&str; 10] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"];
     let is_plain = text.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -14,6 +14,16 @@ pub enum PatternError {
 }
 
 /// A file of a release on GitHub: `owner/repo:VERSION/asset`.
+///
+/// ```
+/// use plugin_package::bundle::GithubPattern;
+///
+/// let pattern = GithubPattern::parse("acme/search:^1.0.0/search.difypkg")?;
+/// assert_eq!((pattern.repo(), pattern.release(), pattern.asset()), ("acme/search", "^1.0.0", "search.difypkg"));
+/// assert!(GithubPattern::parse("acme/search:newest/search.difypkg").is_err());
+/// assert!(GithubPattern::read("acme/search:newest/search.difypkg").is_ok());
+/// # Ok::<(), plugin_package::bundle::PatternError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GithubPattern {
     text: String,

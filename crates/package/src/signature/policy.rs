@@ -3,6 +3,16 @@
 use super::Verification;
 
 /// What has to be signed.
+///
+/// ```
+/// use plugin_package::signature::{Policy, PolicyError};
+///
+/// let policy = Policy { require: false, protect_langgenius: true };
+/// assert_eq!(policy.check("acme", None), Ok(()));
+/// assert_eq!(policy.check("langgenius", None), Err(PolicyError::ClaimsLanggenius));
+/// let strict = Policy { require: true, ..policy };
+/// assert_eq!(strict.check("acme", None), Err(PolicyError::BadSignature));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// Refuse whatever is not verified.

@@ -58,6 +58,16 @@ fn has_what_its_status_needs(text: &[u8]) -> Option<(&'static str, &'static str)
 }
 
 /// Checks one answer and gives it as Dify gets it.
+///
+/// ```
+/// use plugin_protocol::chunk::polling_result;
+///
+/// let answer = polling_result(br#"{"result": {"text": "hi"}, "status": "succeeded", "error": null}"#)?;
+/// assert_eq!(answer.get(), r#"{"status":"succeeded","result":{"text": "hi"}}"#);
+/// let problems = polling_result(br#"{"status": "failed"}"#).unwrap_err().to_string();
+/// assert_eq!(problems, "Key: 'error' Error:Field validation for 'error' failed on the 'required' tag");
+/// # Ok::<(), plugin_protocol::shape::Problems>(())
+/// ```
 pub fn polling_result(chunk: &[u8]) -> Result<Box<RawValue>, Problems> {
     let mut checker = Checker::default();
     let mut whole = Vec::with_capacity(chunk.len());

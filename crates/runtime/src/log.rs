@@ -72,6 +72,18 @@ pub struct LogEntry {
 }
 
 /// The log of one plugin version over all its workers.
+///
+/// ```
+/// use plugin_runtime::{Level, PluginLog, Source};
+///
+/// let plugin = "acme/search:1.0.0@0123456789abcdef0123456789abcdef".parse()?;
+/// let log = PluginLog::new(plugin, 64 * 1024);
+/// log.add(None, Source::Lifecycle, Level::Info, "started");
+/// log.add(4242, Source::Stderr, Level::Info, "loading\n");
+/// let [entry] = &log.after(1)[..] else { panic!("one entry comes after the first") };
+/// assert_eq!((entry.number, entry.pid, entry.text.as_str()), (2, Some(4242), "loading"));
+/// # Ok::<(), plugin_manifest::InvalidIdentifier>(())
+/// ```
 #[derive(Debug)]
 pub struct PluginLog {
     plugin: UniqueIdentifier,

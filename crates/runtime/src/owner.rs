@@ -7,6 +7,15 @@ use std::sync::OnceLock;
 use crate::proc;
 
 /// A daemon process, distinct from any other that has had or will have the same process id.
+///
+/// ```
+/// use plugin_runtime::{NotAnOwner, Owner};
+///
+/// let this = Owner::this_process();
+/// assert_eq!(this.to_string().parse().as_ref(), Ok(this));
+/// assert!(!this.is_gone());
+/// assert_eq!("4242".parse::<Owner>(), Err(NotAnOwner));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The machine, since its last start; empty where it is not known.

@@ -15,6 +15,15 @@ const START_BITS: u32 = 40;
 const START_MASK: u64 = (1 << START_BITS) - 1;
 
 /// Names a process that owns others, and one of the trees it owns.
+///
+/// ```
+/// use plugin_sandbox::{Mark, NotAMark};
+///
+/// let mark = Mark::new(4242, 123_456, 7);
+/// assert_eq!(mark.to_string().parse(), Ok(mark));
+/// assert_eq!(mark.owner(), (4242, 123_456));
+/// assert_eq!("4242".parse::<Mark>(), Err(NotAMark));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mark {
     /// The owner's process id and start time.

@@ -62,6 +62,19 @@ pub enum PolicyError {
 
 impl Policy {
     /// The policy as arguments for another process, which gives them to [`Policy::accept`] one option at a time.
+    ///
+    /// ```
+    /// use plugin_sandbox::{Level, Limits, Policy};
+    ///
+    /// let limits = Limits { open_files: Some(64), ..Limits::default() };
+    /// let policy = Policy { level: Level::Limited, limits, ..Policy::default() };
+    /// let args = policy.to_args();
+    /// assert_eq!(args, ["--level", "L0", "--open-files", "64"]);
+    /// let mut read = Policy::default();
+    /// assert!(args.chunks(2).all(|pair| read.accept(&pair[0], pair[1].clone())));
+    /// assert_eq!(read, policy);
+    /// assert!(!read.accept("--level".as_ref(), "L7".into()));
+    /// ```
     pub fn to_args(&self) -> Vec<OsString> {
         let mut args: Vec<OsString> = vec![LEVEL.into(), self.level.as_str().into()];
         let mut add = |name: &str, value: OsString| args.extend([name.into(), value]);

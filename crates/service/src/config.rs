@@ -121,6 +121,17 @@ impl Config {
     }
 
     /// Reads the given variables. Keys are not generated here, see [`Config::ensure_keys`].
+    ///
+    /// ```
+    /// use plugin_service::config::Config;
+    ///
+    /// let read = |port: &str| Config::from_vars([("SERVER_PORT".to_owned(), port.to_owned())].into());
+    /// assert_eq!(read("7000")?.server.port, 7000);
+    /// let error = read("$(PORT)").unwrap_err();
+    /// let [problem] = &error.problems().collect::<Vec<_>>()[..] else { panic!("one thing is wrong") };
+    /// assert!(problem.starts_with("SERVER_PORT: the placeholder $(PORT) is not resolved: "));
+    /// # Ok::<(), plugin_service::config::ConfigError>(())
+    /// ```
     pub fn from_vars(variables: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
         compute_defaults(&mut reader);

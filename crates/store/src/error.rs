@@ -28,6 +28,14 @@ pub enum ErrorKind {
 /// A failure of a database, of the shared state or of a blob store.
 ///
 /// The message names the operation, the source the cause.
+///
+/// ```
+/// use plugin_store::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Unavailable, "failed to read a row").with_source("connection refused");
+/// assert_eq!(error.to_string(), "failed to read a row: connection refused");
+/// assert!(error.is_retryable() && !Error::invalid("a bad key").is_retryable());
+/// ```
 pub struct Error {
     kind: ErrorKind,
     message: String,

@@ -40,6 +40,16 @@ fn invalid(line: &[u8]) -> Refusal {
 }
 
 /// The key in the first line of a connection, which must be a handshake.
+///
+/// ```
+/// use plugin_runtime::debug::registration::handshake;
+///
+/// let key = handshake(br#"{"type": "handshake", "data": {"key": " 0b7e "}}"#)?;
+/// assert_eq!(key, "0b7e");
+/// let refusal = handshake(b"GET / HTTP/1.1").unwrap_err();
+/// assert_eq!(refusal.to_string(), "handshake failed, invalid handshake message");
+/// # Ok::<(), plugin_runtime::debug::Refusal>(())
+/// ```
 pub fn handshake(line: &[u8]) -> Result<String, Refusal> {
     #[derive(Deserialize)]
     struct Handshake {

@@ -16,6 +16,16 @@ pub fn callback_token(key: &str, plugin: &str) -> String {
 }
 
 /// `DIFY_PLUGIN_DAEMON_URL` for a function of a plugin version.
+///
+/// ```
+/// use plugin_runtime::serverless::{callback_token, callback_url};
+///
+/// let plugin = "acme/search:1.0.0@9f";
+/// let token = callback_token("the-key", plugin);
+/// let url = callback_url("https://daemon:5002/", "the-key", plugin);
+/// assert_eq!(url, format!("https://daemon:5002/backwards-invocation/{token}"));
+/// assert_ne!(callback_token("the-key", "acme/search:1.0.1@9e"), token);
+/// ```
 pub fn callback_url(daemon: &str, key: &str, plugin: &str) -> String {
     format!("{}/backwards-invocation/{}", daemon.trim_end_matches('/'), callback_token(key, plugin))
 }

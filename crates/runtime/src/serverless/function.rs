@@ -16,6 +16,16 @@ impl Function {
     const MAX_URL: usize = 255;
 
     /// Checks what a connector or an administrator says of a function; the error says what is wrong.
+    ///
+    /// ```
+    /// use plugin_runtime::serverless::Function;
+    ///
+    /// let function = Function::parse("search", "https://functions.example/search")?;
+    /// assert_eq!(function.url.host_str(), Some("functions.example"));
+    /// let error = Function::parse("search", "ftp://functions.example/search").unwrap_err();
+    /// assert_eq!(error, "the function's URL 'ftp://functions.example/search' is not an http or https URL");
+    /// # Ok::<(), String>(())
+    /// ```
     pub fn parse(name: &str, url: &str) -> Result<Self, String> {
         if name.len() > Self::MAX_NAME {
             return Err(format!("the function's name has more than {} bytes", Self::MAX_NAME));

@@ -4,6 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counters of running requests.
+///
+/// ```
+/// use plugin_service::base::Activity;
+///
+/// let activity = Activity::default();
+/// let (request, dispatch) = (activity.request(), activity.dispatch());
+/// assert_eq!((activity.requests(), activity.dispatches()), (1, 1));
+/// drop(request);
+/// assert_eq!((activity.requests(), activity.dispatches()), (0, 1));
+/// # drop(dispatch);
+/// ```
 #[derive(Debug, Default)]
 pub struct Activity {
     requests: Arc<AtomicUsize>,

@@ -16,6 +16,15 @@ pub enum AddressError {
 }
 
 /// The base URL in `host`, `host:port` or `http://host:port`; `port` where none is given.
+///
+/// ```
+/// use plugin_service::config::address::{AddressError, parse};
+///
+/// assert_eq!(parse("node-1", 5002)?, "http://node-1:5002");
+/// assert_eq!(parse("[fd00::1]:80", 5002)?, "http://[fd00::1]:80");
+/// assert_eq!(parse("0.0.0.0", 5002), Err(AddressError::Unspecified("0.0.0.0".to_owned())));
+/// # Ok::<(), AddressError>(())
+/// ```
 pub fn parse(text: &str, port: u16) -> Result<String, AddressError> {
     let wrong = || AddressError::Form(text.to_owned());
     let place = text.strip_prefix("http://").unwrap_or(text);

@@ -15,6 +15,15 @@ pub use super::choice::{
 };
 
 /// A type of variable. Implementors are names only; the value lives in [`Kind::Value`].
+///
+/// ```
+/// use plugin_service::config::kind::{Bytes, GoDuration, Kind as _};
+/// use std::time::Duration;
+///
+/// assert_eq!(GoDuration::parse("1m30s"), Ok(Duration::from_secs(90)));
+/// assert_eq!(Bytes::parse("0x1000"), Ok(4096));
+/// assert_eq!(Bytes::parse("4k"), Err("is not an integer".to_owned()));
+/// ```
 pub trait Kind {
     /// What a component gets.
     type Value: Clone + Debug + Default;

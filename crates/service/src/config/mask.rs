@@ -9,6 +9,14 @@ const HIDDEN: &str = "(hidden)";
 const KEY_LIKE: [&str; 9] = ["passw", "pwd", "secret", "token", "credential", "signature", "auth", "apikey", "api_key"];
 
 /// The text with everything hidden that could authenticate. Rather hides too much: what is malformed may still be secret.
+///
+/// ```
+/// use plugin_service::config::masked;
+///
+/// assert_eq!(masked("redis://user:pass@redis:6379/0"), "redis://(hidden)@redis:6379/0");
+/// assert_eq!(masked("host=db password=pass"), "host=db password=(hidden)");
+/// assert_eq!(masked("redis:6379"), "redis:6379");
+/// ```
 pub fn masked(text: &str) -> String {
     mask(text, false)
 }

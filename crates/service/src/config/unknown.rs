@@ -40,6 +40,13 @@ pub struct Unknown {
 }
 
 /// What is set in the environment and probably meant for the daemon, which does not know it.
+///
+/// ```
+/// use plugin_service::config::{Unknown, unknown};
+///
+/// let set = ["SERVER_PROT", "SERVER_PORT", "PATH"].map(|name| (name.to_owned(), "1".to_owned()));
+/// assert_eq!(unknown(&set.into()), [Unknown { name: "SERVER_PROT".to_owned(), meant: Some("SERVER_PORT") }]);
+/// ```
 pub fn unknown(environment: &BTreeMap<String, String>) -> Vec<Unknown> {
     let known: Vec<&'static str> = GROUPS.iter().flat_map(|group| group.variables).flat_map(names).collect();
     let nearest = |name: &str| {

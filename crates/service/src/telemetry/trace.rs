@@ -18,6 +18,15 @@ pub struct TraceContext {
 
 impl TraceContext {
     /// Reads `00-<32 hex>-<16 hex>-<flags>`.
+    ///
+    /// ```
+    /// use plugin_service::telemetry::TraceContext;
+    ///
+    /// let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00").unwrap();
+    /// assert_eq!(trace.span_id, "b7ad6b7169203331");
+    /// assert_eq!(trace.traceparent(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    /// assert_eq!(TraceContext::parse("0af7651916cd43dd8448eb211c80319c"), None);
+    /// ```
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let (version, trace_id, span_id, _flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

@@ -66,6 +66,18 @@ impl fmt::Display for BlobKey {
 }
 
 /// Where the kinds of objects lie (lifecycle-and-storage 5.2).
+///
+/// ```
+/// use plugin_store::Layout;
+///
+/// let layout = Layout::default();
+/// let package = layout.installed("acme/search:1.0.0@9f")?;
+/// assert_eq!(package.as_str(), "plugin/acme/search:1.0.0@9f");
+/// assert_eq!(layout.installed_packages().strip(&package), Some("acme/search:1.0.0@9f"));
+/// let error = Layout::new("../up", "plugin", "assets", "persistence").unwrap_err();
+/// assert_eq!(error.to_string(), r#"key "../up" points outside of its folder (PLUGIN_PACKAGE_CACHE_PATH)"#);
+/// # Ok::<(), plugin_store::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Layout {
     packages: BlobKey,

@@ -15,6 +15,19 @@ use plugin_web::error::{ApiError, ErrorType};
 use plugin_web::{Success, envelope};
 
 /// A failure as it is answered, with an HTTP status of its own.
+///
+/// ```
+/// use plugin_dify_api::Rejection;
+/// use plugin_runtime::OpenError;
+/// use plugin_web::ApiError;
+///
+/// let busy = ApiError::from(Rejection::from(OpenError::Busy { in_flight: 8 }));
+/// assert_eq!(busy.status().as_u16(), 404);
+/// assert_eq!(
+///     busy.message(),
+///     "no available node, plugin runtime not found: plugin is busy: 8 calls are running, which is the limit",
+/// );
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Rejection(ApiError);
@@ -46,6 +59,19 @@ impl IntoResponse for Rejection {
 /// A failure that is answered with HTTP 200, as management routes do (http-api 1.3).
 ///
 /// `?` converts into it, so a management handler returns [`Managed`] and is otherwise written like any other.
+///
+/// ```
+/// use axum::response::IntoResponse as _;
+/// use plugin_dify_api::Managed;
+/// use plugin_web::ApiError;
+///
+/// fn remove(id: &str) -> Managed<bool> {
+///     Err(ApiError::not_found(format!("there is no {id}")))?
+/// }
+/// let refused = remove("acme/search").unwrap_err();
+/// assert_eq!(refused.to_string(), "PluginDaemonNotFoundError: there is no acme/search");
+/// assert_eq!(refused.into_response().status().as_u16(), 200);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct InBand(ApiError);

@@ -35,6 +35,19 @@ pub struct InstallSettings {
 
 impl InstallSettings {
     /// As configured.
+    ///
+    /// ```
+    /// use plugin_install::InstallSettings;
+    /// use plugin_service::config::Config;
+    /// use std::time::Duration;
+    ///
+    /// let variables = [("PLUGIN_INSTALL_TIMEOUT", "30"), ("FORCE_VERIFYING_SIGNATURE", "true")];
+    /// let variables = variables.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    /// let settings = InstallSettings::new(&Config::from_vars(variables.into())?);
+    /// assert_eq!(settings.timeout, Duration::from_mins(30));
+    /// assert!(settings.package_policy.require && settings.bundle_policy.require);
+    /// # Ok::<(), plugin_service::config::ConfigError>(())
+    /// ```
     pub fn new(config: &Config) -> Self {
         let signatures = &config.signatures;
         let package_policy =

@@ -95,6 +95,13 @@ fn cache<K: Hash + Eq + Clone + Send + Sync + 'static>(assets: u64) -> LoadingCa
 }
 
 /// The content type that a name suggests.
+///
+/// ```
+/// use plugin_registry::assets::content_type;
+///
+/// assert_eq!(content_type("icons/search.SVG"), "image/svg+xml");
+/// assert_eq!(content_type("search.wasm"), "application/octet-stream");
+/// ```
 pub fn content_type(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
     match extension.as_str() {

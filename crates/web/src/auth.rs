@@ -21,6 +21,18 @@ pub enum Key {
 
 impl Key {
     /// Whether the request has the key. A key that is not configured opens nothing.
+    ///
+    /// ```
+    /// use plugin_service::config::Config;
+    /// use plugin_web::auth::Key;
+    ///
+    /// let config = Config::from_vars([("SERVER_KEY".to_owned(), "the-server-key".to_owned())].into())?;
+    /// let sent = [("x-api-key".parse()?, "the-server-key".parse()?)].into_iter().collect();
+    /// assert!(Key::Server.check(&config, &sent).is_ok());
+    /// let refused = Key::Admin.check(&config, &sent).unwrap_err();
+    /// assert_eq!((refused.status().as_u16(), refused.message()), (401, "unauthorized"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check(self, config: &Config, headers: &HeaderMap) -> Result<(), ApiError> {
         let (header, key) = match self {
             Self::None => return Ok(()),

@@ -18,6 +18,17 @@ const OF_THE_CONNECTION: [HeaderName; 10] = [
 ];
 
 /// All values of everything that belongs to the message, wherever it goes.
+///
+/// ```
+/// use plugin_web::headers::end_to_end;
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("connection", "keep-alive, x-hop".parse()?);
+/// headers.insert("x-hop", "1".parse()?);
+/// headers.insert("x-user-id", "u-1".parse()?);
+/// assert_eq!(end_to_end(&headers).map(|(name, _)| name).collect::<Vec<_>>(), ["x-user-id"]);
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
 pub fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let listed =
         headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));

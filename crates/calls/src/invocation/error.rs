@@ -36,6 +36,18 @@ impl CallError {
     }
 
     /// The document that Dify reads inside a `PluginInvokeError` (http-api 3.3); `None` for what is no such error.
+    ///
+    /// ```
+    /// use plugin_calls::invocation::CallError;
+    /// use plugin_runtime::Failure;
+    ///
+    /// let document = CallError::Failed(Failure::ConnectionClosed).document().unwrap();
+    /// assert_eq!(
+    ///     document.to_json(),
+    ///     r#"{"args":{},"error_type":"ConnectionClosedError","message":"Connection closed unexpectedly"}"#,
+    /// );
+    /// assert_eq!(CallError::TimedOut.document(), None);
+    /// ```
     pub fn document(&self) -> Option<ErrorObject> {
         match self {
             Self::Plugin(error) | Self::Answer(error) => Some(error.clone()),

@@ -10,6 +10,19 @@ use serde_json::value::RawValue;
 pub struct InvalidRequest(String);
 
 /// Checks the data of a request for an action, and mends it for the SDK (http-api 5.3, plugin-protocol 6.3).
+///
+/// ```
+/// use plugin_calls::invocation::check_data;
+/// use plugin_protocol::Action;
+/// use serde_json::value::RawValue;
+///
+/// let data = RawValue::from_string(r#"{"provider":"web","credentials":null}"#.to_owned())?;
+/// let checked = check_data(Action::ValidateToolCredentials, Some(&data))?;
+/// assert_eq!(checked, r#"{"provider":"web","credentials":{}}"#);
+/// let error = check_data(Action::ValidateToolCredentials, None).unwrap_err().to_string();
+/// assert_eq!(error, "Key: 'data' Error:Field validation for 'data' failed on the 'required' tag");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn check_data(action: Action, data: Option<&RawValue>) -> Result<String, InvalidRequest> {
     mend("data", request::shape(action), data.map_or("null", RawValue::get))
 }

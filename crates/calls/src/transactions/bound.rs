@@ -10,6 +10,17 @@ use subtle::ConstantTimeEq as _;
 use plugin_service::config::Secret;
 
 /// How transactions are bound.
+///
+/// ```
+/// use plugin_calls::transactions::Binding;
+/// use plugin_runtime::serverless::callback_token;
+/// use plugin_service::config::Secret;
+///
+/// let binding = Binding { key: Secret::new("the-key"), required: true };
+/// let token = callback_token("the-key", "acme/search:1.0.0@9f");
+/// assert!(binding.allows(Some(&token), "acme/search:1.0.0@9f"));
+/// assert!(!binding.allows(Some(&token), "acme/mail:1.0.0@e0") && !binding.allows(None, "acme/search:1.0.0@9f"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Binding {
     /// The connector's key.

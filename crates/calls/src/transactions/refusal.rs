@@ -26,6 +26,16 @@ pub enum Refusal {
 
 impl Refusal {
     /// The refusal as the SDK reads it: one line. What is not known of session and request is left empty.
+    ///
+    /// ```
+    /// use plugin_calls::transactions::{NoSession, Refusal};
+    ///
+    /// let line = Refusal::NoSession(NoSession::Unknown).line("s-1", "r-1");
+    /// let line: serde_json::Value = serde_json::from_slice(&line)?;
+    /// assert_eq!(line["data"]["message"], "failed to get session info from cache");
+    /// assert_eq!(line["data"]["data"]["error_type"], "SessionNotFound");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn line(&self, session: &str, request: &str) -> Vec<u8> {
         let detail = match self {
             Self::NoSession(cause) => format!(

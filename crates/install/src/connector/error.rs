@@ -58,6 +58,17 @@ impl ConnectorError {
     }
 
     /// What the connector, not the way to it, says: the reference passes it on as it is.
+    ///
+    /// ```
+    /// use plugin_install::connector::ConnectorError;
+    ///
+    /// let failed = ConnectorError::Stage("no wheel for arm64".to_owned());
+    /// assert!(failed.is_verdict());
+    /// assert_eq!(failed.to_string(), "no wheel for arm64");
+    /// let refused = ConnectorError::Status { status: 401, body: "unauthorized".to_owned() };
+    /// assert!(!refused.is_verdict());
+    /// assert_eq!(refused.to_string(), "request failed with status code: 401 and respond with: unauthorized");
+    /// ```
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Stage(_) | Self::Pair(_) | Self::NoFunction | Self::LaunchTimedOut(_) | Self::BrokenOff(_))
     }

@@ -4,6 +4,20 @@ use plugin_install::InstallError;
 use plugin_registry::catalog::CatalogError;
 
 /// A request that could not be met; the text says why.
+///
+/// ```
+/// use plugin_operator::FleetError;
+/// use plugin_web::ApiError;
+///
+/// let answer = |error| {
+///     let error = ApiError::from(error);
+///     (error.status().as_u16(), error.message().to_owned())
+/// };
+/// let refused = answer(FleetError::NotLocal);
+/// assert_eq!(refused, (404, "this daemon runs no plugins itself (PLATFORM=serverless)".to_owned()));
+/// let refused = answer(FleetError::NotServerless("reinstall"));
+/// assert_eq!(refused, (500, "reinstall is not supported on local platform".to_owned()));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
     /// Plugins run as functions here.

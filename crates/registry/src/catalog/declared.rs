@@ -47,6 +47,17 @@ impl Declared {
     }
 
     /// The providers that get a row each when the plugin is installed (lifecycle-and-storage 2.5).
+    ///
+    /// ```
+    /// use plugin_manifest::Declaration;
+    /// use plugin_registry::catalog::Declared;
+    /// use plugin_store::{Category, ProviderName};
+    ///
+    /// let text = r#"{"name": "search", "tool": {"identity": {"name": "web"}}, "endpoint": {"settings": []}}"#;
+    /// let declared = Declared::new(serde_json::from_str::<Declaration>(text)?)?;
+    /// assert_eq!(declared.providers(), [ProviderName { category: Category::Tool, provider: "web".to_owned() }]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn providers(&self) -> Vec<ProviderName> {
         let manifest = &self.manifest;
         let tool = manifest.tool.as_ref().map(|tool| (Category::Tool, &tool.identity.name));

@@ -13,6 +13,19 @@ pub struct TenantPlugin {
 }
 
 /// Versions under development on other nodes that stand in for what tenants have installed.
+///
+/// ```
+/// use plugin_manifest::{PluginId, UniqueIdentifier};
+/// use plugin_registry::cluster::{Elsewhere, TenantPlugin};
+/// use uuid::Uuid;
+///
+/// let by: UniqueIdentifier = "acme/search:1.0.1@0123456789abcdef0123456789abcdef".parse()?;
+/// let (tenant, plugin) = (Uuid::from_u128(1), PluginId::from("acme/search"));
+/// let elsewhere = Elsewhere::new([(tenant, plugin.clone(), by.clone())]);
+/// assert_eq!(elsewhere.get(&TenantPlugin { tenant, plugin: plugin.clone() }), Some(&by));
+/// assert_eq!(elsewhere.get(&TenantPlugin { tenant: Uuid::from_u128(2), plugin }), None);
+/// # Ok::<(), plugin_manifest::InvalidIdentifier>(())
+/// ```
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Elsewhere(HashMap<TenantPlugin, UniqueIdentifier>);
 

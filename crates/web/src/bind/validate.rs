@@ -46,6 +46,18 @@ macro_rules! numbers_are_present_unless_zero {
 numbers_are_present_unless_zero!(i32, i64, u16, u32, u64, usize);
 
 /// Broken rules, one line each: `Key: '<path>' Error:Field validation for '<field>' failed on the '<rule>' tag`.
+///
+/// ```
+/// use plugin_web::Violations;
+///
+/// let mut violations = Violations::default();
+/// violations.required("plugin_id", "acme/search");
+/// violations.range("page_size", &1000, 1..=256);
+/// assert_eq!(
+///     violations.into_result().unwrap_err().to_string(),
+///     "Key: 'page_size' Error:Field validation for 'page_size' failed on the 'max' tag: 1000 given, at most 256",
+/// );
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Violations {
     prefix: String,

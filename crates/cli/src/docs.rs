@@ -22,6 +22,12 @@ const INTRODUCTION: &str = "\
 ";
 
 /// The page, as Markdown.
+///
+/// ```
+/// let page = plugin_cli::docs::markdown();
+/// assert!(page.starts_with("# The command line\n"));
+/// assert!(page.contains("\n## `dify plugin package`\n"));
+/// ```
 pub fn markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     for command in Cli::definition().get_subcommands() {

@@ -175,6 +175,21 @@ const KEY_BYTES: usize = 10;
 
 impl Options {
     /// Every setting that parses but cannot be used, as messages.
+    ///
+    /// ```
+    /// use clap::Parser as _;
+    /// use plugin_connector::options::Options;
+    ///
+    /// let given = ["dify-plugin-connector", "--api-key", "short", "--daemon-url", "daemon:5002"];
+    /// assert_eq!(
+    ///     Options::try_parse_from(given)?.problems(),
+    ///     [
+    ///         "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY: must have at least 10 bytes",
+    ///         "CONNECTOR_DAEMON_URL: 'daemon:5002' is not an http or https URL",
+    ///     ],
+    /// );
+    /// # Ok::<(), clap::Error>(())
+    /// ```
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.api_key.expose().len() < KEY_BYTES {

@@ -57,6 +57,16 @@ pub fn filename(identifier: &UniqueIdentifier) -> String {
 }
 
 /// The version that a filename names, if it is one.
+///
+/// ```
+/// use plugin_connector::plugin::{filename, identifier};
+///
+/// let name = "acme@search@1.0.0@0123456789abcdef0123456789abcdef.difypkg";
+/// let version = identifier(name).unwrap();
+/// assert_eq!(version.as_str(), "acme/search:1.0.0@0123456789abcdef0123456789abcdef");
+/// assert_eq!(filename(&version), name);
+/// assert_eq!(identifier("../search.difypkg"), None);
+/// ```
 pub fn identifier(filename: &str) -> Option<UniqueIdentifier> {
     let mut parts = filename.strip_suffix(".difypkg")?.split('@');
     let (author, name, version, checksum) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

@@ -19,6 +19,17 @@ pub fn package(name: &str) -> Result<Bytes> {
 /// A plugin without the SDK that answers with `answer`; another answer is another package of the same version.
 ///
 /// `files` replaces files of it, or adds some.
+///
+/// ```
+/// use plugin_package::{Limits, Package};
+/// use plugin_testkit::plugins::light;
+///
+/// let open = |answer| anyhow::Ok(Package::open(light(answer, &[])?, &Limits::default())?.identifier()?);
+/// let (one, two) = (open("one")?, open("two")?);
+/// assert_eq!(one.identity(), two.identity());
+/// assert_ne!(one.checksum(), two.checksum());
+/// # anyhow::Ok(())
+/// ```
 pub fn light(answer: &str, files: &[(&str, &str)]) -> Result<Bytes> {
     let scratch = tempfile::tempdir()?;
     copy(&light_folder(), scratch.path())?;

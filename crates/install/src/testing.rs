@@ -153,7 +153,7 @@ pub async fn ended(installer: &Installer, tenant: Uuid, id: &str) -> InstallTask
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the task did not end")
+    tokio::time::timeout(Duration::from_mins(2), wait).await.expect("the task did not end")
 }
 
 /// An installer at work.

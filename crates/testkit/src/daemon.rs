@@ -83,7 +83,7 @@ impl Settings {
         let process = command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         let mut daemon = Daemon { process, settings: self };
         let client = daemon.client("00000000-0000-0000-0000-000000000000")?;
-        for _ in 0..3000 {
+        for _ in 0..12_000 {
             if client.is_healthy().await {
                 return Ok(daemon);
             }
@@ -132,9 +132,7 @@ impl Daemon {
         if !status.success() {
             bail!("cannot signal the daemon");
         }
-        tokio::time::timeout(Duration::from_secs(30), self.process.wait())
-            .await
-            .context("SIGTERM did not end it")??;
+        tokio::time::timeout(Duration::from_mins(2), self.process.wait()).await.context("SIGTERM did not end it")??;
         Ok(self.settings)
     }
 }

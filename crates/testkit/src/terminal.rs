@@ -12,7 +12,7 @@ use nix::pty::{Winsize, openpty};
 use parking_lot::{Condvar, Mutex};
 
 /// How long the program may take to show something, or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 const SIZE: Winsize = Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
 /// The request for the position of the cursor.
 const WHERE: &str = "\x1b[6n";

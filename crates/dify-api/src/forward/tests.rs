@@ -146,7 +146,7 @@ impl Stage {
     ) {
         let front = self.here.client.front();
         let answer = tokio::spawn(answer(front, request));
-        let opened = tokio::time::timeout(Duration::from_secs(10), self.there.opened.recv()).await;
+        let opened = tokio::time::timeout(Duration::from_mins(2), self.there.opened.recv()).await;
         (answer, opened.expect("it is passed on").unwrap())
     }
 
@@ -170,7 +170,7 @@ fn chunk(n: u8) -> String {
 }
 
 async fn piece(body: &mut (impl hyper::body::Body<Data = Bytes, Error = axum::Error> + Unpin)) -> Option<String> {
-    let frame = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.expect("nothing came")?;
+    let frame = tokio::time::timeout(Duration::from_mins(2), body.frame()).await.expect("nothing came")?;
     Some(String::from_utf8(frame.ok()?.into_data().unwrap().to_vec()).unwrap())
 }
 

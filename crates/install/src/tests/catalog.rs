@@ -12,7 +12,7 @@ use crate::testing::{InstallBed, package, wanted};
 const PLUGIN: &str = "testkit/light";
 
 async fn eventually(mut is_true: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
     while !is_true().await {
         assert!(tokio::time::Instant::now() < deadline, "it does not come true");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -47,7 +47,7 @@ async fn eventually(mut is_true: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(2), wait).await.expect("it does not come true in time");
+    tokio::time::timeout(Duration::from_mins(2), wait).await.expect("it does not come true in time");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::task::{Task, inject};
 mod support;
 
 async fn next(session: &mut Session) -> Option<Event> {
-    tokio::time::timeout(Duration::from_secs(10), session.recv()).await.expect("an event")
+    tokio::time::timeout(Duration::from_mins(2), session.recv()).await.expect("an event")
 }
 
 #[tokio::test(flavor = "multi_thread")]

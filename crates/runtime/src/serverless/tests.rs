@@ -203,7 +203,7 @@ async fn letting_go_hangs_up() {
     let session = runtime(&server.url).open(call("{}")).await.unwrap();
     server.has_got(1).await;
     drop(session);
-    timeout(Duration::from_secs(5), server.left()).await.expect("the daemon hangs up");
+    timeout(Duration::from_mins(2), server.left()).await.expect("the daemon hangs up");
 }
 
 #[tokio::test]

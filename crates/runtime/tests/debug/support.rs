@@ -195,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// The next line; `None` when the daemon has hung up.
     pub(crate) async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read_line(&mut line));
+        let read = tokio::time::timeout(Duration::from_mins(2), self.stream.read_line(&mut line));
         match read.await.expect("neither a line nor an end") {
             Ok(1..) => Some(line.trim_end().to_owned()),
             Ok(0) | Err(_) => None,
@@ -250,5 +250,5 @@ pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap_or_else(|_| panic!("waited for {what}"));
+    tokio::time::timeout(Duration::from_mins(2), waited).await.unwrap_or_else(|_| panic!("waited for {what}"));
 }

@@ -115,7 +115,7 @@ async fn a_process_that_stops_reading_costs_a_bounded_wait() {
     let large = || json!({"do": "echo", "value": "x".repeat(64 * 1024)});
     // one is in the pipe, one in the queue
     let _full = [host.open(large()).await, host.open(large()).await];
-    let error = within(Duration::from_secs(30), host.open(large())).await.unwrap_err();
+    let error = within(Duration::from_mins(2), host.open(large())).await.unwrap_err();
     assert!(matches!(&error, OpenError::NotReady { cause, .. } if cause.contains("has not read its input")), "{error}");
 }
 

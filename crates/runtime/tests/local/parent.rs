@@ -56,7 +56,7 @@ async fn no_plugin_outlives_a_daemon_that_is_killed() {
     kill(daemon.id(), nix::sys::signal::Signal::SIGKILL);
     daemon.wait().unwrap();
     let worker = pids[2];
-    tokio::time::timeout(Duration::from_secs(2), eventually("the worker is gone", || !runs(worker))).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(2), eventually("the worker is gone", || !runs(worker))).await.unwrap();
 
     // its children are found by the next daemon
     kill_orphans();

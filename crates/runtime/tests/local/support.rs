@@ -92,7 +92,7 @@ impl Host {
     }
 
     pub(crate) async fn open(&self, what: Value) -> Result<Session, OpenError> {
-        self.open_within(what, Duration::from_secs(20)).await
+        self.open_within(what, Duration::from_mins(2)).await
     }
 
     pub(crate) async fn open_within(&self, what: Value, wait: Duration) -> Result<Session, OpenError> {
@@ -146,7 +146,7 @@ impl Host {
 
 pub(crate) async fn all(mut session: Session) -> Vec<Event> {
     let mut events = Vec::new();
-    while let Some(event) = within(Duration::from_secs(30), session.recv()).await {
+    while let Some(event) = within(Duration::from_mins(2), session.recv()).await {
         events.push(event);
     }
     events
@@ -166,7 +166,7 @@ pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) 
 
 /// Waits until something holds.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..12_000 {
         if holds() {
             return;
         }

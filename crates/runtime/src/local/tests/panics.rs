@@ -12,7 +12,7 @@ use crate::local::{StartError, State};
 use crate::session::{Event, Failure, Session};
 use crate::task::{Task, inject};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(2);
 
 /// A host of a plugin that no other test has, with one worker.
 async fn running(name: &str) -> Host {

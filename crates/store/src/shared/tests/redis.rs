@@ -93,7 +93,7 @@ fn is_missing(program: &str) -> bool {
 
 async fn eventually_open(config: &RedisConfig) -> RedisState {
     let mut last = None;
-    for _ in 0..200 {
+    for _ in 0..1200 {
         match RedisState::open(config).await {
             Ok(state) => return state,
             Err(error) => last = Some(error),
@@ -128,7 +128,7 @@ pub(super) async fn on_cluster<Fut: Future<Output = ()>>(case: impl FnOnce(Arc<d
         let server = Shared::start("redis-cluster", START_CLUSTER, new_ports).unwrap();
         let ports: Vec<u16> = server.arguments()[..3].iter().map(|port| port.parse().unwrap()).collect();
         // Until every slot has its node.
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if let Ok(state) = RedisState::open(&nodes(&ports)).await
                 && futures_util::future::join_all((0..50).map(|key| {
                     let state = state.clone();

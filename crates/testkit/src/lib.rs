@@ -8,6 +8,7 @@ pub mod client;
 pub mod daemon;
 pub mod developer;
 pub mod plugins;
+pub mod refusing;
 pub mod servers;
 pub mod terminal;
 
@@ -15,4 +16,5 @@ pub use binary::binary;
 pub use client::Client;
 pub use daemon::Daemon;
 pub use developer::Developer;
+pub use refusing::{refusing, without_threads};
 pub use terminal::Terminal;

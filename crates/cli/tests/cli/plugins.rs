@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use plugin_testkit::without_threads;
 use serde_json::Value;
 
 use crate::support::{Place, text, tree};
@@ -272,4 +273,41 @@ fn real_every_new_plugin_answers() {
             assert!(answer.contains("\"result\":true"), "{category}: {answer}");
         }
     }
+}
+
+#[test]
+fn no_command_panics_where_the_system_starts_no_threads() {
+    let place = Place::new();
+    place.init("small", "tool");
+    let commands: [&[&str]; 7] = [
+        &["plugin", "check", "small"],
+        &["plugin", "package", "small"],
+        &["plugin", "run", "small"],
+        &["plugin", "dev", "small"],
+        &[
+            "plugin",
+            "init",
+            "--quick",
+            "--name",
+            "other",
+            "--author",
+            "acme",
+            "--description",
+            "d",
+            "--category",
+            "tool",
+        ],
+        &["signature", "generate", "-f", "keys"],
+        &["version"],
+    ];
+    let mut named = 0;
+    for arguments in commands {
+        let output = without_threads(&mut place.command(arguments)).unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+        let is_named = said.contains("the container's seccomp profile does not know clone3");
+        assert!(is_named || output.status.success(), "{arguments:?}: {said}");
+        named += usize::from(is_named);
+    }
+    assert!(named > 0, "what needs threads says why there are none");
 }

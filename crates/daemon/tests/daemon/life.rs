@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use plugin_testkit::daemon::Settings;
-use plugin_testkit::plugins;
+use plugin_testkit::{plugins, without_threads};
 use serde_json::{Value, json};
 
 use crate::{daemon, tenant};
@@ -125,5 +125,20 @@ async fn operators_see_how_plugins_are_kept_apart() -> Result<()> {
     let ready = get("/ready").await?["components"]["isolation"].clone();
     assert!(ready.as_str().is_some_and(|state| state.starts_with(&format!("ok: {level}"))), "{isolation} {ready}");
     assert!(isolation["gaps"].is_array() && isolation["landlock"].is_u64(), "{isolation}");
+    Ok(())
+}
+
+#[test]
+fn a_filter_that_does_not_know_clone3_is_named_with_its_cure() -> Result<()> {
+    let mut daemon = std::process::Command::new(env!("CARGO_BIN_EXE_dify-plugin-daemon"));
+    daemon.env_clear().envs([("SERVER_KEY", "k"), ("DIFY_INNER_API_KEY", "k"), ("SERVER_PORT", "0")]);
+    let output = without_threads(&mut daemon)?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    ensure!(
+        !output.status.success() && said.contains("the container's seccomp profile does not know clone3"),
+        "{said}"
+    );
+    ensure!(!said.contains("panicked"), "{said}");
     Ok(())
 }

@@ -108,28 +108,15 @@ pub(crate) fn probe(folder: &Path) -> io::Result<Vec<Lack>> {
 #[cfg(target_arch = "x86_64")]
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use nix::errno::Errno;
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+    use plugin_testkit::refusing;
 
     use super::*;
 
     /// What a probe finds where these system calls fail.
-    fn without(calls: &'static [libc::c_long], errno: Errno) -> io::Result<Vec<Lack>> {
+    fn without(calls: &[libc::c_long], errno: Errno) -> io::Result<Vec<Lack>> {
         let folder = tempfile::tempdir().unwrap();
-        std::thread::scope(|scope| {
-            let refused = scope.spawn(|| {
-                let rules: BTreeMap<_, _> = calls.iter().map(|call| (*call, Vec::new())).collect();
-                let refuse = SeccompAction::Errno(errno as u32);
-                let arch = std::env::consts::ARCH.try_into().unwrap();
-                let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).unwrap();
-                // of this thread alone
-                apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
-                probe(folder.path())
-            });
-            refused.join().unwrap()
-        })
+        refusing(calls, errno, || probe(folder.path())).unwrap()
     }
 
     #[test]

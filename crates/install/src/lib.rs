@@ -30,6 +30,7 @@ mod worker;
 use std::fmt;
 use std::sync::Arc;
 
+use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_runtime::{KeyedLocks, Owner};
 use plugin_store::Database;
 use tokio::sync::Notify;
@@ -113,6 +114,11 @@ impl Installer {
             },
             intake: Intake { database, catalog, packages, versions, settings },
         }
+    }
+
+    /// The versions that run as processes of nodes for anybody.
+    pub async fn local_versions(&self) -> Result<Vec<UniqueIdentifier>, InstallError> {
+        self.reconciler.local_versions().await
     }
 
     /// Works on jobs, keeps packages and runtimes in line with what is installed, and deletes old tasks, until `stop`.

@@ -9,7 +9,9 @@ use futures_util::FutureExt as _;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_runtime::local::environment::{Cause, Environments, Progress, Silent, Step};
+use plugin_runtime::local::environment::{
+    Cause, Collected, EnvironmentError, Environments, Progress, Silent, Step, Unused,
+};
 use plugin_runtime::local::{LocalRuntime, PluginLog, PluginStatus, StartError, State};
 use plugin_store::RuntimeType;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -110,13 +112,26 @@ impl LocalPlatform {
         is_due
     }
 
+    /// What is kept of plugins that are not `installed` on any node, and how long.
+    ///
+    /// # Errors
+    ///
+    /// When the working path cannot be read.
+    pub async fn unused(&self, installed: &[UniqueIdentifier]) -> Result<(Vec<Unused>, Duration), EnvironmentError> {
+        Ok((self.environments.unused(&self.in_use(installed)).await?, self.keeping.files))
+    }
+
+    fn in_use(&self, installed: &[UniqueIdentifier]) -> HashSet<UniqueIdentifier> {
+        let running = self.runtime.status_all().into_iter().map(|status| status.plugin);
+        installed.iter().cloned().chain(running).collect()
+    }
+
     fn collect(&self, installed: &[UniqueIdentifier]) {
-        let mut in_use: HashSet<_> = installed.iter().cloned().collect();
-        in_use.extend(self.runtime.status_all().into_iter().map(|status| status.plugin));
+        let in_use = self.in_use(installed);
         let (environments, grace) = (Arc::clone(&self.environments), self.keeping.files);
         self.lifecycle.spawn("collection of unused files", OnEnd::Ignore, async move {
             match environments.collect(&in_use, grace).await {
-                Ok(collected) if collected == plugin_runtime::local::environment::Collected::default() => {}
+                Ok(collected) if collected == Collected::default() => {}
                 Ok(collected) => tracing::info!(
                     working_dirs = collected.working_dirs.len(),
                     environments = collected.environments.len(),

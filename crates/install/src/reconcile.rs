@@ -105,7 +105,7 @@ impl Reconciler {
     }
 
     /// The versions that this platform runs for anybody.
-    async fn local_versions(&self) -> Result<Vec<UniqueIdentifier>, InstallError> {
+    pub(super) async fn local_versions(&self) -> Result<Vec<UniqueIdentifier>, InstallError> {
         let plugins = self.database.plugins.all().await?;
         let local = plugins.iter().filter(|plugin| plugin.install_type == RuntimeType::Local);
         Ok(local.filter_map(|plugin| plugin.plugin_unique_identifier.parse().ok()).collect())

@@ -10,6 +10,7 @@ use plugin_install::{Installer, LocalPlatform, RunningJob, ServerlessPlatform};
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_registry::management::{Management, Unlisted};
 use plugin_runtime::debug::{ConnectionStatus, DebugRuntime};
+use plugin_runtime::local::environment::Unused;
 use plugin_runtime::local::{LogEntry, PluginStatus};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -33,6 +34,15 @@ pub struct IsolationStatus {
     pub landlock: u32,
     /// What is missing for full protection at this level, or for a higher one.
     pub gaps: Vec<String>,
+}
+
+/// Files of plugins that are installed nowhere.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct UnusedFiles {
+    /// How long after its last use a folder is deleted, by a round once an hour.
+    pub kept_seconds: u64,
+    /// Working folders and environments, the longest unused first.
+    pub folders: Vec<Unused>,
 }
 
 /// What a fleet consists of.
@@ -87,6 +97,14 @@ impl Fleet {
     /// Installed plugins that Dify does not see, on whatever node they run.
     pub async fn unlisted(&self) -> Result<Vec<Unlisted>> {
         Ok(self.0.management.unlisted().await?)
+    }
+
+    /// What waits for its deletion on this node.
+    pub async fn unused(&self) -> Result<UnusedFiles> {
+        let installed = self.0.installer.local_versions().await?;
+        let unused = self.local()?.unused(&installed).await;
+        let (folders, kept) = unused.map_err(|error| FleetError::Failed(error.to_string()))?;
+        Ok(UnusedFiles { kept_seconds: kept.as_secs(), folders })
     }
 
     /// One of them.

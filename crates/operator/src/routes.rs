@@ -46,6 +46,7 @@ pub fn all(base: &Arc<Base>, fleet: &Fleet) -> Routes {
             .post("/admin/plugins/restart", plugins::restart)
             .post("/admin/plugins/retry", plugins::retry)
             .get("/admin/unlisted", plugins::unlisted)
+            .get("/admin/unused", plugins::unused)
             .get("/admin/isolation", plugins::isolation)
             .get("/admin/debugging", plugins::debugged)
             .get("/admin/installs", installs::list)

@@ -128,6 +128,32 @@ async fn operators_see_how_plugins_are_kept_apart() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_see_what_waits_for_its_deletion() -> Result<()> {
+    let key = "the-key-of-operators";
+    let settings = daemon()?.with("ADMIN_API_ENABLED", "true").with("ADMIN_API_KEY", key);
+    let running = settings.with("PLUGIN_UNUSED_FILES_GRACE_SECONDS", "4000").start().await?;
+    let unused = async || -> Result<Value> {
+        let request = reqwest::Client::new().get(format!("{}/admin/unused", running.url()));
+        Ok(request.header("x-admin-api-key", key).send().await?.json::<Value>().await?["data"].clone())
+    };
+    let client = running.client(&tenant())?;
+    client.install_package(&plugins::light("of use", &[])?).await?;
+    assert_eq!(unused().await?, json!({"kept_seconds": 4000, "folders": []}));
+    let rows = client.get("management/list?page=1&page_size=10").await?;
+    client.post("management/uninstall", &json!({"plugin_installation_id": rows["list"][0]["id"]})).await?;
+    loop {
+        let shown = unused().await?;
+        let paths = shown["folders"].as_array().into_iter().flatten().filter_map(|folder| folder["path"].as_str());
+        // the environment, too
+        if paths.clone().count() == 2 && paths.into_iter().any(|path| path.contains("/testkit/light-0.0.1@")) {
+            return Ok(());
+        }
+        // the process is still there
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[test]
 fn a_filter_that_does_not_know_clone3_is_named_with_its_cure() -> Result<()> {
     let mut daemon = std::process::Command::new(env!("CARGO_BIN_EXE_dify-plugin-daemon"));

@@ -11,7 +11,7 @@ use plugin_web::{Bound, Success, Validate, Violations};
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
-use crate::fleet::{Fleet, IsolationStatus};
+use crate::fleet::{Fleet, IsolationStatus, UnusedFiles};
 
 /// The longest wait for a new log entry, in seconds.
 const LONGEST_WAIT: u64 = 60;
@@ -39,6 +39,10 @@ pub(super) async fn isolation(State(fleet): State<Fleet>) -> Answer<IsolationSta
 
 pub(super) async fn unlisted(State(fleet): State<Fleet>) -> Answer<Vec<Unlisted>> {
     Ok(Success(fleet.unlisted().await?))
+}
+
+pub(super) async fn unused(State(fleet): State<Fleet>) -> Answer<UnusedFiles> {
+    Ok(Success(fleet.unused().await?))
 }
 
 pub(super) async fn debugged(State(fleet): State<Fleet>) -> Answer<Vec<ConnectionStatus>> {

@@ -60,7 +60,7 @@ use self::workbench::Compile;
 use super::code::{Code, CodeStore};
 use crate::Attempts;
 
-pub use self::collect::Collected;
+pub use self::collect::{Collected, Unused};
 pub use self::error::{Cause, EnvironmentError};
 pub use self::filesystem::{Lack, Lacking};
 pub use self::progress::{Progress, Silent, Step};
@@ -231,9 +231,24 @@ impl Environments {
         grace: Duration,
     ) -> Result<Collected, EnvironmentError> {
         let logs = in_use.iter().map(|plugin| self.log_path(plugin)).collect();
-        let in_use = in_use.iter().map(|plugin| self.working_dir(plugin)).collect();
+        let in_use = self.working_dirs(in_use);
         let (working_path, store) = (self.tools.settings.working_path.clone(), self.store.clone());
         blocking(move || collect::collect(&working_path, &store, &in_use, &logs, grace)).await
+    }
+
+    /// What a collection with no grace would delete.
+    ///
+    /// # Errors
+    ///
+    /// When the working path cannot be read.
+    pub async fn unused(&self, in_use: &HashSet<UniqueIdentifier>) -> Result<Vec<Unused>, EnvironmentError> {
+        let in_use = self.working_dirs(in_use);
+        let (working_path, store) = (self.tools.settings.working_path.clone(), self.store.clone());
+        blocking(move || collect::unused(&working_path, &store, &in_use)).await
+    }
+
+    fn working_dirs(&self, plugins: &HashSet<UniqueIdentifier>) -> HashSet<PathBuf> {
+        plugins.iter().map(|plugin| self.working_dir(plugin)).collect()
     }
 
     async fn prepare_in_time(&self, request: Request<'_>) -> Result<Prepared, EnvironmentError> {

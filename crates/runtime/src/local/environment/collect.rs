@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+
 use super::bytecode::BytecodeStore;
 use super::error::{Context as _, EnvironmentError};
 use super::locks::{self, Holder};
@@ -19,6 +21,48 @@ pub struct Collected {
     pub environments: Vec<String>,
     /// Folders that a crash had left over.
     pub leftovers: usize,
+}
+
+/// A folder that no installed plugin needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unused {
+    pub path: PathBuf,
+    /// Seconds since its last use.
+    pub unused_seconds: u64,
+}
+
+impl Unused {
+    fn new(path: PathBuf, unused_for: Duration) -> Self {
+        Self { path, unused_seconds: unused_for.as_secs() }
+    }
+}
+
+/// Working directories but those `in_use`, and environments that none of these is linked to; the longest unused first.
+/// Blocks.
+pub(crate) fn unused(
+    working_path: &Path,
+    store: &EnvironmentStore,
+    in_use: &HashSet<PathBuf>,
+) -> Result<Vec<Unused>, EnvironmentError> {
+    let fail = || format!("failed to read {}", working_path.display());
+    let (needed, others): (Vec<_>, Vec<_>) =
+        working_dirs(working_path).context(fail)?.into_iter().partition(|directory| in_use.contains(directory));
+    let linked: HashSet<_> = needed.iter().filter_map(|directory| linked(store, directory)).collect();
+    let mut unused: Vec<_> = others
+        .into_iter()
+        .map(|directory| {
+            let unused_for = directory_unused_for(&directory);
+            Unused::new(directory, unused_for)
+        })
+        .collect();
+    for (id, environment) in environments(store.root()).context(fail)? {
+        if !linked.contains(&id) {
+            let unused_for = environment_unused_for(&environment);
+            unused.push(Unused::new(environment, unused_for));
+        }
+    }
+    unused.sort_by(|one, other| (other.unused_seconds, &one.path).cmp(&(one.unused_seconds, &other.path)));
+    Ok(unused)
 }
 
 /// Deletes working directories but those `in_use`, then environments that no working directory is linked to; in both
@@ -37,21 +81,17 @@ pub(crate) fn collect(
         // Links are being made, here or on another node; the next round comes.
         return Ok(collected);
     }
-    let mut linked = HashSet::new();
+    let mut kept = HashSet::new();
     for directory in working_dirs(working_path).context(fail)? {
-        let is_old = || unused_for(&directory.join(super::super::code::STATE), &directory) >= grace;
-        if !in_use.contains(&directory) && is_old() {
+        if !in_use.contains(&directory) && directory_unused_for(&directory) >= grace {
             staging.discard(&directory).context(fail)?;
             collected.working_dirs.push(directory);
-        } else if let Some(id) =
-            std::fs::read_link(directory.join(".venv")).ok().and_then(|target| store.id_of(&directory, &target))
-        {
-            linked.insert(id);
+        } else {
+            kept.extend(linked(store, &directory));
         }
     }
     for (id, environment) in environments(store.root()).context(fail)? {
-        let is_old = unused_for(&EnvironmentStore::marker_path(&environment), &environment) >= grace;
-        if !linked.contains(&id) && is_old {
+        if !kept.contains(&id) && environment_unused_for(&environment) >= grace {
             staging.discard(&environment).context(fail)?;
             collected.environments.push(id);
         }
@@ -68,6 +108,19 @@ pub(crate) fn collect(
 
 fn fail() -> String {
     "failed to delete what is not needed any more".into()
+}
+
+/// The environment that a working directory is linked to.
+fn linked(store: &EnvironmentStore, directory: &Path) -> Option<String> {
+    store.id_of(directory, &std::fs::read_link(directory.join(".venv")).ok()?)
+}
+
+fn directory_unused_for(directory: &Path) -> Duration {
+    unused_for(&directory.join(super::super::code::STATE), directory)
+}
+
+fn environment_unused_for(environment: &Path) -> Duration {
+    unused_for(&EnvironmentStore::marker_path(environment), environment)
 }
 
 /// How long ago a file was touched, or the folder if there is no such file.

@@ -80,6 +80,21 @@ fn what_no_plugin_needs_goes() {
 }
 
 #[test]
+fn what_waits_for_its_deletion_is_shown() {
+    let place = Place::new(&[UNUSED]);
+    let in_use = [place.dir.path().join(IN_USE)].into();
+    let unused = unused(place.dir.path(), &place.store, &in_use).unwrap();
+    let shown: Vec<_> = unused.iter().map(|unused| (unused.path.clone(), unused.unused_seconds / 3600)).collect();
+    let (old, young) = (place.dir.path().join(WITHOUT_AUTHOR), place.dir.path().join(UNUSED));
+    let environment = |index| place.store.directory(&Place::id(index));
+    let (mut oldest, mut youngest) = (shown[..2].to_vec(), shown[2..].to_vec());
+    oldest.sort();
+    youngest.sort();
+    assert_eq!(oldest, [(environment(2), 1), (old, 1)]);
+    assert_eq!(youngest, [(environment(1), 0), (young, 0)]);
+}
+
+#[test]
 fn logs_of_plugins_that_are_gone_go() {
     let place = Place::new(&[]);
     std::fs::create_dir_all(place.store.root().join(LOGS)).unwrap();

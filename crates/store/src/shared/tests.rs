@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{Cluster, DebugKeys, Lease, Member, MemoryState, Node, Notice, SharedState};
 
 const LONG: Duration = Duration::from_mins(1);
+/// What lives so long may be gone at the next look.
 const SHORT: Duration = Duration::from_millis(60);
 const AFTER_SHORT: Duration = Duration::from_millis(150);
 
@@ -66,8 +67,9 @@ async fn keys_live_for_their_time(state: Arc<dyn SharedState>) {
     assert!(!state.touch("k", LONG).await.unwrap());
     assert!(!state.delete("k").await.unwrap());
 
-    state.set("k", text("one"), SHORT).await.unwrap();
+    state.set("k", text("one"), LONG).await.unwrap();
     assert_eq!(state.get("k").await.unwrap(), Some(text("one")));
+    state.set("k", text("one"), SHORT).await.unwrap();
     state.set("k", text("two"), LONG).await.unwrap();
     sleep(AFTER_SHORT).await;
     assert_eq!(state.get("k").await.unwrap(), Some(text("two")), "setting starts the time anew");
@@ -84,9 +86,11 @@ async fn keys_live_for_their_time(state: Arc<dyn SharedState>) {
 }
 
 async fn a_key_is_set_once(state: Arc<dyn SharedState>) {
-    assert!(state.set_if_absent("k", text("first"), SHORT).await.unwrap());
+    assert!(state.set_if_absent("k", text("first"), LONG).await.unwrap());
     assert!(!state.set_if_absent("k", text("second"), LONG).await.unwrap());
     assert_eq!(state.get("k").await.unwrap(), Some(text("first")));
+    assert!(state.delete("k").await.unwrap());
+    assert!(state.set_if_absent("k", text("first"), SHORT).await.unwrap());
     sleep(AFTER_SHORT).await;
     assert!(state.set_if_absent("k", text("third"), LONG).await.unwrap());
     assert_eq!(state.get("k").await.unwrap(), Some(text("third")));
@@ -116,10 +120,11 @@ async fn members_come_and_go(state: Arc<dyn SharedState>) {
     let member = |name: &str, value| Member { name: name.to_owned(), value };
     assert_eq!(members().await, []);
     assert!(!state.leave("s", "a").await.unwrap());
-    state.join("s", "a", text("1"), SHORT).await.unwrap();
+    state.join("s", "a", text("1"), LONG).await.unwrap();
     state.join("s", "b", text("2"), LONG).await.unwrap();
     state.join("other", "c", text("3"), LONG).await.unwrap();
     assert_eq!(members().await, [member("a", text("1")), member("b", text("2"))]);
+    state.join("s", "a", text("1"), SHORT).await.unwrap();
     sleep(AFTER_SHORT).await;
     assert_eq!(members().await, [member("b", text("2"))]);
     state.join("s", "a", text("4"), LONG).await.unwrap();
@@ -208,9 +213,9 @@ async fn leases_exclude_each_other(state: Arc<dyn SharedState>) {
 }
 
 async fn a_lease_is_renewed_while_it_lives(state: Arc<dyn SharedState>) {
-    const TTL: Duration = Duration::from_millis(300);
+    const TTL: Duration = Duration::from_secs(3);
     let lease = Lease::acquire(&state, "l", TTL, Duration::ZERO).await.unwrap().unwrap();
-    sleep(TTL * 4).await;
+    sleep(TTL * 2).await;
     assert!(lease.is_held());
     assert!(!state.lock("l", "other", TTL).await.unwrap());
 }
@@ -222,7 +227,7 @@ async fn a_stolen_lease_is_lost(state: Arc<dyn SharedState>) {
     let owner = lease.owner().to_owned();
     assert!(state.unlock("l", &owner).await.unwrap());
     assert!(state.lock("l", "other", LONG).await.unwrap());
-    timeout(TTL * 2, lease.lost()).await.unwrap();
+    timeout(LONG, lease.lost()).await.unwrap();
     assert!(!lease.is_held());
     drop(lease);
     sleep(SHORT).await;
@@ -233,8 +238,9 @@ async fn nodes_come_and_go(state: Arc<dyn SharedState>) {
     let cluster = Cluster::new(Arc::clone(&state));
     let node = |number| Node { id: Uuid::from_u128(number), ..Node::new(format!("http://10.0.0.{number}:5002")) };
     cluster.announce(&node(2), LONG).await.unwrap();
-    cluster.announce(&node(1), SHORT).await.unwrap();
+    cluster.announce(&node(1), LONG).await.unwrap();
     assert_eq!(cluster.nodes().await.unwrap(), [node(1), node(2)]);
+    cluster.announce(&node(1), SHORT).await.unwrap();
     sleep(AFTER_SHORT).await;
     assert_eq!(cluster.nodes().await.unwrap(), [node(2)]);
     cluster.withdraw(node(2).id).await.unwrap();

@@ -53,9 +53,13 @@ pub(super) async fn released_jobs_wait(config: DatabaseConfig) {
     let database = open(&config).await;
     create(&database, &[1], true).await;
     let job = claim(&database, "one").await.remove(0);
-    assert!(database.jobs.release(job.id, "one", MOMENT * 3).await.unwrap());
+    assert!(database.jobs.release(job.id, "one", LONG).await.unwrap());
     assert!(claim(&database, "two").await.is_empty());
-    tokio::time::sleep(MOMENT * 4).await;
+
+    create(&database, &[2], true).await;
+    let job = claim(&database, "one").await.remove(0);
+    assert!(database.jobs.release(job.id, "one", MOMENT).await.unwrap());
+    tokio::time::sleep(MOMENT * 2).await;
     let again = claim(&database, "two").await.remove(0);
     assert_eq!((again.id, again.attempts), (job.id, 1), "who gives it back has not died with it");
 }

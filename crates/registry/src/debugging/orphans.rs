@@ -1,11 +1,13 @@
 //! Rows of connections that are gone with their daemon: found at the start, and from time to time for other nodes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_store::Installation;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::Debugging;
 
@@ -13,10 +15,29 @@ use super::Debugging;
 const SET: &str = "debugging:connected";
 /// How long a node that gives no sign of life is believed.
 const LIFETIME: Duration = Duration::from_mins(1);
-/// How often it gives one.
+/// How often it gives one, and looks for those of others.
 const RENEW: Duration = Duration::from_secs(20);
-/// Every how many renewals the rows of dead nodes are looked for.
-const SWEEP_EVERY: u32 = 3;
+/// In how many looks, one after another, a connection has to be missing: shared state that was restarted has forgotten what
+/// all nodes are about to say again.
+const LOOKS: u32 = 3;
+
+/// In how many looks the connections of rows have been missing.
+#[derive(Debug, Default)]
+pub(super) struct Missing(HashMap<Uuid, u32>);
+
+impl Missing {
+    /// Takes note of the rows that are without a connection now. Returns those that have been for long enough.
+    fn lasting(&mut self, lost: Vec<Installation>) -> Vec<Installation> {
+        let before = std::mem::take(&mut self.0);
+        lost.into_iter()
+            .filter(|row| {
+                let looks = before.get(&row.id).map_or(1, |looks| looks + 1);
+                self.0.insert(row.id, looks);
+                looks >= LOOKS
+            })
+            .collect()
+    }
+}
 
 impl Debugging {
     /// Registers that a plugin is connected here.
@@ -50,20 +71,39 @@ impl Debugging {
         Ok(())
     }
 
-    /// Removes rows whose connections are nowhere.
+    /// Removes rows whose connections are nowhere, at the start.
     pub async fn sweep(&self) -> Result<(), plugin_store::Error> {
+        let lost = self.lost().await?;
+        self.remove_lost(lost).await
+    }
+
+    /// The same for a node that has been running: shared state may have forgotten what still is.
+    pub(super) async fn sweep_again(&self, missing: &mut Missing) -> Result<(), plugin_store::Error> {
+        let lost = missing.lasting(self.lost().await?);
+        self.remove_lost(lost).await
+    }
+
+    async fn lost(&self) -> Result<Vec<Installation>, plugin_store::Error> {
         // in this order: a connection is announced before it has rows
-        let rows = self.stores.database.installations.debugged().await?;
+        let mut rows = self.stores.database.installations.debugged().await?;
         if rows.is_empty() {
-            return Ok(());
+            return Ok(rows);
         }
         let members = self.shared().members(SET).await?;
         let connected: HashSet<&[u8]> = members.iter().map(|member| &*member.value).collect();
-        for row in rows {
+        rows.retain(|row| {
             let identifier = row.plugin_unique_identifier.as_str();
             let is_here = identifier.parse().is_ok_and(|identifier| self.catalog.is_debugged(&identifier));
-            if !is_here && !connected.contains(identifier.as_bytes()) && self.remove(&row).await? {
-                tracing::info!(plugin = identifier, tenant = %row.tenant_id, "removed a plugin whose connection is gone");
+            !is_here && !connected.contains(identifier.as_bytes())
+        });
+        Ok(rows)
+    }
+
+    async fn remove_lost(&self, lost: Vec<Installation>) -> Result<(), plugin_store::Error> {
+        for row in lost {
+            if self.remove(&row).await? {
+                let plugin = row.plugin_unique_identifier;
+                tracing::info!(plugin, tenant = %row.tenant_id, "removed a plugin whose connection is gone");
             }
         }
         Ok(())
@@ -73,15 +113,12 @@ impl Debugging {
     pub async fn watch(&self, stop: CancellationToken) {
         let mut tick = interval(RENEW);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut count = 0_u32;
+        let mut missing = Missing::default();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             for identifier in self.catalog.debugged() {
                 self.announce(&identifier).await;
             }
-            count = count.wrapping_add(1);
-            if count.is_multiple_of(SWEEP_EVERY)
-                && let Err(error) = self.sweep().await
-            {
+            if let Err(error) = self.sweep_again(&mut missing).await {
                 tracing::warn!(%error, "failed to look for plugins whose connections are gone");
             }
         }

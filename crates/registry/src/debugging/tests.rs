@@ -234,6 +234,27 @@ async fn rows_of_a_dead_daemon_are_removed_and_no_others() {
 }
 
 #[tokio::test]
+async fn shared_state_that_has_forgotten_everything_costs_nobody_his_installation() {
+    let bench = Bench::new().await;
+    let plugin = bench.connect(1, "0.0.1").await;
+    let services = Services::new(&bench.bed);
+    let other = host("there", &bench.bed, &services, &bench.metrics);
+    let mut missing = orphans::Missing::default();
+    let mut look = async || {
+        other.sweep_again(&mut missing).await.unwrap();
+        bench.row().await.is_some()
+    };
+    for _ in 0..2 {
+        bench.host.withdraw(&plugin.identifier).await;
+        assert!(look().await && look().await, "the node is about to announce it again");
+        bench.host.announce(&plugin.identifier).await;
+        assert!(look().await);
+    }
+    bench.host.withdraw(&plugin.identifier).await;
+    assert_eq!([look().await, look().await, look().await], [true, true, false], "its node is gone");
+}
+
+#[tokio::test]
 async fn a_restart_knows_that_its_connections_are_gone() {
     let bench = Bench::new().await;
     bench.connect(1, "0.0.1").await;

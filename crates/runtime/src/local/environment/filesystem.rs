@@ -17,8 +17,10 @@ pub enum Lack {
     SymbolicLinks,
     /// By which what is complete gets its name.
     Replacing,
-    /// Programs and libraries of packages are run from environments.
+    /// Libraries of packages are run from environments.
     Execution,
+    /// Which say who may read files, and run scripts by their name.
+    Permissions,
     /// Without them each environment has copies of its packages.
     HardLinks,
     /// They spare double work, and keep the collector away from what is in use; see [`locks`].
@@ -41,10 +43,8 @@ impl fmt::Display for Lack {
             Self::Replacing => {
                 "its file system cannot rename a file over another, by which what is complete gets its name"
             }
-            Self::Execution => {
-                "its file system runs no programs (it is mounted with noexec, or keeps no permissions), which \
-                 environments have"
-            }
+            Self::Execution => "its file system is mounted with noexec, so that no library of a package can be loaded",
+            Self::Permissions => "its file system keeps no permissions: whoever may open it may read what is in it",
             Self::HardLinks => "its file system has no hard links: each environment takes the room of all its packages",
             Self::Locks => "its file system has no locks: several daemons in it may do the same work twice",
             Self::Case => "its file system ignores case: of files whose names differ in case alone, one is lost",
@@ -97,8 +97,9 @@ pub(crate) fn probe(folder: &Path) -> io::Result<Vec<Lack>> {
     missing(Lack::Case, folder.join("FILE").exists());
     let marked = fs::set_permissions(&file, Permissions::from_mode(0o700)).and_then(|()| fs::metadata(&file));
     let is_marked = marked.is_ok_and(|metadata| metadata.permissions().mode() & 0o100 != 0);
+    missing(Lack::Permissions, !is_marked);
     let is_noexec = statvfs(folder).is_ok_and(|mounted| mounted.f_flag.contains(StatVfsMountFlags::NOEXEC));
-    missing(Lack::Execution, !is_marked || is_noexec);
+    missing(Lack::Execution, is_noexec);
     let replaced = fs::rename(&other, &file).and_then(|()| fs::read_to_string(&file));
     missing(Lack::Replacing, !replaced.is_ok_and(|text| text == "other"));
     Ok(lacks)
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(without(&[libc::SYS_symlinkat, libc::SYS_symlink], Errno::EPERM).unwrap(), [Lack::SymbolicLinks]);
         assert_eq!(without(&[libc::SYS_linkat, libc::SYS_link], Errno::EOPNOTSUPP).unwrap(), [Lack::HardLinks]);
         assert_eq!(without(&[libc::SYS_flock], Errno::ENOLCK).unwrap(), [Lack::Locks]);
-        assert_eq!(without(&[libc::SYS_fchmodat, libc::SYS_chmod], Errno::EPERM).unwrap(), [Lack::Execution]);
+        assert_eq!(without(&[libc::SYS_fchmodat, libc::SYS_chmod], Errno::EPERM).unwrap(), [Lack::Permissions]);
         assert_eq!(
             without(&[libc::SYS_renameat, libc::SYS_renameat2, libc::SYS_rename], Errno::EIO).unwrap(),
             [Lack::Replacing]

@@ -43,6 +43,8 @@ pub const SILENCE: Duration = Duration::from_mins(4);
 pub enum Script {
     /// Answers with a status and a body.
     Body(u16, Vec<u8>),
+    /// Answers with the settings that it was given, as if it encrypted or decrypted them.
+    SameSettings,
     /// Answers with a status, headers and a body.
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Answers with a body in pieces.
@@ -116,7 +118,8 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let body = serde_json::from_slice(&body).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let same = serde_json::json!({"data": {"data": body["data"]}, "error": ""});
     shared.got.lock().unwrap().push(Got { path, headers, body });
     let script = shared.scripts.lock().unwrap().pop_front();
     let guard = Unanswered(Arc::clone(&shared));
@@ -124,6 +127,10 @@ async fn answer(
         Script::Body(status, body) => {
             std::mem::forget(guard);
             Response::builder().status(StatusCode::from_u16(status).unwrap()).body(Body::from(body)).unwrap()
+        }
+        Script::SameSettings => {
+            std::mem::forget(guard);
+            Response::new(Body::from(same.to_string()))
         }
         Script::Answer(status, headers, body) => {
             std::mem::forget(guard);

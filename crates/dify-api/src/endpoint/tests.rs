@@ -1,6 +1,8 @@
+use axum::body::Body;
+use http::Request;
 use serde_json::{Value, json};
 
-use crate::testing::{CallBed, PLUGIN_ID, crypted};
+use crate::testing::{CallBed, PLUGIN_ID, crypted, request_of};
 use plugin_calls::callback::testing::{FakeDify, Script, everything};
 use plugin_web::testing::Sent;
 
@@ -32,6 +34,15 @@ impl Fixture {
     async fn list(&self) -> Vec<Value> {
         let sent = self.bed.client.get("endpoint/list?page=1&page_size=10").await;
         sent.data().as_array().unwrap().clone()
+    }
+
+    /// The settings that a plugin gets with a request to its hook, decrypted as they are stored.
+    async fn settings_of_a_call(&mut self, hook: &str) -> Value {
+        self.dify.script(Script::SameSettings);
+        let request = Request::get(format!("/e/{hook}/x")).header("host", "hooks.example").body(Body::empty()).unwrap();
+        let (sent, opened) = self.bed.play(request, |plugin| plugin.says(r#"{"status":200,"result":""}"#)).await;
+        assert_eq!(sent.status, 200);
+        request_of(&opened)["data"]["settings"].take()
     }
 
     fn asked(&self) -> Vec<String> {
@@ -108,6 +119,44 @@ async fn forms_of_a_setting_that_difys_page_sends_are_taken() {
     let settings = json!({"token": "t", "loud": null, "greeting": ""});
     assert_eq!(fixture.set_up(settings).await.data(), true);
     assert_eq!(fixture.dify.requests().last().unwrap().body["data"], json!({"token": "t"}));
+}
+
+#[tokio::test]
+async fn a_plugin_gets_what_difys_page_sends_as_booleans_and_without_what_has_no_value() {
+    let mut fixture = fixture().await;
+    fixture.dify.script(Script::SameSettings);
+    let settings = json!({"token": "secret-value", "loud": 1, "greeting": null});
+    assert_eq!(fixture.set_up(settings).await.data(), true);
+    fixture.dify.script(Script::SameSettings);
+    let [row] = fixture.list().await.try_into().unwrap();
+    assert_eq!(row["settings"], json!({"token": "se********ue", "loud": true}), "as it is stored, and shown");
+    let hook = row["hook_id"].as_str().unwrap();
+    assert_eq!(fixture.settings_of_a_call(hook).await, json!({"token": "secret-value", "loud": true}));
+
+    for (sent, got) in [
+        (json!({"loud": 0, "greeting": "hi"}), json!({"loud": false, "greeting": "hi"})),
+        (json!({"loud": true, "greeting": ""}), json!({"loud": true})),
+        (json!({"loud": null, "greeting": null}), json!({})),
+        (json!({"loud": 1}), json!({"loud": true})),
+    ] {
+        let with_token = |settings: &Value, token: &str| {
+            let mut settings = settings.clone();
+            settings["token"] = json!(token);
+            settings
+        };
+        // decrypts the old settings, encrypts the new ones, forgets
+        fixture.dify.script(Script::SameSettings);
+        fixture.dify.script(Script::SameSettings);
+        fixture.dify_answers(&json!({}));
+        let settings = with_token(&sent, "se********ue");
+        let body = json!({"endpoint_id": row["id"], "user_id": "u", "name": "n", "settings": settings});
+        assert_eq!(fixture.post("update", body).await.data(), true, "{sent}");
+        assert_eq!(fixture.settings_of_a_call(hook).await, with_token(&got, "secret-value"), "{sent}");
+    }
+    let body = json!({"endpoint_id": row["id"], "user_id": "u", "name": "n", "settings": {"token": "t", "loud": 2}});
+    fixture.dify.script(Script::SameSettings);
+    let (_, code, _, text) = fixture.post("update", body).await.error();
+    assert_eq!((code, text.as_str()), (-400, "failed to validate settings: setting loud is not a boolean"));
 }
 
 #[tokio::test]

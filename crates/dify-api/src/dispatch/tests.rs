@@ -45,6 +45,31 @@ async fn a_plugin_that_says_nothing() {
     assert!(sent.body.is_empty());
 }
 
+/// An answer that is empty, one that breaks its shape, and a failure are told apart by the bytes (http-api 3.3).
+#[tokio::test]
+async fn an_empty_a_wrong_and_a_failed_answer_are_three_results() {
+    let mut bed = CallBed::new(NO_DIFY).await;
+    let failed = || Event::Error(ErrorObject::new("ValueError", "boom"));
+    let answers = [
+        ("empty", None),
+        ("wrong", Some(Event::Chunk(r#"{"type":"text","message":5}"#.into()))),
+        ("failed", Some(failed())),
+    ];
+    let mut page = String::new();
+    for (name, answer) in &answers {
+        let request = bed.request("dispatch/tool/invoke", &OF_PLUGIN, &tool());
+        let (sent, _) = bed.play(request, |plugin| _ = answer.clone().map(|event| plugin.plugin.push(event))).await;
+        page.push_str(&wire(&format!("{name} stream"), &sent));
+    }
+    let data = json!({"provider": "p", "model": "m", "model_type": "llm", "plugin_state": {"a": 1}});
+    for (name, answer) in answers {
+        let request = bed.request("dispatch/model/polling/check", &OF_PLUGIN, &json!({"data": data}));
+        let (sent, _) = bed.play(request, |plugin| _ = answer.map(|event| plugin.plugin.push(event))).await;
+        page.push_str(&wire(&format!("{name} polling"), &sent));
+    }
+    insta::assert_snapshot!("empty_wrong_and_failed", page);
+}
+
 #[tokio::test]
 async fn the_request_that_a_plugin_receives() {
     let mut bed = CallBed::new(NO_DIFY).await;

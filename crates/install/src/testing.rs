@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 pub use crash::Crash;
 pub use platform::{Behaviour, FakePlatform};
-pub use plugin_registry::testing::{file, package};
+pub use plugin_registry::testing::{file, manifest_of, package, package_of_bytes};
 
 use crate::{InstallItem, InstallSettings, Installer, Platform};
 

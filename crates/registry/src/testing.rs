@@ -74,16 +74,27 @@ impl TestBed {
 
 /// A package of a small tool plugin.
 pub fn package(name: &str, version: &str, files: &[(&str, &str)]) -> Bytes {
-    let manifest = format!(
+    let files: Vec<_> = files.iter().map(|(path, content)| (*path, content.as_bytes())).collect();
+    package_of_bytes(name, version, &files)
+}
+
+/// The manifest of such a package.
+pub fn manifest_of(name: &str, version: &str) -> String {
+    format!(
         "version: {version}\ntype: plugin\nauthor: testkit\nname: {name}\nlabel: {{en_US: Light}}\n\
          description: {{en_US: A plugin, zh_Hans: 插件}}\nicon: icon.svg\ncreated_at: 2026-01-01T00:00:00Z\n\
          resource: {{memory: 1048576, permission: {{}}}}\nplugins: {{tools: [provider/light.yaml]}}\n\
          tags: [utilities]\n\
          meta: {{version: 0.0.1, arch: [amd64], runner: {{language: python, version: '3.12', entrypoint: main}}}}\n"
-    );
-    let mut all = vec![("manifest.yaml", manifest.as_str())];
+    )
+}
+
+/// The same as [`package`], of files that may be no text.
+pub fn package_of_bytes(name: &str, version: &str, files: &[(&str, &[u8])]) -> Bytes {
+    let manifest = manifest_of(name, version);
+    let mut all = vec![("manifest.yaml", manifest.as_bytes())];
     all.extend(files);
-    plugin_testkit::plugins::light(version, &all).unwrap()
+    plugin_testkit::plugins::light_of_bytes(version, &all).unwrap()
 }
 
 /// An uploaded file.

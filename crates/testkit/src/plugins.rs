@@ -31,6 +31,12 @@ pub fn package(name: &str) -> Result<Bytes> {
 /// # anyhow::Ok(())
 /// ```
 pub fn light(answer: &str, files: &[(&str, &str)]) -> Result<Bytes> {
+    let files: Vec<_> = files.iter().map(|(path, content)| (*path, content.as_bytes())).collect();
+    light_of_bytes(answer, &files)
+}
+
+/// The same, of files that may be no text.
+pub fn light_of_bytes(answer: &str, files: &[(&str, &[u8])]) -> Result<Bytes> {
     let scratch = tempfile::tempdir()?;
     copy(&light_folder(), scratch.path())?;
     std::fs::write(scratch.path().join("answer.txt"), answer)?;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{UPLOAD, install, upload};
 use crate::testing::client;
-use plugin_install::testing::{InstallBed, package};
+use plugin_install::testing::{InstallBed, manifest_of, package, package_of_bytes};
 use plugin_web::testing::masked;
 
 #[tokio::test]
@@ -36,6 +36,32 @@ async fn uploads_that_are_refused() {
     assert_eq!((status, code), (200, -400));
     let known = "plugin package size is too large, please ensure the uncompressed size is less than 4000 bytes";
     assert!(text.starts_with(known), "{text}");
+}
+
+#[tokio::test]
+async fn an_upload_that_the_sdk_could_not_read_is_refused_with_the_remedy() {
+    let bed = InstallBed::new().await;
+    let api = client(&bed, &bed.node());
+    let provider =
+        "identity: {author: testkit, name: light, label: {en_US: L}, description: {en_US: L}, icon: icon.svg}\n";
+    let backslash = format!("{provider}tools: [tools/answer.yaml]\nextra: {{python: {{source: provider\\x.py}}}}\n");
+    let manifest = format!("\u{feff}{}", manifest_of("light", "0.0.1"));
+    let in_utf16 = |unit: fn(u16) -> [u8; 2]| manifest.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+    let utf16 = "manifest.yaml: the file is in UTF-16, which the SDK cannot read: save it as UTF-8";
+    for (path, content, expected) in [
+        ("manifest.yaml", in_utf16(u16::to_le_bytes), utf16),
+        ("manifest.yaml", in_utf16(u16::to_be_bytes), utf16),
+        (
+            "provider/light.yaml",
+            backslash.into_bytes(),
+            "provider/light.yaml:3:26: `provider\\x.py` names no file outside Windows: use forward slashes, provider/x.py",
+        ),
+    ] {
+        let package = package_of_bytes("light", "0.0.1", &[(path, &content)]);
+        let (status, code, kind, text) = api.upload(UPLOAD, "dify_pkg", &package).await.error();
+        assert_eq!((status, code, kind.as_str()), (200, -400, "PluginDaemonBadRequestError"), "{text}");
+        assert!(text.lines().any(|line| line == expected), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{daemon, tenant};
 
 /// The light plugin with this in place of its answer.
-fn misbehaving(answer: &str) -> Result<bytes::Bytes> {
+pub(crate) fn misbehaving(answer: &str) -> Result<bytes::Bytes> {
     let main = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/plugins/light/main.py"))?;
     let main =
         main.replace("def answer(request):", &format!("def answer(request):\n    import os, signal\n    {answer}"));
@@ -39,6 +39,21 @@ async fn a_plugin_that_exits_at_its_import_fails_its_installation_at_once() -> R
     let package = plugins::light("broken", &[("main.py", "raise SystemExit('broken on purpose')\n")])?;
     let error = client.install_package(&package).await.unwrap_err().to_string();
     assert!(error.contains("broken on purpose"), "{error}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_says_the_exception_also_when_it_was_printed_on_standard_output() -> Result<()> {
+    let running = daemon()?.start().await?;
+    let client = running.client(&tenant())?;
+    let main = "import sys, traceback\ntry:\n    import no_such_module_of_ours\nexcept ImportError:\n    \
+                print('starting', traceback.format_exc(), sep='\\n')\n    sys.exit(1)\n";
+    let error = client.install_package(&plugins::light("says why", &[("main.py", main)])?).await.unwrap_err();
+    let message = error.to_string();
+    let cause = "ModuleNotFoundError: No module named 'no_such_module_of_ours' (exit code 1)";
+    assert!(message.lines().next().is_some_and(|first| first.ends_with(cause)), "{message}");
+    // the lines of the traceback are quoted
+    assert!(message.contains("import no_such_module_of_ours\n"), "{message}");
     Ok(())
 }
 

@@ -61,6 +61,17 @@ async fn a_process_that_ends_at_import_is_a_typed_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_cause_is_found_also_on_standard_output() {
+    let host = Host::new("exit_saying_why:1");
+    let error = host.ensure().await.unwrap_err().to_string();
+    let (first, quoted) = error.split_once('\n').unwrap();
+    assert_eq!(first, "plugin failed to start: ModuleNotFoundError: No module named 'x' (exit code 1)");
+    let traceback = "Traceback (most recent call last):\n  File \"main.py\", line 1, in <module>\n    import x\n\
+                     ModuleNotFoundError: No module named 'x'";
+    assert_eq!(quoted, format!("starting\n{traceback}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_was_mended_works_at_the_next_probe() {
     let host = Host::new("exit:1");
     host.open(json!({"do": "echo"})).await.unwrap_err();

@@ -37,6 +37,13 @@ fn main() -> Result<()> {
             writeln!(io::stderr(), "Traceback (most recent call last):\nModuleNotFoundError: No module named 'x'")?;
             std::process::exit(i32::try_from(number)?);
         }
+        "exit_saying_why" => {
+            say(
+                "starting\nTraceback (most recent call last):\n  File \"main.py\", line 1, in <module>\n    import x\n",
+            )?;
+            say("ModuleNotFoundError: No module named 'x'\n")?;
+            std::process::exit(i32::try_from(number)?);
+        }
         "slow" => std::thread::sleep(Duration::from_millis(number)),
         "silent" => forever(),
         "stubborn" => SigSet::from(Signal::SIGTERM).thread_block()?,

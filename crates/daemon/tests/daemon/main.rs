@@ -8,6 +8,7 @@ mod cancel;
 mod faults;
 mod kill;
 mod life;
+mod log;
 mod serverless;
 
 use std::path::Path;

@@ -5,6 +5,7 @@
 #[cfg(all(feature = "postgres", feature = "mysql", feature = "redis", feature = "objects"))]
 mod boot;
 mod cancel;
+mod debugging;
 mod faults;
 mod kill;
 mod life;

@@ -56,9 +56,12 @@ pub(super) async fn open(base: &Base) -> Result<Stores, BootError> {
 
 async fn check_storage(base: &Base, blobs: &dyn BlobStore, layout: &Layout) -> Result<(), BootError> {
     let limitations = until_reachable(base, STORAGE, || super::storage::check(blobs, layout)).await?;
-    for Limitation(limitation) in limitations {
+    for Limitation(limitation) in &limitations {
         tracing::warn!(limitation, "the storage can be used in part only");
-        base.readiness.failing(STORAGE.0, limitation);
+    }
+    if !limitations.is_empty() {
+        let all: Vec<_> = limitations.into_iter().map(|Limitation(limitation)| limitation).collect();
+        base.readiness.failing(STORAGE.0, all.join("; "));
     }
     Ok(())
 }
@@ -125,4 +128,80 @@ fn layout(config: &Config) -> Result<Layout, plugin_store::Error> {
     let plugins = &config.plugins;
     let persistence = &config.persistence.path;
     Layout::new(&plugins.package_cache_path, &plugins.installed_path, &plugins.media_cache_path, persistence)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use plugin_service::telemetry::testing::Logged;
+    use plugin_store::blob::{LocalBlobs, Place};
+    use plugin_store::{BlobEntry, BlobKey, Error, ErrorKind, Result};
+
+    use super::*;
+
+    /// A bucket whose objects may not be listed, of which a missing one is refused if `hides_missing`, as by S3.
+    #[derive(Debug)]
+    struct Unlisted {
+        objects: LocalBlobs,
+        hides_missing: bool,
+    }
+
+    fn denied() -> Error {
+        Error::new(ErrorKind::Denied, "AccessDenied")
+    }
+
+    #[async_trait]
+    impl BlobStore for Unlisted {
+        fn place(&self) -> Place {
+            Place { name: "the bucket \"b\"".into(), ..self.objects.place() }
+        }
+
+        async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<()> {
+            self.objects.put(key, bytes).await
+        }
+
+        async fn get(&self, key: &BlobKey) -> Result<Option<Bytes>> {
+            self.objects.get(key).await
+        }
+
+        async fn size(&self, key: &BlobKey) -> Result<Option<u64>> {
+            match self.objects.size(key).await? {
+                None if self.hides_missing => Err(denied()),
+                size => Ok(size),
+            }
+        }
+
+        async fn delete(&self, key: &BlobKey) -> Result<()> {
+            self.objects.delete(key).await
+        }
+
+        async fn list(&self, _: &BlobKey) -> Result<Vec<BlobEntry>> {
+            Err(denied())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_bucket_without_the_right_to_list_reduces_is_in_ready_and_in_the_log() {
+        const MISSING: &str = "the bucket \"b\": a missing object is answered with \"access denied\", as by S3 without the \
+                               right s3:ListBucket, so uploads and installs of new plugins fail";
+        const LIST: &str = "the bucket \"b\": the credentials must not list objects (on S3 the right s3:ListBucket), so \
+                            what is missing or no longer needed is not found, and tools that list fail";
+        for (hides_missing, expected) in [(false, &[LIST][..]), (true, &[MISSING, LIST])] {
+            let folder = tempfile::tempdir().unwrap();
+            let blobs = Unlisted { objects: LocalBlobs::open(folder.path()).unwrap(), hides_missing };
+            let (base, logged) = (Base::new(Config::from_vars([].into()).unwrap()), Logged::on_this_thread());
+            check_storage(&base, &blobs, &Layout::default()).await.unwrap();
+            let report = base.readiness.report();
+            assert!(report.ready, "what is installed is called as before");
+            assert_eq!(report.components[STORAGE.0], format!("failing: {}", expected.join("; ")));
+            let log = logged.text();
+            assert_eq!(log.lines().count(), expected.len(), "{log}");
+            for (line, limitation) in log.lines().zip(expected) {
+                let text = "the storage can be used in part only";
+                assert!(line.contains(" WARN ") && line.contains(text), "{line}");
+                assert!(line.contains(&format!("{limitation:?}")), "{line}");
+            }
+        }
+    }
 }

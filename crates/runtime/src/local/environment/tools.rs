@@ -104,3 +104,114 @@ impl Tools {
             || self.settings.extra_args.iter().any(|argument| argument == "--offline")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::super::settings::{MirrorDetection, Proxies};
+    use super::*;
+
+    /// A mirror that is tried first; whoever connects waits in its queue.
+    struct Candidate {
+        listener: TcpListener,
+        url: String,
+    }
+
+    impl Candidate {
+        fn new() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let url = format!("http://{}/simple/", listener.local_addr().unwrap());
+            Self { listener, url }
+        }
+
+        /// Tools that look for a mirror, unless something forbids it. The official index is out of reach.
+        fn tools(&self, variables: &[(&str, &str)], arguments: &[&str], mirror_url: Option<&str>) -> Tools {
+            let candidates = vec![self.url.clone()];
+            let proxies = Proxies { https: "http://127.0.0.1:1".into(), ..Proxies::default() };
+            Tools::new(EnvironmentSettings {
+                mirror_detection: Some(MirrorDetection { candidates, timeout: Duration::from_mins(1) }),
+                mirror_url: mirror_url.map(str::to_owned),
+                extra_args: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+                inherited: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+                proxies,
+                ..EnvironmentSettings::new("/w")
+            })
+        }
+
+        #[track_caller]
+        fn assert_not_asked(&self, why: &str) {
+            let connection = self.listener.accept();
+            assert!(connection.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "asked in spite of {why}");
+        }
+
+        /// Answers one request.
+        async fn answer(&self) {
+            let listener = tokio::net::TcpListener::from_std(self.listener.try_clone().unwrap()).unwrap();
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let read = connection.read(&mut [0; 1024]).await.unwrap();
+            assert!(read > 0);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            connection.write_all(answer).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mirror_is_looked_for_where_nothing_says_where_packages_come_from() {
+        let candidate = Candidate::new();
+        for (variables, arguments) in [
+            (&[("UV_OFFLINE", "0"), ("UV_DEFAULT_INDEX", "")][..], &["--no-cache"][..]),
+            (&[("UV_HTTP_TIMEOUT", "30")], &["--indexes", "x"]),
+        ] {
+            let tools = candidate.tools(variables, arguments, Some(""));
+            let (mirror, ()) = tokio::join!(tools.mirror(), candidate.answer());
+            assert_eq!(mirror, Some(candidate.url.as_str()), "{variables:?} {arguments:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_mirror_is_asked_when_an_index_is_configured() {
+        let candidate = Candidate::new();
+        for name in
+            ["UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"]
+        {
+            let tools = candidate.tools(&[(name, "https://index.example/simple")], &[], None);
+            assert_eq!(tools.mirror().await, None, "{name}");
+            candidate.assert_not_asked(name);
+        }
+        for arguments in [
+            &["--index-url=https://index.example/simple"][..],
+            &["--no-cache", "-i", "https://index.example/simple"],
+            &["--default-index", "https://index.example/simple"],
+            &["--extra-index-url", "https://index.example/simple"],
+            &["--find-links=/wheels"],
+            &["--no-index"],
+        ] {
+            assert_eq!(candidate.tools(&[], arguments, None).mirror().await, None, "{arguments:?}");
+            candidate.assert_not_asked(arguments[0]);
+        }
+        let own = "https://mirror.example/simple";
+        assert_eq!(candidate.tools(&[], &[], Some(own)).mirror().await, Some(own));
+        candidate.assert_not_asked("PIP_MIRROR_URL");
+    }
+
+    #[tokio::test]
+    async fn no_mirror_is_asked_offline_or_when_that_is_switched_off() {
+        let candidate = Candidate::new();
+        for offline in ["1", "true"] {
+            assert_eq!(candidate.tools(&[("UV_OFFLINE", offline)], &[], None).mirror().await, None);
+            candidate.assert_not_asked("UV_OFFLINE");
+        }
+        assert_eq!(candidate.tools(&[], &["--offline"], None).mirror().await, None);
+        candidate.assert_not_asked("--offline");
+        let mut tools = candidate.tools(&[], &[], None);
+        tools.settings.mirror_detection = None;
+        assert_eq!(tools.mirror().await, None);
+        candidate.assert_not_asked("PIP_MIRROR_AUTO_DETECT=false");
+    }
+}

@@ -169,3 +169,40 @@ fn proxies(config: &Config) -> Proxies {
 fn limit(number: u64) -> Option<u64> {
     Some(number).filter(|number| *number > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Config {
+        let all = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_vars(all).unwrap()
+    }
+
+    #[test]
+    fn an_unknown_preset_of_variables_does_not_start() {
+        let settings = |names: &str| {
+            local_settings(&config(&[("PLUGIN_PASS_VARIABLES", names)]), BTreeMap::new(), Isolation::default())
+                .map(|settings| settings.process.extra_variables)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(settings("@aws,MY_VARIABLE,HF_*").unwrap(), ["@aws", "MY_VARIABLE", "HF_*"]);
+        let known: Vec<_> = variables::PRESETS.iter().map(|(preset, _)| *preset).collect();
+        assert_eq!(settings(&known.join(",")).unwrap(), known);
+        for unknown in ["@amazon", "@", "@AWS"] {
+            let text = format!("PLUGIN_PASS_VARIABLES: there is no preset '{unknown}', there are {}", known.join(", "));
+            assert_eq!(settings(&format!("@aws,{unknown}")).unwrap_err(), text);
+        }
+    }
+
+    #[test]
+    fn one_variable_switches_the_search_for_mirrors_off() {
+        let detection = |variables: &[(&str, &str)]| {
+            let config = config(variables);
+            environment_settings(&config, BTreeMap::new(), &ProcessSettings::default()).mirror_detection
+        };
+        assert!(detection(&[("PIP_MIRROR_AUTO_DETECT", "false")]).is_none());
+        let asked = [("PIP_MIRROR_AUTO_DETECT", "true"), ("PIP_MIRROR_CANDIDATES", "http://a/,http://b/")];
+        assert_eq!(detection(&asked).unwrap().candidates, ["http://a/", "http://b/"]);
+    }
+}

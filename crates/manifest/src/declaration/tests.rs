@@ -53,6 +53,25 @@ fn json_of_an_sdk() {
 }
 
 #[test]
+fn what_newer_versions_of_the_sdk_say_of_a_tools_parameters_is_passed_on() {
+    let schema = json!({"type": "object", "properties": {"z": {"type": "string"}, "a": {"minimum": 0.5}}});
+    let show_on = json!([{"variable": "mode", "value": "expert"}, {"variable": "size", "value": "2"}]);
+    let given = json!({"parameters": [
+        {"name": "filter", "type": "object", "input_schema": schema, "show_on": show_on},
+        {"name": "plain", "type": "string", "input_schema": {}, "show_on": []},
+        {"name": "nothing", "type": "string", "input_schema": null, "show_on": null},
+    ]});
+    let tool: Tool = serde_json::from_value(given).unwrap();
+    let passed_on = serde_json::to_value(&tool).unwrap();
+    let [filter, others @ ..] = passed_on["parameters"].as_array().unwrap().as_slice() else { panic!("{passed_on}") };
+    assert_eq!((&filter["input_schema"], &filter["show_on"]), (&schema, &show_on));
+    for other in others {
+        assert_eq!((other.get("input_schema"), other.get("show_on")), (None, None), "older versions do not know them");
+    }
+    assert_eq!(serde_json::from_value::<Tool>(passed_on).unwrap(), tool);
+}
+
+#[test]
 fn json_of_the_wrong_type() {
     let error = serde_json::from_value::<Declaration>(json!({"label": "text"})).unwrap_err();
     assert_eq!(error.to_string(), "json: unmarshal errors:\n  cannot unmarshal !!str `text` into mapping at label");

@@ -167,6 +167,20 @@ fn what_is_written_inline_counts() {
 }
 
 #[test]
+fn a_schema_and_conditions_of_a_tools_parameter_are_kept_from_the_file_to_the_json() {
+    let tool = "parameters:\n- name: filter\n  type: object\n  show_on: [{variable: mode, value: expert}]\n  \
+                input_schema:\n    type: object\n    properties: {z: {type: string}, a: {minimum: 0.5, enum: [1, x]}}\n";
+    let files = plugin("{tools: [p.yaml]}").with("p.yaml", "tools: [t.yaml]").with("t.yaml", tool);
+    let json = serde_json::to_value(decode(&files).unwrap()).unwrap();
+    let parameter = &json["tool"]["tools"][0]["parameters"][0];
+    assert_eq!(parameter["show_on"], serde_json::json!([{"variable": "mode", "value": "expert"}]));
+    assert_eq!(
+        parameter["input_schema"].to_string(),
+        r#"{"properties":{"a":{"enum":[1,"x"],"minimum":0.5},"z":{"type":"string"}},"type":"object"}"#
+    );
+}
+
+#[test]
 fn a_file_named_very_often_is_refused() {
     let paths = "t.yaml, ".repeat(60_000);
     let files = plugin("{tools: [p.yaml]}").with("p.yaml", format!("tools: [{paths}]")).with("t.yaml", "{}");

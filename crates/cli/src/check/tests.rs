@@ -70,6 +70,10 @@ extra:
 
 /// The plugin with some texts replaced, and files added or, with an empty name to replace, removed.
 fn checked(changes: &[(&str, &str, &str)], more: &[(&str, &str)], options: Options) -> Vec<String> {
+    report_of(folder(changes, more).path(), options)
+}
+
+fn folder(changes: &[(&str, &str, &str)], more: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
         let path = root.path().join(path);
@@ -89,7 +93,7 @@ fn checked(changes: &[(&str, &str, &str)], more: &[(&str, &str)], options: Optio
     for (path, text) in more.iter().filter(|(_, text)| *text != "(gone)") {
         write(path, text);
     }
-    report_of(root.path(), options)
+    root
 }
 
 fn report_of(root: &Path, options: Options) -> Vec<String> {
@@ -308,6 +312,29 @@ fn what_goes_into_the_package() {
         &[("tools/.DS_Store", "")],
         "tools/.DS_Store: warning[stray_file]: this file is of a file manager, and goes into the package",
     );
+}
+
+#[test]
+fn files_of_one_name_in_a_package() {
+    let root = folder(&[], &[("notes/one.txt", "1"), ("notes/two.txt", "2"), ("notes/two.bin", "3")]);
+    let folder = plugin_package::Folder::open(root.path()).unwrap();
+    let package = plugin_package::pack(&folder, &plugin_package::PackOptions::default()).unwrap();
+    let path = root.path().join("small.difypkg");
+    // where the archive names a file, another name of the same length
+    let renamed = |from: &[u8], to: &[u8]| {
+        let mut bytes = package.to_vec();
+        let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
+        assert_eq!(places.len(), 2, "before the content, and in the directory");
+        for at in places {
+            bytes[at..at + to.len()].copy_from_slice(to);
+        }
+        std::fs::write(&path, bytes).unwrap();
+        report_of(&path, Options::default())
+    };
+    let expected = "notes/two.txt: error[repeated_file]: the package has several files of this name, of which the first one \
+                    counts";
+    assert_eq!(renamed(b"notes/one.txt", b"notes/two.txt"), [expected]);
+    assert_eq!(renamed(b"notes/one.txt", b"notes/six.txt"), [""; 0]);
 }
 
 #[test]

@@ -166,6 +166,36 @@ fn a_plugin_without_dependencies_is_packed_with_a_warning() {
     assert_eq!(place.run(&["plugin", "package", "demo", "--strict"]).status.code(), Some(1));
 }
 
+/// Errors of the check that published plugins have, which work all the same.
+#[test]
+fn what_published_plugins_get_away_with_is_packed_with_a_warning() {
+    let parameter =
+        |rest: &str| format!("- {{name: query, label: {{en_US: Q}}, human_description: {{en_US: Q}}, {rest}}}");
+    let options = "options: [{value: a, label: {en_US: A}}]";
+    for (code, parameters) in [
+        ("default_not_an_option", vec![parameter(&format!("form: form, type: select, {options}, default: b"))]),
+        ("no_options", vec![parameter("form: form, type: select")]),
+        ("duplicate_name", vec![parameter("form: llm, type: string"), parameter("form: llm, type: number")]),
+        ("sdk", vec![parameter("form: model, type: string")]),
+    ] {
+        let place = Place::new();
+        place.init("demo", "tool");
+        let path = place.path("demo/tools/demo.yaml");
+        let tool = fs::read_to_string(&path).unwrap();
+        let (before, rest) = tool.split_once("parameters:\n").unwrap();
+        let (_, after) = rest.split_once("extra:").unwrap();
+        write(&path, &format!("{before}parameters:\n{}\nextra:{after}", parameters.join("\n")));
+        let checked = text(&place.run(&["plugin", "check", "demo"]).stdout);
+        assert!(checked.contains(&format!("error[{code}]")), "{checked}");
+        let output = place.run(&["plugin", "package", "demo", "--strict"]);
+        assert_eq!((output.status.code(), place.path("demo.difypkg").exists()), (Some(1), false), "{code}");
+        let output = place.run(&["plugin", "package", "demo"]);
+        let said = text(&output.stderr);
+        assert!(output.status.success() && place.path("demo.difypkg").exists(), "{code}: {said}");
+        assert!(said.contains(&format!("warning[{code}]")) && !said.contains("error["), "{said}");
+    }
+}
+
 #[test]
 fn links_to_folders_are_refused_by_name() {
     let place = Place::new();

@@ -168,8 +168,7 @@ impl Worker {
     async fn work_unpanicked(&self, work: Work<'_>) -> Result<&'static str, JobError> {
         let work = AssertUnwindSafe(self.work(work)).catch_unwind().await;
         work.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let text = plugin_runtime::panic_text(&*panic);
             Err(JobError::Failed(format!("the plugin daemon has a defect: installing the plugin panicked: {text}")))
         })
     }

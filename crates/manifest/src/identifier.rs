@@ -224,13 +224,13 @@ fn scan(text: &str) -> Option<UniqueIdentifier> {
 }
 
 /// `^[a-z0-9_-]{1,longest}$`, the rule for authors and names.
-pub(crate) fn is_word(text: &str, longest: usize) -> bool {
+pub fn is_word(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
 /// `^\d{1,4}(\.\d{1,4}){..}(-\w{1,16})?$` where `numbers` bounds the count of numbers.
-pub(crate) fn is_version(text: &str, numbers: std::ops::RangeInclusive<usize>) -> bool {
+pub fn is_version(text: &str, numbers: std::ops::RangeInclusive<usize>) -> bool {
     let (numeric, suffix) = match text.split_once('-') {
         Some((numeric, suffix)) => (numeric, Some(suffix)),
         None => (text, None),

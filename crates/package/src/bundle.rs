@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use plugin_manifest::identifier::is_word;
 use plugin_manifest::{FileError, Files, I18n, UniqueIdentifier, yaml};
 
 pub use self::manifest::{BundleManifest, Dependency};
+use self::pattern::is_version;
 pub use self::pattern::{GithubPattern, MarketplacePattern, PatternError};
-use self::pattern::{is_name, is_version};
 pub use self::save::new_bundle;
 use crate::folder::{Folder, FolderError};
 use crate::package::{Package, PackageError};
@@ -329,7 +330,7 @@ fn describe(manifest: &mut BundleManifest, name: &str, author: &str, description
     for (what, given, longest, rule) in
         [("name", name, 128, "1 to 128 of a-z, 0-9, - and _"), ("author", author, 64, "1 to 64 of a-z, 0-9, - and _")]
     {
-        if !is_name(given, longest) {
+        if !is_word(given, longest) {
             return Err(BundleError::Text { what, given: given.to_owned(), rule });
         }
     }

@@ -45,6 +45,7 @@ pub use log::{Level, LogEntry, PluginLog, Source, Tail};
 pub use owner::{NotAnOwner, Owner};
 pub use permission::permits;
 pub use session::{Event, Failure, Replies, Session};
+pub use task::panic_text;
 
 /// The call for which a session is opened.
 #[derive(Debug)]

@@ -102,12 +102,16 @@ pub(crate) struct Panicked {
 
 impl Panicked {
     fn new(task: Task, of: &dyn fmt::Display, payload: &(dyn Any + Send)) -> Self {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        let message = text.unwrap_or("no message").to_owned();
+        let message = panic_text(payload).to_owned();
         tracing::error!(%task, of = %of, panic = message, "a task of the plugin runtime panicked");
         Self { task, message }
     }
+}
+
+/// What a panic said.
+pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 /// Runs a future; a panic in it becomes an error. `of` names what it serves, for the log.

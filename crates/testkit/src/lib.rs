@@ -8,6 +8,7 @@ pub mod client;
 pub mod daemon;
 pub mod developer;
 pub mod plugins;
+pub mod process;
 pub mod refusing;
 pub mod servers;
 pub mod terminal;

@@ -119,7 +119,7 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap();
-    let same = serde_json::json!({"data": {"data": body["data"]}, "error": ""});
+    let same = serde_json::json!({"data": {"data": body.get("data")}, "error": ""});
     shared.got.lock().unwrap().push(Got { path, headers, body });
     let script = shared.scripts.lock().unwrap().pop_front();
     let guard = Unanswered(Arc::clone(&shared));

@@ -1,5 +1,7 @@
 //! Names of plugins, and what other languages call them.
 
+use plugin_manifest::identifier::is_word;
+
 /// What a name has to be.
 pub(crate) const NAME_RULE: &str = "plugin name must be 1-128 characters long, and can only contain lowercase letters, \
                                     numbers, dashes and underscores";
@@ -15,11 +17,6 @@ pub(crate) fn is_name(text: &str) -> bool {
 /// `^[a-z0-9_-]{1,64}$`
 pub(crate) fn is_author(text: &str) -> bool {
     is_word(text, 64)
-}
-
-fn is_word(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
 /// The beginning of Python class names: `my-tool` gives `MyTool`, whatever the name is made of.

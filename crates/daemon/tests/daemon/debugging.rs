@@ -58,7 +58,7 @@ async fn a_key_is_taken_with_blanks_around_it() -> Result<()> {
 async fn a_wrong_key_is_one_line_in_the_log_with_the_peer() -> Result<()> {
     let (running, _, port, key) = start().await?;
     let mut peers: Vec<SocketAddr> = Vec::new();
-    for wrong in [&key[1..], &format!("{key}0"), "another one"] {
+    for wrong in [key.get(1..).context("an empty key")?, &format!("{key}0"), "another one"] {
         let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
         peers.push(connection.local_addr()?);
         let handshake = json!({"type": "handshake", "data": {"key": wrong}});

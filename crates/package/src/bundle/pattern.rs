@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use plugin_manifest::identifier::{self, is_word};
+
 /// A pattern that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
@@ -41,7 +43,7 @@ impl GithubPattern {
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let is_strict = |pattern: &Self| {
             let (owner, repo) = pattern.repo().split_once('/').unwrap_or_default();
-            is_name(owner, 64) && is_name(repo, 128) && is_version_pattern(pattern.release())
+            is_word(owner, 64) && is_word(repo, 128) && is_version_pattern(pattern.release())
         };
         Self::split(text).filter(is_strict).ok_or_else(|| PatternError::Github(text.to_owned()))
     }
@@ -98,8 +100,8 @@ impl MarketplacePattern {
     /// Reads a pattern by the strict rule for new ones: lower-case names, a version or a range of versions.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let is_strict = |pattern: &Self| {
-            is_name(pattern.organization(), 64)
-                && is_name(pattern.plugin(), 128)
+            is_word(pattern.organization(), 64)
+                && is_word(pattern.plugin(), 128)
                 && is_version_pattern(pattern.version())
         };
         Self::split(text).filter(is_strict).ok_or_else(|| PatternError::Marketplace(text.to_owned()))
@@ -138,12 +140,6 @@ impl fmt::Display for MarketplacePattern {
     }
 }
 
-/// `^[a-z0-9_-]{1,longest}$`.
-pub(super) fn is_name(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
-}
-
 /// `[~^]?V`, `X.X.X` with each X a number or `x`, or `V-V`.
 fn is_version_pattern(text: &str) -> bool {
     is_version(text.strip_prefix(['~', '^']).unwrap_or(text))
@@ -156,14 +152,7 @@ fn is_version_pattern(text: &str) -> bool {
 
 /// `\d{1,4}(\.\d{1,4}){2}(-\w{1,16})?`: the versions of plugins and bundles (package-format 2).
 pub(super) fn is_version(text: &str) -> bool {
-    let (numbers, suffix) = match text.split_once('-') {
-        Some((numbers, suffix)) => (numbers, Some(suffix)),
-        None => (text, None),
-    };
-    let is_suffix = |suffix: &str| {
-        (1..=16).contains(&suffix.len()) && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    are_numbers(numbers, is_number) && suffix.is_none_or(is_suffix)
+    identifier::is_version(text, 3..=3)
 }
 
 fn are_numbers(text: &str, is_part: impl Fn(&str) -> bool) -> bool {

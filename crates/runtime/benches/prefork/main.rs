@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 
 use plugin_runtime::Event;
 
-use self::support::{Host, kill};
+use self::support::Host;
+use nix::sys::signal::Signal;
+use plugin_testkit::process::kill;
 
 const PLUGINS: usize = 20;
 /// Deaths that are measured.
@@ -51,7 +53,7 @@ async fn measure(what: &str, host: &Host, names: &[&str]) {
     let mut deaths = Vec::new();
     for name in names.iter().take(DEATHS) {
         let worker = host.pid(name).expect("it runs");
-        kill(worker);
+        kill(worker, Signal::SIGKILL);
         while host.pid(name) == Some(worker) {
             tokio::time::sleep(Duration::from_micros(100)).await;
         }

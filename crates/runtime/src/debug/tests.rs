@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use self::support::{TestBed, eventually};
+use self::support::TestBed;
 use crate::session::{Event, Failure, Session};
 use crate::task::{Task, inject};
+use plugin_testkit::process::eventually;
 
 #[path = "../../tests/debug/support.rs"]
 #[expect(dead_code, reason = "the integration tests use all of it")]

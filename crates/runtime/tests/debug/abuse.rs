@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use plugin_runtime::debug::DebugSettings;
+use plugin_testkit::process::eventually;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::support::{TestBed, eventually, manifest};
+use crate::support::{TestBed, manifest};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_silent_connections_keep_nobody_out() {

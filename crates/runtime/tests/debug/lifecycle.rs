@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use plugin_runtime::debug::DebugSettings;
 use plugin_runtime::{Event, Failure, OpenError};
+use plugin_testkit::process::eventually;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::support::{Notice, TestBed, eventually};
+use crate::support::{Notice, TestBed};
 
 /// A developer restarts the plugin over and over, without a goodbye.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use plugin_runtime::debug::DebugSettings;
+use plugin_testkit::process::eventually;
 use serde_json::{Value, json};
 
-use crate::support::{Notice, TestBed, eventually, manifest, tools};
+use crate::support::{Notice, TestBed, manifest, tools};
 
 /// Messages of all kinds, and the line that the last of them is answered with.
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use plugin_runtime::Event;
 use plugin_runtime::debug::{DebugSettings, Security, SecurityError};
+use plugin_testkit::process::eventually;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::support::{Peer, TestBed, eventually};
+use crate::support::{Peer, TestBed};
 
 const CERTIFICATE: &[u8] = include_bytes!("tls/certificate.pem");
 const KEY: &[u8] = include_bytes!("tls/key.pem");

@@ -1,9 +1,10 @@
 //! Calls of registered plugins.
 
 use plugin_runtime::{Event, Failure, OpenError};
+use plugin_testkit::process::eventually;
 use serde_json::json;
 
-use crate::support::{TestBed, eventually};
+use crate::support::TestBed;
 
 #[tokio::test]
 async fn a_call_and_its_answer() {

@@ -10,6 +10,7 @@ use plugin_manifest::UniqueIdentifier;
 use plugin_protocol::{Action, Origin, SessionId};
 use plugin_runtime::debug::{self, DebugRuntime, DebugSettings, Host, HostError, Identity, Plugin, Security};
 use plugin_runtime::{Call, NodeBudget, OpenError, Runtime, Session};
+use plugin_testkit::process::eventually;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -242,13 +243,4 @@ pub(crate) fn tools() -> Value {
     json!([{"identity": identity, "credentials_schema": [], "oauth_schema": null, "extra": {"python": {}}, "tools": [
         {"identity": identity, "description": {"human": {"en_US": "x"}, "llm": "x"}, "parameters": [],
          "output_schema": null, "has_runtime_parameters": true}]}])
-}
-
-pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let waited = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(2), waited).await.unwrap_or_else(|_| panic!("waited for {what}"));
 }

@@ -15,9 +15,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plugin_sandbox::{Level, Support};
+use plugin_testkit::process::runs;
 use serde_json::json;
 
-use self::support::{Daemon, FOLDER, attack, each_user, eventually, runs, snapshot, users, working_dir};
+use self::support::{Daemon, FOLDER, attack, each_user, eventually, snapshot, users, working_dir};
 
 /// Not a test: the process that plays the daemon.
 #[tokio::test(flavor = "multi_thread")]
@@ -96,8 +97,8 @@ fn the_kernel_is_closed() {
 #[test]
 fn nothing_survives_an_uninstall() {
     each_user(|mut daemon| {
-        let escaped = daemon.call("attacker", "escape", json!({}))[0].as_u64().unwrap();
-        let neighbour = daemon.call("victim", "escape", json!({}))[0].as_u64().unwrap();
+        let escaped = u32::try_from(daemon.call("attacker", "escape", json!({}))[0].as_u64().unwrap()).unwrap();
+        let neighbour = u32::try_from(daemon.call("victim", "escape", json!({}))[0].as_u64().unwrap()).unwrap();
         assert!(runs(escaped) && runs(neighbour));
         daemon.remove("attacker");
         eventually("the escaped process is gone", Duration::from_mins(2), || !runs(escaped));
@@ -114,7 +115,7 @@ fn nothing_survives_a_daemon_that_is_killed_and_started() {
             return;
         }
         let mut daemon = Daemon::start(user, Level::Confined);
-        let escaped = daemon.call("attacker", "escape", json!({}))[0].as_u64().unwrap();
+        let escaped = u32::try_from(daemon.call("attacker", "escape", json!({}))[0].as_u64().unwrap()).unwrap();
         let folder = daemon.kill();
         assert!(runs(escaped), "it has escaped");
         let mut next = Daemon::start_in(folder, user, Level::Confined, &[]);

@@ -240,12 +240,6 @@ pub(crate) fn python() -> PathBuf {
     known.into_iter().find(|path| path.exists()).expect("Python is needed")
 }
 
-/// Whether a process runs; a zombie does not.
-pub(crate) fn runs(pid: u64) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
-
 /// Waits until something holds.
 pub(crate) fn eventually(what: &str, limit: Duration, holds: impl Fn() -> bool) {
     let until = std::time::Instant::now() + limit;

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use plugin_runtime::local::{StartError, State};
 use plugin_runtime::{Event, Failure, OpenError};
+use plugin_testkit::process::{eventually, kill, runs, state};
 use serde_json::json;
 
-use crate::support::{Host, all, chunks, eventually, kill, runs, state, within};
+use crate::support::{Host, all, chunks, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_death_of_a_process_ends_all_of_its_sessions_at_once() {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use plugin_runtime::local::environment::{Cause, Silent, Step};
 use plugin_runtime::local::{StartError, State};
 use plugin_runtime::{Event, Failure, OpenError};
+use plugin_testkit::process::{eventually, runs};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Host, all, eventually, plugin, runs, within};
+use crate::support::{Host, all, plugin, within};
 
 /// Well below the times after which what is tested would happen anyway.
 const SOON: Duration = Duration::from_secs(20);
@@ -136,7 +137,7 @@ async fn a_minimum_of_workers_is_kept_up() {
     let pid = host.pid();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(runs(pid));
-    crate::support::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    plugin_testkit::process::kill(pid, nix::sys::signal::Signal::SIGKILL);
     eventually("it is replaced", || host.status().workers.first().is_some_and(|worker| worker.pid != pid)).await;
 }
 

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use plugin_runtime::local::kill_orphans;
+use plugin_testkit::process::{eventually, kill, runs};
 use serde_json::json;
 
 use crate::program::{stage_of_a_worker, this_program};
-use crate::support::{Host, chunks, eventually, kill, runs};
+use crate::support::{Host, chunks};
 
 /// Set in the process that plays the daemon.
 const ROLE: &str = "RUNTIME_TEST_PARENT";

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use plugin_runtime::{Event, Failure};
+use plugin_testkit::process::eventually;
 use serde_json::json;
 
-use crate::support::{Host, all, eventually, within};
+use crate::support::{Host, all, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_never_reads_is_let_go_and_the_others_go_on() {

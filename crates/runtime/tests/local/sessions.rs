@@ -6,9 +6,10 @@ use plugin_manifest::UniqueIdentifier;
 use plugin_protocol::envelope::{Answer, backwards_response};
 use plugin_protocol::{Origin, SessionId};
 use plugin_runtime::{Event, Failure};
+use plugin_testkit::process::{eventually, runs};
 use serde_json::json;
 
-use crate::support::{Host, all, chunks, eventually, runs};
+use crate::support::{Host, all, chunks};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_comes_back_and_a_stream_keeps_its_order() {

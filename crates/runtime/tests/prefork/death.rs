@@ -3,10 +3,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::Signal;
+use plugin_testkit::process::{eventually, kill, runs};
 use serde_json::json;
 
 use crate::program::{stage_of_a_worker, this_program};
-use crate::support::{Host, Place, SDK, eventually, kill, runs};
+use crate::support::{Host, Place, SDK};
 
 /// Set in the process that plays the daemon: where its plugins are.
 const ROLE: &str = "PREFORK_TEST_PARENT";
@@ -25,7 +27,7 @@ async fn workers_outlive_their_zygote_and_the_next_one_has_another() {
     let host = Host::new(&place);
     host.ask("one", json!({"do": "version"})).await;
     let (zygote, worker) = (host.zygote().await, host.pid("one").unwrap());
-    kill(zygote);
+    kill(zygote, Signal::SIGKILL);
     eventually("it is gone", || !runs(zygote)).await;
     host.ask("one", json!({"do": "version"})).await;
     assert_eq!(host.pid("one"), Some(worker));
@@ -42,7 +44,7 @@ async fn a_worker_that_is_killed_is_forked_again() {
     for _ in 0..3 {
         host.ask("one", json!({"do": "version"})).await;
         let (worker, zygote) = (host.pid("one").unwrap(), host.zygote().await);
-        kill(worker);
+        kill(worker, Signal::SIGKILL);
         eventually("it is seen", || host.pid("one") != Some(worker)).await;
         host.ask("one", json!({"do": "version"})).await;
         assert_ne!(host.pid("one"), Some(worker));
@@ -57,8 +59,8 @@ async fn both_at_once() {
     let host = Host::new(&place);
     host.ask("one", json!({"do": "version"})).await;
     let (worker, zygote) = (host.pid("one").unwrap(), host.zygote().await);
-    kill(zygote);
-    kill(worker);
+    kill(zygote, Signal::SIGKILL);
+    kill(worker, Signal::SIGKILL);
     eventually("they are gone", || !runs(zygote) && host.pid("one") != Some(worker)).await;
     host.ask("one", json!({"do": "version"})).await;
     assert_ne!(host.pid("one"), Some(worker));
@@ -149,7 +151,7 @@ async fn nothing_outlives_a_daemon_that_is_killed() {
     let pids = lines.map(Result::unwrap).find_map(|line| Some(line.split_once("pids ")?.1.to_owned())).unwrap();
     let pids: Vec<u32> = serde_json::from_str(&pids).unwrap();
     assert!(pids.iter().all(|pid| runs(*pid)));
-    kill(daemon.id());
+    kill(daemon.id(), Signal::SIGKILL);
     daemon.wait().unwrap();
     eventually("both are gone", || pids.iter().all(|pid| !runs(*pid))).await;
 }

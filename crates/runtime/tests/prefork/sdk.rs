@@ -2,10 +2,12 @@
 
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use plugin_runtime::Event;
+use plugin_testkit::process::{eventually, kill, runs};
 use serde_json::{Value, json};
 
-use crate::support::{Host, Place, STATE, assert_same, eventually, kill, plugin, runs};
+use crate::support::{Host, Place, STATE, assert_same, plugin};
 
 const MAIN: &str = "from dify_plugin import DifyPluginEnv, Plugin\n\nimport state\n\nstate.write()\n\
                     plugin = Plugin(DifyPluginEnv(MAX_REQUEST_TIMEOUT=120))\n\n\
@@ -76,12 +78,12 @@ async fn compare(version: &str) {
     assert!(matches!(host.call("forked", greeting()).await.last(), Some(Event::End)));
 
     let (zygote, worker) = (host.zygote().await, host.pid("forked").unwrap());
-    kill(worker);
+    kill(worker, Signal::SIGKILL);
     eventually("it is replaced", || host.pid("forked").is_some_and(|pid| pid != worker)).await;
     let events = host.call("forked", greeting()).await;
     assert!(matches!(events.last(), Some(Event::End)), "{events:?}");
     assert_eq!(host.zygote().await, zygote);
-    kill(zygote);
+    kill(zygote, Signal::SIGKILL);
     eventually("it is gone", || !runs(zygote)).await;
     assert!(matches!(host.call("forked", greeting()).await.last(), Some(Event::End)));
     assert!(matches!(host.call("other", greeting()).await.last(), Some(Event::End)));

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::support::{Host, all, eventually, plugin, runs, within};
+use super::support::{Host, all, plugin, within};
 use crate::OpenError;
 use crate::local::{StartError, State};
 use crate::session::{Event, Failure, Session};
 use crate::task::{Task, inject};
+use plugin_testkit::process::{eventually, runs};
 
 const SOON: Duration = Duration::from_mins(2);
 

@@ -25,7 +25,8 @@ use plugin_web::{Success, envelope};
 /// assert_eq!(busy.status().as_u16(), 404);
 /// assert_eq!(
 ///     busy.message(),
-///     "no available node, plugin runtime not found: plugin is busy: 8 calls are running, which is the limit",
+///     "no available node, plugin runtime not found: \
+///      plugin is busy: 8 calls are running, which is the limit (PLUGIN_MAX_CALLS)",
 /// );
 /// ```
 #[derive(Debug, thiserror::Error)]

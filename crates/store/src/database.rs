@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::sql::Sql;
 use crate::{
-    DatabaseConfig, Declarations, Endpoints, InstallJobs, InstallTasks, Installations, Plugins, Providers, Readmes,
-    Result, ServerlessRuntimes, StorageUsage,
+    DatabaseConfig, Declarations, Endpoints, InstallJobs, InstallTasks, Installations, KeyUses, Plugins, Providers,
+    Readmes, Result, ServerlessRuntimes, StorageUsage,
 };
 
 /// All repositories over one database; cheap to clone.
@@ -22,6 +22,7 @@ pub struct Database {
     pub serverless: Arc<dyn ServerlessRuntimes>,
     pub storage_usage: Arc<dyn StorageUsage>,
     pub readmes: Arc<dyn Readmes>,
+    pub key_uses: Arc<dyn KeyUses>,
     pub(crate) sql: Arc<Sql>,
 }
 
@@ -41,6 +42,7 @@ impl Database {
             serverless: Arc::clone(&sql) as _,
             storage_usage: Arc::clone(&sql) as _,
             readmes: Arc::clone(&sql) as _,
+            key_uses: Arc::clone(&sql) as _,
             sql,
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! - [`Database`]: one repository trait per aggregate ([`Installations`], [`Declarations`], [`Providers`],
 //!   [`InstallTasks`], [`InstallJobs`], [`Endpoints`], [`ServerlessRuntimes`], [`StorageUsage`], [`Readmes`],
-//!   [`Plugins`]) over the tables of the reference (lifecycle-and-storage 3).
+//!   [`Plugins`], [`KeyUses`]) over the tables of the reference (lifecycle-and-storage 3).
 //! - [`SharedState`]: state that nodes share and that needs no table: keys that expire, leases, invalidations and
 //!   memberships.
 //! - [`BlobStore`]: packages, media and plugin storage, with the key layout of lifecycle-and-storage 5.2.
@@ -48,6 +48,7 @@ mod error;
 mod folder;
 mod installations;
 mod json;
+mod key_uses;
 mod page;
 mod plugins;
 mod providers;
@@ -70,6 +71,7 @@ pub use installations::{
     Upgrade, UpgradeOutcome,
 };
 pub use json::RawJson;
+pub use key_uses::{KeyUse, KeyUses};
 pub use page::Page;
 pub use plugins::{Plugin, Plugins};
 pub use providers::{Category, Provider, ProviderName, Providers};

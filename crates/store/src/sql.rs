@@ -12,6 +12,7 @@ mod endpoints;
 mod error;
 mod installations;
 mod jobs;
+mod key_uses;
 mod migrate;
 mod plugins;
 mod providers;

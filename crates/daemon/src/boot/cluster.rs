@@ -18,6 +18,7 @@ pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) 
     let config = &base.config;
     let address = cluster::advertised(config).await?;
     let node = Node::new(address).with_keys(common_keys(config));
+    note_keys(config, stores, &node).await;
     let cluster = Arc::new(Cluster::new(Arc::clone(&stores.shared), node, config.log.cluster));
     let lifecycle = &base.lifecycle;
     let (member, catalog, stop) = (Arc::clone(&cluster), Arc::clone(catalog), lifecycle.soft().clone());
@@ -26,6 +27,25 @@ pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) 
         async move { member.run(|elsewhere| catalog.show_elsewhere(elsewhere), stop).await }
     });
     Ok(cluster)
+}
+
+/// Tells when the database was last used with other keys: by another daemon that has its own, or by this one before.
+async fn note_keys(config: &Config, stores: &Stores, node: &Node) {
+    let used_by = format!("{} (data folder {})", node.address, config.server.data_path.display());
+    for (variable, fingerprint) in &node.keys {
+        match stores.database.key_uses.note(variable, fingerprint, &used_by).await {
+            Ok(None) => {}
+            Ok(Some(other)) => tracing::warn!(
+                variable,
+                here = used_by,
+                there = other.used_by,
+                since = %other.used_at,
+                "this database was last used with another key: daemons of one database need the same, and Dify must have \
+                 it, so set the variable to the same value everywhere; if it was changed on purpose, nothing is wrong"
+            ),
+            Err(error) => tracing::warn!(variable, %error, "cannot tell whether other daemons use the same key"),
+        }
+    }
 }
 
 /// What Dify has to find the same on every node.

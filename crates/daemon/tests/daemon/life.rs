@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use plugin_testkit::daemon::Settings;
-use plugin_testkit::{plugins, without_threads};
+use plugin_testkit::daemon::{Daemon, Settings};
+use plugin_testkit::{Client, plugins, without_threads};
 use serde_json::{Value, json};
 
 use crate::{daemon, tenant};
@@ -92,6 +92,38 @@ async fn keys_are_made_at_the_first_start_and_kept() -> Result<()> {
     assert_eq!(std::fs::read_to_string(&key)?, first);
     assert_eq!(both(&running.log()), (0, 0), "once, when they are made: {}", running.log());
     drop(running);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_data_folder_with_another_key_on_the_same_database_is_told() -> Result<()> {
+    const TOLD: &str = "last used with another key";
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("daemon.db");
+    let on_it = || {
+        let settings = daemon()?.with("DB_TYPE", "sqlite").with("DB_DATABASE", &database.to_string_lossy());
+        Ok::<_, anyhow::Error>(settings.without("SERVER_KEY"))
+    };
+    // a request waits until the database is open
+    let log_once_open = async |running: &Daemon| {
+        let key = std::fs::read_to_string(running.folder().join("data/keys/server_key"))?;
+        Client::new(&running.url(), key.trim(), &tenant())?.get("management/list?page=1&page_size=7").await?;
+        Ok::<_, anyhow::Error>(running.log())
+    };
+
+    let first = on_it()?.start().await?;
+    let log = log_once_open(&first).await?;
+    assert!(!log.contains(TOLD), "{log}");
+    let second = on_it()?.start().await?;
+    let log = log_once_open(&second).await?;
+    let line = log.lines().find(|line| line.contains(TOLD)).unwrap_or_default();
+    let data = [&first, &second].map(|one| one.folder().join("data").to_string_lossy().into_owned());
+    for part in ["WARN", "SERVER_KEY", &data[0], &data[1], "the same value everywhere"] {
+        assert!(line.contains(part), "{part}: {log}");
+    }
+    let second = second.kill().await?.start().await?;
+    let log = log_once_open(&second).await?;
+    assert!(!log.contains(TOLD), "once for each change: {log}");
     Ok(())
 }
 

@@ -245,6 +245,16 @@ pub(super) const TABLES: &[Table] = &[
             index("idx_install_jobs_due_at", "due_at"),
         ],
     },
+    // Additive: daemons with different keys on one database are noticed.
+    Table {
+        name: "key_uses",
+        own_columns: &[
+            required("variable", Kind::Text(127)),
+            required("fingerprint", Kind::Text(64)),
+            required("used_by", Kind::Text(255)),
+        ],
+        indexes: &[unique("idx_key_uses_variable", "variable")],
+    },
 ];
 
 /// Tables that may have a column `declaration` from before the declarations moved to a table of their own; it is no

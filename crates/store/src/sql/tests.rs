@@ -100,7 +100,7 @@ suite! {
         tenants_are_apart,
     }
     jobs { ended_owners_are_forgotten, claimed_once, leases_run_out, released_jobs_wait, finishing_ends_item_and_job, jobs_survive_their_task }
-    rows { serverless_runtimes, storage_is_limited, concurrent_reservations, readmes, providers_exist }
+    rows { serverless_runtimes, storage_is_limited, concurrent_reservations, readmes, providers_exist, keys_that_change }
 }
 
 #[cfg(feature = "sqlite")]

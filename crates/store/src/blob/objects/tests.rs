@@ -76,6 +76,14 @@ async fn an_unreachable_vendor_is_an_error() {
     assert!(error.is_retryable(), "{error}");
 }
 
+#[tokio::test]
+async fn a_server_of_ones_own_needs_no_region() {
+    let config = S3Config { vendor: vendor("http://minio:9000", ""), path_style: true, managed: false };
+    let (operator, _) = vendors::operator(&BlobConfig::S3(config)).unwrap();
+    let request = operator.presign_read("x", Duration::from_mins(1)).await.unwrap();
+    assert!(request.uri().to_string().contains("%2Fus-east-1%2Fs3%2F"), "{}", request.uri());
+}
+
 #[track_caller]
 fn check(config: &BlobConfig, expected: Result<&str, &str>) {
     match (vendors::operator(config), expected) {

@@ -71,6 +71,28 @@ pub(super) async fn readmes(config: DatabaseConfig) {
     assert_eq!(database.readmes.get(&identifier).await.unwrap(), []);
 }
 
+pub(super) async fn keys_that_change(config: DatabaseConfig) {
+    let database = open(&config).await;
+    let note = async |variable, fingerprint, used_by| {
+        let other = database.key_uses.note(variable, fingerprint, used_by).await.unwrap();
+        other.map(|other| other.used_by)
+    };
+    assert_eq!(note("SERVER_KEY", "0a", "first").await, None);
+    assert_eq!(note("SERVER_KEY", "0a", "second").await, None, "the same key");
+    assert_eq!(note("DIFY_INNER_API_KEY", "0b", "second").await, None, "another variable");
+    let long = "é".repeat(300);
+    assert_eq!(note("SERVER_KEY", "0c", &long).await.as_deref(), Some("first"));
+    assert_eq!(note("SERVER_KEY", "0c", "third").await, None, "told once");
+    assert_eq!(note("SERVER_KEY", "0a", "first").await, Some("é".repeat(255)));
+
+    let mut work = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let database = database.clone();
+        work.spawn(async move { database.key_uses.note("NEW", "0d", &number.to_string()).await.unwrap() });
+    }
+    assert!(work.join_all().await.into_iter().all(|other| other.is_none()), "the same key at the same time");
+}
+
 pub(super) async fn providers_exist(config: DatabaseConfig) {
     let database = open(&config).await;
     install(&database, tenant(1), "a/p", &version("a/p", "1.0.0")).await;

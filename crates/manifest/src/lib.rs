@@ -7,6 +7,7 @@ mod record;
 
 pub mod declaration;
 mod decode;
+mod dependencies;
 pub mod dify;
 mod files;
 pub mod glob;
@@ -23,6 +24,7 @@ pub mod yaml;
 
 pub use declaration::{Category, Declaration, I18n, InvalidManifest, ProviderConfig};
 pub use decode::{DecodeError, Notice, decode, decode_with_notices, nested_manifest};
+pub use dependencies::{names_sdk, text};
 pub use files::{FileError, Files};
 pub use icons::{Icon, RemapError};
 pub use identifier::{InvalidIdentifier, PluginId, UniqueIdentifier};

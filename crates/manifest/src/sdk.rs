@@ -30,6 +30,9 @@ pub struct Problem {
     pub fix: &'static str,
     /// Whether it is that a key is missing.
     pub is_missing: bool,
+    /// Whether every release of the SDK refuses it: a key that all know is missing or of another type. Words and formats
+    /// that are known grow with the releases.
+    pub is_final: bool,
 }
 
 impl fmt::Display for Problem {

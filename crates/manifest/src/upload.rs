@@ -1,16 +1,18 @@
 //! What an upload refuses of packages that decode.
 
 use crate::decode::Notice;
+use crate::dependencies::names_sdk;
 use crate::locate::Documents;
-use crate::{Declaration, Files, dify};
+use crate::{Declaration, Files, dify, sdk};
 
 /// The number of values that are named: enough to see what is wrong.
 const MOST: usize = 100;
 
-/// Why a plugin could never work: values that Dify does not know in any version, and files that the SDK cannot read.
-/// One line each, with place, field, reason and remedy; none for a good plugin.
+/// Why a plugin could never work: values that Dify does not know in any version, and, where the dependencies name the
+/// SDK, files and values that no release of it reads. One line each, with place, field, reason and remedy; none for a good
+/// plugin.
 ///
-/// No more than 100 values are named, since each is looked for in its file.
+/// No more than 100 values of each kind are named, since each is looked for in its file.
 ///
 /// `notices` are those of [`decode_with_notices`](crate::decode_with_notices). Packages that are installed already are
 /// not to be asked.
@@ -24,6 +26,10 @@ pub fn refusals(files: &dyn Files, declaration: &Declaration, notices: &[Notice]
     }
     if refused.len() > MOST {
         found.push(format!("and {} more values that Dify could not read", refused.len() - MOST));
+    }
+    if names_sdk(files) {
+        let of_sdk = sdk::problems(files).into_iter().filter(|problem| problem.is_final);
+        found.extend(of_sdk.map(|problem| format!("{problem}: the SDK could not start the plugin: {}", problem.fix)));
     }
     found
 }
@@ -49,6 +55,43 @@ mod tests {
         fn read_dir(&self, _: &str) -> Result<Vec<String>, FileError> {
             Ok(Vec::new())
         }
+    }
+
+    /// Files with their texts.
+    struct Texts<'a>(&'a [(&'a str, &'a str)]);
+
+    impl Files for Texts<'_> {
+        fn walk(&self) -> Result<Vec<String>, FileError> {
+            Ok(self.0.iter().map(|(path, _)| (*path).to_owned()).collect())
+        }
+
+        fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FileError> {
+            let found = self.0.iter().find(|(name, _)| *name == path);
+            found.map(|(_, text)| text.as_bytes().into()).ok_or_else(|| FileError::NotFound { path: path.to_owned() })
+        }
+
+        fn read_dir(&self, _: &str) -> Result<Vec<String>, FileError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn what_no_release_of_the_sdk_starts_is_refused_of_plugins_that_need_it() {
+        const MANIFEST: (&str, &str) =
+            ("manifest.yaml", "meta: {runner: {language: go, version: 3.12, entrypoint: main}}");
+        let found = |files: &[(&str, &str)]| {
+            let declaration = serde_json::from_value(serde_json::json!({})).unwrap();
+            let mut found = refusals(&Texts(files), &declaration, &[]);
+            found.retain(|line| line.contains("meta.runner"));
+            found
+        };
+        let refusal = "manifest.yaml:1:31: `meta.runner.version` must be a text, and is a number to Python: \
+            the SDK could not start the plugin: put the value in quotes";
+        assert_eq!(found(&[MANIFEST, ("requirements.txt", "requests\nDify-Plugin>=0.9")]), [refusal]);
+        let project = ("pyproject.toml", "[project]\ndependencies = [\"six\", \"dify_plugin~=0.9\"]");
+        assert_eq!(found(&[MANIFEST, project]), [refusal]);
+        assert_eq!(found(&[MANIFEST, ("requirements.txt", "# dify_plugin\nrequests")]), [""; 0], "without the SDK");
+        assert_eq!(found(&[MANIFEST]), [""; 0]);
     }
 
     #[test]

@@ -16,7 +16,6 @@ mod readme;
 pub mod signature;
 #[cfg(test)]
 mod testing;
-mod text;
 mod zip;
 
 pub use self::checksum::checksum;
@@ -28,5 +27,4 @@ pub use self::media::{ASSETS, IconError, asset_id, asset_names, read_asset, rema
 pub use self::pack::{PackError, PackOptions, TooLarge, pack};
 pub use self::package::{Package, PackageError};
 pub use self::readme::{ReadmeError, readmes};
-pub use self::text::text;
 pub use self::zip::{ContentFault, Limits, NameFault, ZipError};

@@ -1,7 +1,8 @@
 """Compares what is accepted here with what Dify and the SDK can read.
 
 Nothing that an upload accepts may be refused by Dify's models, and nothing in which `dify plugin check` finds no error
-may be refused by an upload, by Dify or by the SDK.
+may be refused by an upload, by Dify or by the SDK. What an upload refuses because of the SDK may not be started by any
+release of it that knows the kind of plugin.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any
 
 import pydantic
 import variants
+from packaging.version import Version
 
 HERE = Path(__file__).resolve().parent
 
@@ -33,17 +35,56 @@ def load(path: Path) -> Any:
     return module
 
 
-class Uploads:
-    """What an upload makes of a folder."""
+class Program:
+    """A process that answers each folder with a line of JSON."""
 
-    def __init__(self, program: str) -> None:
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *command: str) -> None:
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
 
-    def __call__(self, folder: Path) -> dict[str, Any]:
-        assert self.process.stdin and self.process.stdout
+    def __call__(self, folder: Path) -> Any:
+        self.ask(folder)
+        return self.answer()
+
+    def ask(self, folder: Path) -> None:
+        assert self.process.stdin
         self.process.stdin.write(f"{folder}\n")
         self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        assert self.process.stdout
         return json.loads(self.process.stdout.readline())
+
+
+class Releases:
+    """Releases of the SDK, each as far as it knows the kind of a plugin."""
+
+    # the first of those here that know the kind; the others start such a plugin and read nothing of it
+    KNOWN_SINCE = {"datasource": "0.5.0", "trigger": "0.7.0"}
+
+    def __init__(self, versions: list[str]) -> None:
+        self.programs = {version: self.start(version) for version in versions}
+        self.usable: dict[str, list[Program]] = {}
+
+    @staticmethod
+    def start(version: str) -> Program:
+        packages = ["--with", f"dify_plugin=={version}", "--with", "packaging"]
+        command = ["uv", "run", "--quiet", "--no-project", "--python", sys.executable, *packages]
+        return Program(*command, "python", str(HERE / "sdk.py"))
+
+    def prepare(self, folder: Path) -> None:
+        """Finds out which releases start the unchanged plugin."""
+        since = self.KNOWN_SINCE.get(folder.name, "0")
+        known = {version: program for version, program in self.programs.items() if Version(version) >= Version(since)}
+        self.usable[folder.name] = [program for program in known.values() if program(folder) is None]
+
+    def start_it(self, folder: Path) -> bool:
+        """Whether one of them starts the plugin."""
+        programs = self.usable[folder.name]
+        for program in programs:
+            program.ask(folder)
+        return None in [program.answer() for program in programs]
 
 
 def errors_of_check(program: str, folder: Path) -> list[str]:
@@ -69,30 +110,6 @@ def brief(error: pydantic.ValidationError) -> str:
     return f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
 
 
-class Sdk:
-    """Loads the declarations as the SDK does when a plugin starts."""
-
-    def __init__(self) -> None:
-        from dify_plugin.core.plugin_registration import PluginRegistration
-
-        self.registration = PluginRegistration
-
-    def __call__(self, folder: Path) -> str | None:
-        registration = self.registration.__new__(self.registration)
-        for kind in ("tools", "models", "endpoints", "agent_strategies", "triggers"):
-            setattr(registration, f"{kind}_configuration", [])
-        registration.datasource_configuration = []
-        before = Path.cwd()
-        os.chdir(folder)
-        try:
-            registration._load_plugin_configuration()
-        except Exception as error:  # whatever it is, the plugin does not start
-            return str(error).replace("\n", " ")[:300]
-        finally:
-            os.chdir(before)
-        return None
-
-
 def prepare(plugin: Path, folder: Path) -> None:
     """Copies a plugin, with the files that those beside this one leave out."""
     shutil.copytree(plugin, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
@@ -108,13 +125,15 @@ def main() -> int:
     arguments.add_argument("--decode", required=True, help="the example program of plugin-package")
     arguments.add_argument("--dify", required=True, help="the command line")
     arguments.add_argument("--models", type=Path, default=HERE / "dify.py", help="Dify's models")
+    arguments.add_argument("--release", action="append", default=[], help="an older release of the SDK")
     arguments.add_argument("--sample", type=int, help="compare only so many variants")
     arguments.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     arguments.add_argument("--verbose", action="store_true", help="print errors of check that nothing else has")
     options = arguments.parse_args()
 
     options.plugins = options.plugins or sorted((HERE / "plugins").iterdir())
-    upload, sdk, models = Uploads(options.decode), Sdk(), load(options.models)
+    upload, models = Program(options.decode), load(options.models)
+    sdk, releases = Program(sys.executable, str(HERE / "sdk.py")), Releases(options.release)
     chosen = [(plugin, *variant) for plugin in options.plugins for variant in variants.of_plugin(plugin)]
     if options.sample and options.sample < len(chosen):
         print(f"seed {options.seed}")
@@ -124,6 +143,7 @@ def main() -> int:
         for plugin in options.plugins:
             folder = Path(root, plugin.name)
             prepare(plugin, folder)
+            releases.prepare(folder)
             found = [upload(folder).get("error"), sdk(folder), *errors_of_check(options.dify, folder)]
             failures.extend(f"{plugin.name} itself: {error}" for error in found if error)
         for plugin, name, file, text in chosen:
@@ -135,12 +155,18 @@ def main() -> int:
             refused = uploaded.get("error")
             dify = None if refused else error_of_dify(models, uploaded["declaration"])
             started = sdk(folder)
+            is_of_sdk = refused is not None and "the SDK could not start the plugin" in refused
+            is_needless = is_of_sdk and (not started or releases.start_it(folder))
             (folder / file).write_bytes(good)
             counts["refused at upload" if refused else "accepted"] += 1
             counts["refused by the SDK"] += bool(started)
             counts["errors of check"] += bool(found)
             if dify:
                 failures.append(f"{name}: accepted, and Dify refuses it: {dify}")
+            counts["refused at upload because of the SDK"] += is_of_sdk
+            counts["accepted, and refused by the newest SDK"] += bool(started and not refused)
+            if is_needless:
+                failures.append(f"{name}: an upload refuses what a release of the SDK starts: {refused}")
             if not found and refused:
                 failures.append(f"{name}: check finds no error, and an upload refuses it: {refused}")
             if not found and started:

@@ -1,5 +1,7 @@
 //! The plugin's Python dependencies.
 
+use plugin_manifest::names_sdk;
+
 use super::place::Place;
 use super::{Checker, Diagnostic};
 
@@ -16,12 +18,9 @@ impl Checker<'_> {
             let fix = format!("write {REQUIREMENTS} with a line such as dify_plugin>=0.9.0");
             return self.report.add(Diagnostic::error("no_dependencies", message).fix(fix));
         }
-        let mut names_sdk = requirements.as_deref().is_some_and(names_sdk);
-        if let Some(text) = &project {
-            names_sdk |= self.project(text);
-        }
-        self.uses_sdk = names_sdk;
-        if !names_sdk {
+        let is_readable = project.as_deref().is_none_or(|text| self.project(text));
+        self.uses_sdk = names_sdk(self.source.files()) || !is_readable;
+        if !self.uses_sdk {
             let file = if project.is_some() { PROJECT } else { REQUIREMENTS };
             let message = "the SDK is not among the dependencies: the plugin cannot be started without dify_plugin";
             let fix = "add dify_plugin>=0.9.0";
@@ -29,7 +28,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks `pyproject.toml`; whether it names the SDK.
+    /// Checks `pyproject.toml`; whether it can be read.
     fn project(&mut self, text: &str) -> bool {
         let project: toml::Table = match text.parse() {
             Ok(project) => project,
@@ -41,18 +40,18 @@ impl Checker<'_> {
                 let place = Place { line, ..Place::file(PROJECT) };
                 let found = Diagnostic::error("bad_toml", error.message().to_owned()).at(place);
                 self.report.add(found.fix("correct the file: no environment can be made from it"));
-                return true;
+                return false;
             }
         };
         let dependencies = project.get("project").and_then(|project| project.get("dependencies")?.as_array());
-        let dependencies: Vec<&str> = dependencies.into_iter().flatten().filter_map(toml::Value::as_str).collect();
-        for dependency in dependencies.iter().filter(|dependency| dependency.contains('&')) {
+        let dependencies = dependencies.into_iter().flatten().filter_map(toml::Value::as_str);
+        for dependency in dependencies.filter(|dependency| dependency.contains('&')) {
             let message = format!("`{dependency}` is no requirement: a tool has escaped it for HTML");
             let fix = "write < for &lt; and > for &gt;";
             self.report
                 .add(Diagnostic::error("bad_requirement", message).at(self.line_of(PROJECT, dependency)).fix(fix));
         }
-        dependencies.iter().any(|dependency| names_sdk(dependency))
+        true
     }
 
     /// The first line of a file that holds a text.
@@ -65,15 +64,6 @@ impl Checker<'_> {
     /// A file of the plugin as text, if it is there: UTF-8, or UTF-16 with a byte-order mark, as pip and uv read it.
     pub(super) fn text(&self, file: &str) -> Option<String> {
         let content = self.source.files().read(file).ok()?;
-        Some(plugin_package::text(&content))
+        Some(plugin_manifest::text(&content))
     }
-}
-
-/// Whether one of the lines asks for the SDK, whose name is written with either dash.
-fn names_sdk(text: &str) -> bool {
-    text.lines().any(|line| {
-        let line = line.trim_start().to_lowercase().replace(['-', '.'], "_");
-        // an address of the SDK's own repository counts, too
-        line.starts_with("dify_plugin") || (!line.starts_with('#') && line.contains("dify_plugin"))
-    })
 }

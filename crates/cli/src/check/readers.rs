@@ -22,7 +22,9 @@ impl Checker<'_> {
             let misspelt =
                 problem.is_missing.then(|| self.documents.misspelt_in(&problem.place.file, &field)).flatten();
             let fix = misspelt.map_or_else(|| problem.fix.to_owned(), |key| format!("did you mean it by `{key}`?"));
-            self.report.add(found("sdk", message).at(problem.place).fix(fix));
+            // the words that the SDK knows grow with its releases
+            let code = if problem.is_final { "sdk" } else { "sdk_rule" };
+            self.report.add(found(code, message).at(problem.place).fix(fix));
         }
         for violation in dify::unreadable(declaration) {
             let (place, field) = self.documents.find(declaration, &violation.path);

@@ -57,7 +57,7 @@ const DEFAULT_SIZE: i64 = 50;
 /// Codes of errors that do not keep a plugin from being packed: a workflow may add the requirements to the package
 /// itself; the others are in published plugins that work, since the reference packs them and Dify, or the version of
 /// the SDK that they take, is lenient there.
-const TOLERATED: [&str; 5] = ["no_dependencies", "default_not_an_option", "duplicate_name", "no_options", "sdk"];
+const TOLERATED: [&str; 5] = ["no_dependencies", "default_not_an_option", "duplicate_name", "no_options", "sdk_rule"];
 
 impl Arguments {
     pub(crate) fn run(self, printer: Printer) -> Result<()> {

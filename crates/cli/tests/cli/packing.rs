@@ -176,7 +176,7 @@ fn what_published_plugins_get_away_with_is_packed_with_a_warning() {
         ("default_not_an_option", vec![parameter(&format!("form: form, type: select, {options}, default: b"))]),
         ("no_options", vec![parameter("form: form, type: select")]),
         ("duplicate_name", vec![parameter("form: llm, type: string"), parameter("form: llm, type: number")]),
-        ("sdk", vec![parameter("form: model, type: string")]),
+        ("sdk_rule", vec![parameter("form: model, type: string")]),
     ] {
         let place = Place::new();
         place.init("demo", "tool");

@@ -66,6 +66,15 @@ pub(super) struct Field {
     pub(super) alias: Option<&'static str>,
     pub(super) shape: Shape,
     pub(super) need: Need,
+    /// Releases that plugins still use do not know it, or take more.
+    pub(super) is_recent: bool,
+}
+
+impl Field {
+    /// The same, as a key that releases do not know, or take otherwise, which plugins still use.
+    pub(super) const fn recent(self) -> Self {
+        Self { is_recent: true, ..self }
+    }
 }
 
 /// What a key may lack.
@@ -84,7 +93,7 @@ pub(super) enum Need {
 }
 
 const fn field(key: &'static str, shape: Shape, need: Need) -> Field {
-    Field { key, alias: None, shape, need }
+    Field { key, alias: None, shape, need, is_recent: false }
 }
 
 /// Must be there.

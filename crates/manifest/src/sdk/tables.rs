@@ -14,7 +14,7 @@ const I18N: Shape = Object(&[
     Field { alias: Some("en_us"), ..req("en_US", Text) },
     Field { alias: Some("zh_hans"), ..opt("zh_Hans", Text) },
     Field { alias: Some("pt_br"), ..opt("pt_BR", Text) },
-    Field { alias: Some("ja_jp"), ..opt("ja_JP", Text) },
+    Field { alias: Some("ja_jp"), ..opt("ja_JP", Text).recent() },
 ]);
 const SOURCE: Shape = Object(&[req("python", Object(&[req("source", Text)]))]);
 const EXTRA: Field = req("extra", SOURCE);
@@ -44,10 +44,10 @@ pub(super) const MANIFEST: Shape = Object(&[
     req("type", OneOf("plugin")),
     present("author", Name(64, true)),
     req("name", Name(128, false)),
-    opt("repo", Text),
+    opt("repo", Text).recent(),
     req("description", I18N),
     req("icon", Text),
-    opt("icon_dark", Text),
+    opt("icon_dark", Text).recent(),
     req("label", I18N),
     req("created_at", Time),
     req("resource", Object(&[req("memory", Int), opt("permission", PERMISSION)])),
@@ -68,7 +68,7 @@ pub(super) const MANIFEST: Shape = Object(&[
             req("version", Text),
             req("arch", List(&OneOf("amd64 arm64"))),
             req("runner", Object(&[req("language", OneOf("python")), req("version", Text), req("entrypoint", Text)])),
-            opt("minimum_dify_version", Version),
+            opt("minimum_dify_version", Version).recent(),
         ]),
     ),
 ]);
@@ -109,7 +109,7 @@ const PROVIDER_IDENTITY: Shape = Object(&[
     req("name", Text),
     req("description", I18N),
     req("icon", Text),
-    opt("icon_dark", Text),
+    opt("icon_dark", Text).recent(),
     req("label", I18N),
     def("tags", TAGS),
 ]);
@@ -125,13 +125,13 @@ const SHOW_ON: Field = def("show_on", List(&Object(&[req("variable", Text), req(
 const NAME: Field = req("name", Text);
 const LABEL: Field = req("label", I18N);
 /// The SDK turns any value of an option into a text.
-const OPTION: Shape = Object(&[present("value", Any), LABEL, opt("icon", Text)]);
-const TOOL_OPTION: Shape = Object(&[present("value", Any), LABEL, opt("icon", Text), SHOW_ON]);
+const OPTION: Shape = Object(&[present("value", Any), LABEL, opt("icon", Text).recent()]);
+const TOOL_OPTION: Shape = Object(&[present("value", Any), LABEL, opt("icon", Text).recent(), SHOW_ON.recent()]);
 
 const TOOL_PROVIDER: Shape = Object(&[
     req("identity", PROVIDER_IDENTITY),
     def("credentials_for_provider", Named(&NAMELESS)),
-    opt("oauth_schema", OAUTH),
+    opt("oauth_schema", OAUTH).recent(),
     def("tools", List(&File(&TOOL))),
     EXTRA,
 ]);
@@ -162,14 +162,14 @@ const TOOL_PARAMETER: Shape = Checked(
         req("form", OneOf("schema form llm")),
         opt("llm_description", Text),
         opt("required", Bool),
-        def("multiple", Bool),
+        def("multiple", Bool).recent(),
         opt("default", Json),
         MIN,
         MAX,
         PRECISION,
         opt("options", List(&TOOL_OPTION)),
-        opt("input_schema", Map),
-        SHOW_ON,
+        opt("input_schema", Map).recent(),
+        SHOW_ON.recent(),
     ],
     Rule::Multiple,
 );
@@ -181,13 +181,13 @@ const STRATEGY: Shape = Object(&[
     loose("parameters", LooseList(&STRATEGY_PARAMETER)),
     req("description", I18N),
     EXTRA,
-    def("features", List(&OneOf("history-messages"))),
+    def("features", List(&OneOf("history-messages"))).recent(),
 ]);
 
 const STRATEGY_PARAMETER: Shape = Object(&[
     NAME,
     LABEL,
-    opt("help", I18N),
+    opt("help", I18N).recent(),
     req(
         "type",
         OneOf(

@@ -100,6 +100,27 @@ fn a_good_plugin() {
 }
 
 #[test]
+fn what_no_release_takes_is_told_from_what_one_may_take() {
+    let is_final = |file: &'static str, text: String| {
+        let mut found = problems(&Plugin(BTreeMap::from([(file, text.into_bytes())])));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0).is_final
+    };
+    let of_manifest = |from: &str, to: &str| {
+        let kept = MANIFEST.split_inclusive('\n').take_while(|line| !line.starts_with("plugins:"));
+        let rest = MANIFEST.split_inclusive('\n').skip_while(|line| !line.starts_with("meta:"));
+        let text: String = kept.chain(["plugins: {}\n"]).chain(rest).collect();
+        assert!(text.contains(from), "{text}");
+        is_final("manifest.yaml", text.replace(from, to))
+    };
+    assert!(of_manifest("version: \"3.12\"", "version: 3.12"), "another type");
+    assert!(of_manifest("arch: [amd64", "arch: [7"), "another type instead of a word");
+    assert!(of_manifest("icon: icon.svg\n", ""), "missing");
+    assert!(!of_manifest("arch: [amd64", "arch: [riscv64"), "a word that a newer release may know");
+    assert!(!of_manifest("icon: icon.svg\n", "icon: icon.svg\nrepo: 7\n"), "a key that not every release knows");
+}
+
+#[test]
 fn texts_that_python_takes_for_something_else() {
     one(
         "manifest.yaml",

@@ -24,8 +24,14 @@ const ADD: &str = "add the key";
 const ALLOWED: &str = "write a value that is allowed";
 
 pub(super) fn run(files: &dyn Files) -> Vec<Problem> {
-    let mut walker =
-        Walker { files, file: String::new(), path: String::new(), mark: Mark::default(), problems: Vec::new() };
+    let mut walker = Walker {
+        files,
+        file: String::new(),
+        path: String::new(),
+        mark: Mark::default(),
+        is_recent: false,
+        problems: Vec::new(),
+    };
     walker.file(locate::MANIFEST, &MANIFEST);
     walker.problems
 }
@@ -37,6 +43,8 @@ struct Walker<'f> {
     /// The field that is looked at, and where it begins.
     path: String,
     mark: Mark,
+    /// Whether it is part of a field that not every release knows.
+    is_recent: bool,
     problems: Vec<Problem>,
 }
 
@@ -67,19 +75,30 @@ impl Walker<'_> {
                 self.mark = root.mark();
                 self.value(root, shape, tree);
             }
-            None => self.problem("is empty", "write the declaration"),
+            None => self.final_problem("is empty", "write the declaration"),
         }
     }
 
+    /// Adds what this release refuses, and another may take.
     fn problem(&mut self, reason: impl Into<String>, fix: &'static str) {
+        self.add(reason.into(), fix, false);
+    }
+
+    /// Adds what no release takes that knows the field.
+    fn final_problem(&mut self, reason: impl Into<String>, fix: &'static str) {
+        self.add(reason.into(), fix, !self.is_recent);
+    }
+
+    fn add(&mut self, reason: String, fix: &'static str, is_final: bool) {
         if self.problems.len() < MOST {
             let place = Place::new(self.file.clone(), Some(self.mark));
             self.problems.push(Problem {
                 place,
                 field: self.path.clone(),
-                reason: reason.into(),
+                reason,
                 fix,
                 is_missing: fix == ADD,
+                is_final,
             });
         }
     }
@@ -132,14 +151,26 @@ impl Walker<'_> {
             Shape::FileOr(shape) if matches!(node.kind(), Kind::Mapping) => self.value(node, shape, tree),
             Shape::File(shape) | Shape::FileOr(shape) => self.path_of(node, shape),
             Shape::Models => self.models(node, tree),
+            // what a default may be has grown with the releases
+            Shape::Scalar | Shape::ScalarOrList | Shape::Json => {
+                self.recent(true, |walker| walker.scalar(node, shape));
+            }
             _ => self.scalar(node, shape),
         }
+    }
+
+    /// Runs a function on what releases may know or not.
+    fn recent(&mut self, is_recent: bool, run: impl FnOnce(&mut Self)) {
+        let outer = self.is_recent;
+        self.is_recent |= is_recent;
+        run(self);
+        self.is_recent = outer;
     }
 
     /// An item of a list, which may not be null.
     fn item<'t>(&mut self, node: Node<'t>, shape: &Shape, tree: &'t Tree<'t>) {
         if is_null(node) && !matches!(shape, Shape::Any) {
-            return self.problem("must not be null", "take the item out, or give it a value");
+            return self.final_problem("must not be null", "take the item out, or give it a value");
         }
         self.value(node, shape, tree);
     }
@@ -166,18 +197,22 @@ impl Walker<'_> {
             let Some(pair) = pair else {
                 let is_given = has_template && field.key == "type";
                 if matches!(field.need, Need::Required | Need::Present) && !is_given {
-                    self.at_key(field.key, self.mark, |walker| walker.problem("is missing", ADD));
+                    self.recent(field.is_recent, |walker| {
+                        walker.at_key(field.key, walker.mark, |walker| walker.final_problem("is missing", ADD));
+                    });
                 }
                 continue;
             };
             let (key, value) = (field.key, pair.value);
-            self.at_key(key, pair.key_node.mark(), |walker| match field.need {
-                Need::Required | Need::Default if is_null(value) => {
-                    walker.problem("must not be null", "give the key a value, or take it out");
-                }
-                Need::Present | Need::Optional if is_null(value) => {}
-                Need::Loose if is_false(value) => {}
-                _ => walker.value(value, &field.shape, tree),
+            self.recent(field.is_recent, |walker| {
+                walker.at_key(key, pair.key_node.mark(), |walker| match field.need {
+                    Need::Required | Need::Default if is_null(value) => {
+                        walker.final_problem("must not be null", "give the key a value, or take it out");
+                    }
+                    Need::Present | Need::Optional if is_null(value) => {}
+                    Need::Loose if is_false(value) => {}
+                    _ => walker.value(value, &field.shape, tree),
+                });
             });
         }
         Some(mapping)
@@ -291,7 +326,7 @@ impl Walker<'_> {
             Shape::OneOf(known) => match found {
                 Value::Text(text) if has_word(known, text) => {}
                 Value::Text(text) => self.problem(format!("`{text}` is none of {}", listed(known)), ALLOWED),
-                _ => self.problem(format!("{} is none of {}", found.name(), listed(known)), ALLOWED),
+                _ => self.final_problem(format!("{} is none of {}", found.name(), listed(known)), ALLOWED),
             },
             Shape::Version => match found {
                 Value::Text(text) if dify::is_version(text) => {}
@@ -324,7 +359,7 @@ impl Walker<'_> {
             Some(Kind::Alias) | None => ("an alias", false),
         };
         let fix = if is_scalar && expected == "a text" && !is_null(node) { QUOTE } else { TYPE };
-        self.problem(format!("must be {expected}, and is {found} to Python"), fix);
+        self.final_problem(format!("must be {expected}, and is {found} to Python"), fix);
     }
 }
 

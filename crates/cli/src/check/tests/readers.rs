@@ -15,7 +15,9 @@ fn what_the_sdk_and_dify_refuse() {
     one(
         &[("tools/one.yaml", "form: llm", "form: model")],
         &[],
-        &format!("tools/one.yaml:12:5: error[sdk]: `parameters[0].form` `model` is none of schema, form, llm: {sdk}"),
+        &format!(
+            "tools/one.yaml:12:5: error[sdk_rule]: `parameters[0].form` `model` is none of schema, form, llm: {sdk}"
+        ),
     );
     let types = "string, number, boolean, select, secret-input, file, files, checkbox, app-selector, model-selector, any, \
         dynamic-select, dynamic-tree-select, array, object, system-files, date, date-range";
@@ -26,7 +28,7 @@ fn what_the_sdk_and_dify_refuse() {
     );
     let dify = format!("error[dify]: `parameters[0].type`: `text` is none of {types}: Dify does not list the plugin");
     assert!(found.iter().all(|found| !found.contains(&dify)), "it is reported once: {found:?}");
-    assert!(found.iter().any(|found| found.starts_with("tools/one.yaml:10:5: warning[sdk]: ")), "{found:?}");
+    assert!(found.iter().any(|found| found.starts_with("tools/one.yaml:10:5: warning[sdk_rule]: ")), "{found:?}");
 }
 
 #[test]

@@ -48,7 +48,15 @@ async fn an_upload_that_the_sdk_could_not_read_is_refused_with_the_remedy() {
     let manifest = format!("\u{feff}{}", manifest_of("light", "0.0.1"));
     let in_utf16 = |unit: fn(u16) -> [u8; 2]| manifest.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
     let utf16 = "manifest.yaml: the file is in UTF-16, which the SDK cannot read: save it as UTF-8";
+    let tool = "identity: {author: testkit, name: answer, label: {en_US: A}}\n\
+        description: {human: {en_US: A}, llm: A}\nextra: {python: {source: main.py}}\nparameters:\n\
+        - {name: x, type: nonsense, form: llm, label: {en_US: X}, human_description: {en_US: X}}\n";
     for (path, content, expected) in [
+        (
+            "tools/answer.yaml",
+            tool.as_bytes().to_vec(),
+            "tools/answer.yaml:5:13: `parameters[0].type`: `nonsense` is none of string, number, boolean, select, secret-input, file, files, checkbox, app-selector, model-selector, any, dynamic-select, dynamic-tree-select, array, object, system-files, date, date-range: Dify could not read the plugin",
+        ),
         ("manifest.yaml", in_utf16(u16::to_le_bytes), utf16),
         ("manifest.yaml", in_utf16(u16::to_be_bytes), utf16),
         (

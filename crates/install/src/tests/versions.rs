@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plugin_service::telemetry::testing::Logged;
 use uuid::Uuid;
 
 use super::super::reconcile::{Known, Strays};
@@ -72,10 +73,12 @@ async fn a_package_that_is_gone_everywhere_is_reported_once() {
     let services = world.node();
     let running = services.run();
     let gone = services.upload(&package("gone", "0.0.1", &[])).await;
-    install(&services, Uuid::new_v4(), &gone).await;
+    let tenant = Uuid::new_v4();
+    install(&services, tenant, &gone).await;
     running.stop().await;
     services.packages.delete_installed(&gone).await.unwrap();
     services.packages.delete_uploaded(&gone).await.unwrap();
+    let logged = Logged::on_this_thread();
 
     let mut known = Known::default();
     let reconciler = &services.installer.reconciler;
@@ -84,9 +87,16 @@ async fn a_package_that_is_gone_everywhere_is_reported_once() {
         assert_eq!(known.lost, [gone.clone()].into());
     }
     assert!(!services.packages.is_installed(&gone).await.unwrap(), "nothing is put back that is not there");
+    let log = logged.text();
+    let told: Vec<_> = log.lines().filter(|line| line.contains(gone.as_str())).collect();
+    assert_eq!(told.len(), 1, "once: {log}");
+    for part in ["ERROR", &tenant.to_string(), "is gone from the storage", "upload it again, or uninstall it"] {
+        assert!(told[0].contains(part), "{part}: {log}");
+    }
     services.upload(&package("gone", "0.0.1", &[])).await;
     reconciler.reconcile(true, &mut known).await.unwrap();
     assert!(known.lost.is_empty() && services.packages.is_installed(&gone).await.unwrap());
+    assert!(logged.text().contains("put an installed package back in its place"), "{}", logged.text());
 }
 
 #[tokio::test(start_paused = true)]

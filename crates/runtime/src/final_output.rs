@@ -95,7 +95,18 @@ fn exception(lines: &[&str]) -> Option<String> {
         }
         text.push_str(line.trim_end());
     }
+    if let Some(first) = first_violation(&text, after.get(at + 1..)?) {
+        text = format!("{text}: {first}");
+    }
     Some(shorten(&text, 300))
+}
+
+/// The first field that pydantic refuses, and why: the two lines after its exception.
+fn first_violation(exception: &str, after: &[&str]) -> Option<String> {
+    let [field, reason, ..] = after else { return None };
+    let is_pydantic = ["1 validation error for ", "validation errors for "].iter().any(|text| exception.contains(text));
+    let reason = reason.split(" [type=").next().unwrap_or_default().trim();
+    (is_pydantic && !field.starts_with(' ') && !reason.is_empty()).then(|| format!("{}: {reason}", field.trim()))
 }
 
 /// `SomeError`, `package.SomeError: text`.

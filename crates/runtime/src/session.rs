@@ -58,7 +58,7 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
     /// The process is gone.
-    #[error("plugin process ended unexpectedly: {exit}{}", tail(stderr))]
+    #[error("plugin process ended unexpectedly: {exit}{}{}", memory(*out_of_memory), tail(stderr))]
     WorkerExited {
         /// `exit code 1`, `signal 9 (SIGKILL)`, ...
         exit: String,
@@ -96,6 +96,14 @@ impl From<&Panicked> for Failure {
     fn from(panicked: &Panicked) -> Self {
         Self::Internal(panicked.to_string())
     }
+}
+
+/// Why the system kills a process, and what an operator can do.
+pub(crate) const NO_MEMORY: &str =
+    "killed by the system for lack of memory: give the node more, or let fewer plugins and workers run on it";
+
+fn memory(is_lacking: bool) -> String {
+    if is_lacking { format!(", {NO_MEMORY}") } else { String::new() }
 }
 
 fn tail(stderr: &str) -> String {

@@ -101,7 +101,7 @@ async fn errors_come_after_what_came_before_and_end_all() {
     let exit = Failure::WorkerExited { exit: "signal 9".into(), out_of_memory: true, stderr: "last words\n".into() };
     check(
         Event::Failed(exit),
-        r#"{"args":{"exit":"signal 9","out_of_memory":true,"stderr":"last words\n"},"error_type":"ConnectionClosedError","message":"plugin process ended unexpectedly: signal 9, killed by the system for lack of memory: give the node more, or let fewer plugins and workers run on it, killed by the system for lack of memory: give the node more, or let fewer plugins and workers run on it\nlast words"}"#,
+        r#"{"args":{"exit":"signal 9","out_of_memory":true,"stderr":"last words\n"},"error_type":"ConnectionClosedError","message":"plugin process ended unexpectedly: signal 9, killed by the system for lack of memory: give the node more, or let fewer plugins and workers run on it\nlast words"}"#,
     )
     .await;
 }

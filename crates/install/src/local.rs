@@ -72,9 +72,12 @@ impl LocalPlatform {
 
     /// All plugins that were wanted on this node since its start.
     pub fn status(&self) -> Vec<PluginStatus> {
-        let mut plugins = self.runtime.status_all();
-        plugins.sort_unstable_by(|a, b| a.plugin.cmp(&b.plugin));
-        plugins
+        sorted(self.runtime.status_all())
+    }
+
+    /// The same with the memory of their workers.
+    pub async fn measured_status(&self) -> Vec<PluginStatus> {
+        sorted(self.runtime.measured_status_all().await)
     }
 
     /// One of them.
@@ -210,6 +213,11 @@ impl Platform for LocalPlatform {
             self.collect(identifiers);
         }
     }
+}
+
+fn sorted(mut plugins: Vec<PluginStatus>) -> Vec<PluginStatus> {
+    plugins.sort_unstable_by(|a, b| a.plugin.cmp(&b.plugin));
+    plugins
 }
 
 /// Turns steps into words for the task.

@@ -81,9 +81,9 @@ impl Fleet {
         self.0.local.as_ref().ok_or(FleetError::NotLocal)
     }
 
-    /// The plugins of this node: state, workers, last failure.
-    pub fn plugins(&self) -> Result<Vec<PluginStatus>> {
-        Ok(self.local()?.status())
+    /// The plugins of this node: state, workers and what they use, last failure.
+    pub async fn plugins(&self) -> Result<Vec<PluginStatus>> {
+        Ok(self.local()?.measured_status().await)
     }
 
     /// How they are kept apart, and what keeps them from more.

@@ -7,11 +7,13 @@
 //! Invariants: a call for an installed plugin waits for it, within bounds, or gets the cause; the death of a process ends
 //! its sessions at once; a caller who does not read costs only its own session; no process outlives the daemon.
 
+mod cgroup;
 mod code;
 pub mod environment;
 mod error;
 pub mod isolation;
 mod launch;
+mod node_memory;
 mod orphans;
 mod pool;
 mod preparer;
@@ -36,6 +38,7 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::cgroup::memory_for_plugins;
 pub use self::error::StartError;
 pub use self::launch::{LaunchSpec, Launched, Launcher, Origin, PreforkSettings, SpawnLauncher, ZygoteLauncher, stage};
 pub use self::orphans::{Mark, kill_orphans};
@@ -124,6 +127,14 @@ impl LocalRuntime {
     /// The plugin as it is on this node; `None` when it was neither called nor started here since the start.
     pub fn status(&self, plugin: &UniqueIdentifier) -> Option<PluginStatus> {
         self.plugins.get(plugin).map(|plugin| plugin.status())
+    }
+
+    /// [`LocalRuntime::status_all`] with the memory of the workers.
+    pub async fn measured_status_all(&self) -> Vec<PluginStatus> {
+        let plugins = self.plugins.snapshot();
+        let measure = move || plugins.values().map(|plugin| plugin.measured_status()).collect();
+        // empty only while everything ends
+        tokio::task::spawn_blocking(measure).await.unwrap_or_default()
     }
 
     /// All plugins that were called or started here since the start, in no order.

@@ -32,6 +32,19 @@ mod linux {
         Some(pages * procfs::page_size())
     }
 
+    /// Memory in bytes, of which parts that processes share are divided among them. Takes longer than
+    /// [`resident_memory`].
+    pub(crate) fn proportional_memory(pid: u32) -> Option<u64> {
+        let rollup = Process::new(i32::try_from(pid).ok()?).ok()?.smaps_rollup().ok()?;
+        rollup.memory_map_rollup.into_iter().next()?.extension.map.get("Pss").copied()
+    }
+
+    /// Of the whole machine, in bytes.
+    pub(crate) fn machine_memory() -> Option<u64> {
+        use procfs::Current as _;
+        procfs::Meminfo::current().ok().map(|memory| memory.mem_total)
+    }
+
     /// Whether the process has begun to exit, or has exited and was not reaped.
     pub(crate) fn is_exiting(pid: u32) -> Option<bool> {
         let stat = stat(pid)?;
@@ -65,7 +78,9 @@ mod linux {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use self::linux::{boot_id, group_usage, is_exiting, pid_namespace, resident_memory, start_time};
+pub(crate) use self::linux::{
+    boot_id, group_usage, is_exiting, machine_memory, pid_namespace, proportional_memory, resident_memory, start_time,
+};
 
 #[cfg(not(target_os = "linux"))]
 mod other {
@@ -76,6 +91,14 @@ mod other {
     }
 
     pub(crate) fn resident_memory(_: u32) -> Option<u64> {
+        None
+    }
+
+    pub(crate) fn proportional_memory(_: u32) -> Option<u64> {
+        None
+    }
+
+    pub(crate) fn machine_memory() -> Option<u64> {
         None
     }
 
@@ -97,7 +120,9 @@ mod other {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use self::other::{boot_id, group_usage, is_exiting, pid_namespace, resident_memory, start_time};
+pub(crate) use self::other::{
+    boot_id, group_usage, is_exiting, machine_memory, pid_namespace, proportional_memory, resident_memory, start_time,
+};
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -108,6 +133,7 @@ mod tests {
     #[test]
     fn this_process() {
         let this = std::process::id();
+        assert!(proportional_memory(this).unwrap() > 100_000 && machine_memory().unwrap() > 100_000_000);
         assert!(resident_memory(this).unwrap() > 100_000 && start_time(this).unwrap() > 0);
         assert_eq!(is_exiting(this), Some(false));
         assert!(boot_id().unwrap().len() > 30 && pid_namespace().unwrap() > 0);

@@ -146,8 +146,23 @@ fn local_settings(
     let files = variables::files(&process);
     process.isolation.read.extend(files);
     let launching_concurrent = count(config.plugins.launching_concurrency);
-    let node_buffer_bytes = bytes(workers.node_buffer_bytes);
-    Ok(LocalSettings { pool, worker, process, launching_concurrent, node_buffer_bytes, ..LocalSettings::default() })
+    let node_memory_bytes = limit(workers.node_memory_bytes).or_else(plugin_runtime::local::memory_for_plugins);
+    if let Some(bytes) = node_memory_bytes {
+        tracing::info!(
+            bytes,
+            variable = "PLUGIN_NODE_MEMORY_BYTES",
+            "what the processes of all plugins may take together"
+        );
+    }
+    Ok(LocalSettings {
+        pool,
+        worker,
+        process,
+        launching_concurrent,
+        node_buffer_bytes: bytes(workers.node_buffer_bytes),
+        node_memory_bytes,
+        ..LocalSettings::default()
+    })
 }
 
 fn check_presets(names: &[String]) -> Result<(), BootError> {

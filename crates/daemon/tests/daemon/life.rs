@@ -145,6 +145,26 @@ async fn statements_are_logged_on_demand_and_without_what_is_in_them() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_plugins_come_up_with_the_daemon_if_that_is_wished() -> Result<()> {
+    let key = "the-key-of-operators";
+    let settings = daemon()?.with("ADMIN_API_ENABLED", "true").with("ADMIN_API_KEY", key);
+    let running = settings.with("PLUGIN_START_ALL_AT_BOOT", "true").start().await?;
+    running.client(&tenant())?.install_package(&plugins::light("light", &[])?).await?;
+    let running = running.kill().await?.start().await?;
+    let url = format!("{}/admin/plugins", running.url());
+    let worker = loop {
+        let answer = reqwest::Client::new().get(&url).header("x-admin-api-key", key).send().await?;
+        let plugins = &answer.json::<Value>().await?["data"];
+        if plugins[0]["state"] == "running" {
+            break plugins[0]["workers"][0].clone();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    ensure!(worker["pss"].as_u64() > Some(100_000), "{worker}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn operators_see_how_plugins_are_kept_apart() -> Result<()> {
     let key = "the-key-of-operators";
     let running = daemon()?.with("ADMIN_API_ENABLED", "true").with("ADMIN_API_KEY", key).start().await?;

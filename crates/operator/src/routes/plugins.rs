@@ -26,7 +26,7 @@ impl Validate for Version {
 }
 
 pub(super) async fn list(State(fleet): State<Fleet>) -> Answer<Vec<PluginStatus>> {
-    Ok(Success(fleet.plugins()?))
+    Ok(Success(fleet.plugins().await?))
 }
 
 pub(super) async fn status(State(fleet): State<Fleet>, Bound(params): Bound<Version>) -> Answer<PluginStatus> {

@@ -129,7 +129,7 @@ meta.runner.version
             writeln!(table, "## {fault}: {}\n{error}\n", error.cause()).unwrap();
         }
         let said = FinalOutput::of(["waiting for the licence server"]);
-        let silent = StartError::NoHeartbeat { waited: Duration::from_secs(120), said };
+        let silent = StartError::NoHeartbeat { waited: Duration::from_mins(2), said };
         writeln!(table, "## no heartbeat: {}\n{silent}", silent.cause()).unwrap();
         insta::assert_snapshot!(table);
     }

@@ -73,4 +73,14 @@ pub trait Launcher: Send + Sync {
     ///
     /// [`io::ErrorKind::NotFound`] when the interpreter or the working directory is gone.
     async fn launch(&self, spec: LaunchSpec) -> io::Result<Launched>;
+
+    /// Process ids of what it keeps for starts to come.
+    async fn kept(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// Ends that one of them that was not needed for longest; whether there was one.
+    async fn release(&self) -> bool {
+        false
+    }
 }

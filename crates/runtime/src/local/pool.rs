@@ -133,11 +133,14 @@ impl Pool {
         self.lock().draining.retain(|worker| worker.end().is_none());
     }
 
-    pub(super) fn status(&self) -> Vec<WorkerStatus> {
+    /// Those that take sessions, and those that finish theirs.
+    pub(super) fn workers(&self) -> Vec<Arc<Worker>> {
         let lists = self.lock();
-        let workers: Vec<_> = lists.active.iter().chain(&lists.draining).cloned().collect();
-        drop(lists);
-        workers.iter().map(|worker| worker.status()).collect()
+        lists.active.iter().chain(&lists.draining).cloned().collect()
+    }
+
+    pub(super) fn status(&self) -> Vec<WorkerStatus> {
+        self.workers().iter().map(|worker| worker.status()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Lists> {

@@ -23,6 +23,9 @@ pub struct LocalSettings {
     /// Bytes of plugin output that may wait for slow callers on the whole node. Above it, sessions that hold more than
     /// their share fail first.
     pub node_buffer_bytes: usize,
+    /// Memory that the workers of the node may take together: above it, idle ones end before another is started, and starts
+    /// wait.
+    pub node_memory_bytes: Option<u64>,
 }
 
 /// How many workers a plugin version has, and for how long.
@@ -127,6 +130,7 @@ impl Default for LocalSettings {
             launching_concurrent: 2,
             launching_patience: Duration::from_secs(10),
             node_buffer_bytes: 512 * 1024 * 1024,
+            node_memory_bytes: None,
         }
     }
 }

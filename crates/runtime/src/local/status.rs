@@ -98,6 +98,10 @@ pub struct WorkerStatus {
     pub silent_for: Duration,
     /// Resident memory in bytes; absent where the system does not report it.
     pub rss: Option<u64>,
+    /// Memory in bytes with all that it has started, parts that processes share divided among them. Measuring it takes a
+    /// moment: absent where it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pss: Option<u64>,
     /// It finishes what it has and takes no new sessions.
     pub draining: bool,
 }

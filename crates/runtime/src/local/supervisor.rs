@@ -7,6 +7,7 @@ mod actor;
 mod backoff;
 mod bring_up;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -48,8 +49,16 @@ pub(super) struct Plugin {
     /// Receive the progress of the preparation.
     listeners: Mutex<Vec<Arc<dyn Progress>>>,
     crashes: AtomicU64,
+    /// What a worker of it was last seen to use; 0 before the first.
+    memory: AtomicU64,
     target_in_flight: usize,
     max_in_flight: usize,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Plugin").field(&self.id).finish()
+    }
 }
 
 /// The state, as those who wait for it need it.
@@ -122,6 +131,7 @@ impl Plugin {
             waiting: AtomicUsize::new(0),
             listeners: Mutex::default(),
             crashes: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
             target_in_flight: pool.target_in_flight,
             max_in_flight: pool.max_in_flight,
             id,
@@ -258,8 +268,39 @@ impl Plugin {
         self.set_state(State::Failed(state), Some(failed));
     }
 
+    /// Workers that take sessions.
+    pub(super) fn workers(&self) -> usize {
+        self.pool.len()
+    }
+
+    /// Whether a call or an install waits for a worker.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 || !self.listeners.lock().is_empty()
+    }
+
+    /// A worker of it was let go.
+    pub(super) fn rested(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Notes what a worker uses, for the starts of others.
+    pub(super) fn used_memory(&self, bytes: u64) {
+        self.memory.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What another worker will use, if that is known.
+    pub(super) fn expected_memory(&self) -> Option<u64> {
+        Some(self.memory.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
     pub(super) fn log(&self) -> &Arc<PluginLog> {
         &self.log
+    }
+
+    /// The status with what its workers use. Blocks.
+    pub(super) fn measured_status(&self) -> PluginStatus {
+        let workers = self.pool.workers().iter().map(|worker| worker.measured_status()).collect();
+        PluginStatus { workers, ..self.status() }
     }
 
     pub(super) fn status(&self) -> PluginStatus {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use plugin_sandbox::Mark;
 
-use crate::proc::resident_memory;
+use crate::proc::{proportional_memory, resident_memory};
 
 /// Processes are looked through again after this time.
 const FRESH: Duration = Duration::from_millis(800);
@@ -56,6 +56,13 @@ pub(super) fn of(mark: Mark) -> Tree {
     census.trees.get(&mark).cloned().unwrap_or_default()
 }
 
+/// Has the next question look anew: a process has come or gone that counts.
+pub(super) fn look_again() {
+    if let Some(census) = &mut *CENSUS.lock().unwrap_or_else(PoisonError::into_inner) {
+        census.taken = None;
+    }
+}
+
 impl Census {
     fn take(&mut self) {
         let began = Instant::now();
@@ -97,12 +104,6 @@ fn uptime() -> Option<u64> {
     Some(seconds.parse::<u64>().ok()? * 100 + hundredths.parse::<u64>().ok()?)
 }
 
-fn proportional_memory(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +113,6 @@ mod tests {
         let this = std::process::id();
         let (started, pages) = stat(this).unwrap();
         assert!(started > 0 && pages > 100 && uptime().unwrap() >= started);
-        assert!(proportional_memory(this).unwrap() > 100_000);
         let alone = Tree { pids: vec![this, u32::MAX], resident: 0 };
         assert!(alone.memory() > 100_000);
         assert_eq!(of(Mark::new(1, 2, 3)), Tree::default());

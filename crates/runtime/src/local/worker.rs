@@ -5,7 +5,6 @@
 
 mod keeper;
 mod leftovers;
-mod memory;
 mod output;
 mod stderr;
 
@@ -24,6 +23,7 @@ use super::orphans::Mark;
 use super::process::Exit;
 use super::settings::WorkerSettings;
 use super::status::WorkerStatus;
+use super::tree;
 use crate::channel::{Channel, Input, NodeBudget, Poison, Sessions, Vitals};
 use crate::final_output::FinalOutput;
 use crate::log::{Level, PluginLog, Source, Tail};
@@ -47,6 +47,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct Worker {
     id: String,
     pid: u32,
+    mark: Mark,
     /// Where sessions are opened.
     pub(super) channel: Channel,
     control: Arc<Control>,
@@ -128,7 +129,7 @@ impl Worker {
         let stderr = Stderr { channel: channel.clone(), tail: tail.clone() };
         let keeper = Keeper {
             process: launched.process,
-            mark,
+            mark: mark.clone(),
             channel: channel.clone(),
             control: control.clone(),
             tail: tail.clone(),
@@ -142,7 +143,7 @@ impl Worker {
         };
         keeper.start();
 
-        let worker = Arc::new(Self { id, pid, channel, control, ended });
+        let worker = Arc::new(Self { id, pid, mark, channel, control, ended });
         tokio::select! {
             biased;
             () = worker.channel.vitals.ready() => Ok(worker),
@@ -162,6 +163,18 @@ impl Worker {
         let own = entries.iter().filter(|entry| entry.pid == Some(self.pid));
         let printed = own.filter(|entry| matches!(entry.source, Source::Stdout | Source::Stderr | Source::Error));
         FinalOutput::of(printed.map(|entry| entry.text.as_str()))
+    }
+
+    /// What it and all that it has started use, parts that processes share counted for each of them or, if that is to be
+    /// exact, once. Blocks.
+    pub(super) fn memory(&self, is_exact: bool) -> u64 {
+        let tree = tree::of(self.mark.inherited());
+        if tree.pids.is_empty() {
+            // without isolation a process has no mark that can be found
+            let of = if is_exact { proc::proportional_memory } else { proc::resident_memory };
+            return of(self.pid).unwrap_or_default();
+        }
+        if is_exact { tree.memory() } else { tree.resident }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -246,6 +259,11 @@ impl Worker {
         self.ended.borrow().clone()
     }
 
+    /// The status with what only takes a moment to find out. Blocks.
+    pub(crate) fn measured_status(&self) -> WorkerStatus {
+        WorkerStatus { pss: Some(self.memory(true)), ..self.status() }
+    }
+
     pub(crate) fn status(&self) -> WorkerStatus {
         WorkerStatus {
             id: self.id.clone(),
@@ -255,6 +273,7 @@ impl Worker {
             start_time: self.channel.vitals.start_time().unwrap_or_default(),
             silent_for: self.channel.vitals.silent_for(),
             rss: proc::resident_memory(self.pid),
+            pss: None,
             draining: self.is_retired(),
         }
     }

@@ -142,6 +142,17 @@ async fn a_minimum_of_workers_is_kept_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_can_come_up_before_its_first_call() {
+    let host = Host::new("main");
+    host.runtime.prewarm(&host.plugin).await;
+    eventually("it runs", || host.status().state == State::Running).await;
+    let pid = host.pid();
+    host.runtime.prewarm(&host.plugin).await;
+    host.echo().await;
+    assert_eq!((host.pid(), host.status().workers.len()), (pid, 1), "it is there already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_loses_no_call() {
     let host = Host::new("main");
     let session = host.open(json!({"do": "stream", "count": 10, "size": 1, "every_us": 100_000})).await.unwrap();

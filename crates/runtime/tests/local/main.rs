@@ -5,6 +5,8 @@ mod death;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod parent;
 #[cfg(test)]
 mod pressure;

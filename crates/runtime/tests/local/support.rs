@@ -87,6 +87,11 @@ impl Host {
         Self { runtime, preparer, plugin: plugin("plugin") }
     }
 
+    /// Another plugin on the same node.
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        Self { runtime: self.runtime.clone(), preparer: self.preparer.clone(), plugin: plugin(name) }
+    }
+
     pub(crate) fn will_start(&self, start: &str) {
         start.clone_into(&mut self.preparer.start.lock().unwrap());
     }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
+use plugin_runtime::local::Launcher as _;
 use plugin_testkit::process::{eventually, kill, runs};
 use serde_json::json;
 
@@ -114,7 +115,7 @@ async fn the_next_daemon_makes_a_zygote_before_somebody_calls() {
     drop(host);
     let host = Host::new(&place);
     let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    while host.launcher.zygotes().await.is_empty() && std::time::Instant::now() < until {
+    while host.launcher.kept().await.is_empty() && std::time::Instant::now() < until {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert_ne!(host.zygote().await, zygote);

@@ -1,5 +1,6 @@
 //! Where a fork would not be the same, a new interpreter is started, and the log says why.
 
+use plugin_runtime::local::Launcher as _;
 use plugin_runtime::local::environment::Silent;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +91,7 @@ async fn every_environment_has_its_own() {
     let host = Host::new(&place);
     assert_eq!(host.ask("one", json!({"do": "version"})).await, "a");
     assert_eq!(host.ask("two", json!({"do": "version"})).await, "b");
-    assert_eq!(host.launcher.zygotes().await.len(), 2);
+    assert_eq!(host.launcher.kept().await.len(), 2);
     host.stop("one").await;
     place.make_plugin("one", 'b', &[]);
     assert_eq!(host.ask("one", json!({"do": "version"})).await, "b");

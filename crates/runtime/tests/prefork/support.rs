@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use plugin_manifest::UniqueIdentifier;
 use plugin_runtime::local::environment::{EnvironmentError, Prepared, Progress};
-use plugin_runtime::local::{LocalRuntime, LocalSettings, PreforkSettings, Preparer, ZygoteLauncher};
+use plugin_runtime::local::{Launcher as _, LocalRuntime, LocalSettings, PreforkSettings, Preparer, ZygoteLauncher};
 use plugin_runtime::{Event, Runtime, Session};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -189,7 +189,7 @@ impl Host {
     }
 
     pub(crate) async fn zygote(&self) -> u32 {
-        let zygotes = self.launcher.zygotes().await;
+        let zygotes = self.launcher.kept().await;
         assert_eq!(zygotes.len(), 1);
         zygotes[0]
     }

@@ -129,6 +129,8 @@ fn obey(session: &Session, data: &Value, answers: &Answers) -> Result<()> {
                 }
             }
         }
+        // and keeps it
+        "take" => std::mem::forget(vec![1_u8; usize::try_from(number("bytes"))?]),
         "flood" => flood(session, usize::try_from(number("size"))?, number("count"))?,
         "hang" => return Ok(()),
         "die" => {

@@ -101,19 +101,31 @@ impl ZygoteLauncher {
         keep_up(Arc::downgrade(&shared));
         Ok(Self { shared })
     }
+}
 
-    /// Process ids of the zygotes that can fork right now.
-    pub async fn zygotes(&self) -> Vec<u32> {
+#[async_trait]
+impl Launcher for ZygoteLauncher {
+    /// The zygotes that can fork right now.
+    async fn kept(&self) -> Vec<u32> {
         let mut pids = Vec::new();
         for slot in self.shared.slots() {
             pids.extend(slot.pid().await);
         }
         pids
     }
-}
 
-#[async_trait]
-impl Launcher for ZygoteLauncher {
+    async fn release(&self) -> bool {
+        let slots = self.shared.slots();
+        // one that is forking right now is needed
+        let mut idle: Vec<_> = slots.iter().filter_map(|slot| slot.try_lock()).collect();
+        let Some(state) = idle.iter_mut().filter(|state| state.rested().is_some()).max_by_key(|state| state.rested())
+        else {
+            return false;
+        };
+        state.end("the memory for plugins is used up (PLUGIN_NODE_MEMORY_BYTES)");
+        true
+    }
+
     async fn launch(&self, mut spec: LaunchSpec) -> io::Result<Launched> {
         let environment = shared_environment(&spec).await;
         if let Some(environment) = &environment {

@@ -39,6 +39,8 @@ struct Actor {
     draining: JoinSet<(Arc<Worker>, Ended)>,
     /// A worker is to be kept up although none is asked for right now.
     keep: bool,
+    /// One is to come up although nobody has called yet.
+    prewarm: bool,
     /// Code and environment have been made ready at least once.
     prepared: bool,
     failed: Option<(&'static str, Failed)>,
@@ -92,6 +94,7 @@ impl Actor {
             backoff: Backoff::default(),
             draining: JoinSet::new(),
             keep: false,
+            prewarm: false,
             prepared: false,
             failed: None,
             ensures: Vec::new(),
@@ -130,7 +133,7 @@ impl Actor {
                 Some(command) = commands.recv() => match command {
                     Command::Ensure(done) => self.ensures.push(done),
                     Command::Restart(done) => self.restarts.push(done),
-                    Command::Prewarm => self.keep = true,
+                    Command::Prewarm => self.prewarm = self.plugin.pool.len() == 0,
                     Command::Shutdown { deadline, why, done } => return Shutdown { deadline, why, done },
                 },
                 result = end_of(&mut self.attempt) => {
@@ -192,13 +195,14 @@ impl Actor {
     fn wanted(&self) -> usize {
         let pool = &self.node.settings.pool;
         let by_load = self.plugin.pool.in_flight().div_ceil(pool.target_in_flight.max(1));
-        by_load.max(usize::from(self.keep)).max(pool.min_workers).min(pool.max_workers.max(1))
+        by_load.max(usize::from(self.keep || self.prewarm)).max(pool.min_workers).min(pool.max_workers.max(1))
     }
 
     fn begin(&mut self) {
         let cancel = CancellationToken::new();
+        let is_asked = !self.ensures.is_empty() || !self.restarts.is_empty();
         self.plugin.set_step(if self.prepared { State::Starting } else { State::Fetching });
-        let start = bring_up(self.node.clone(), self.plugin.clone(), cancel.clone());
+        let start = bring_up(self.node.clone(), self.plugin.clone(), is_asked, cancel.clone());
         let task = task::spawn(Task::Start, self.plugin.id.clone(), start);
         self.attempt = Some(Attempt { task, cancel });
     }
@@ -208,6 +212,7 @@ impl Actor {
             // a request that came after the cancellation gets another attempt
             return;
         }
+        self.prewarm = false;
         let restarted = std::mem::take(&mut self.restarts);
         let answer = result.as_ref().map(drop).map_err(Clone::clone);
         match result {

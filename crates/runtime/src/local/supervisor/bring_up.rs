@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,6 +14,7 @@ use crate::channel::NodeBudget;
 use crate::local::environment::{Cause, EnvironmentError};
 use crate::local::error::StartError;
 use crate::local::launch::{LaunchSpec, Launcher};
+use crate::local::node_memory::NodeMemory;
 use crate::local::preparer::Preparer;
 use crate::local::settings::{LocalSettings, WorkerSettings};
 use crate::local::status::State;
@@ -27,6 +29,7 @@ pub(in crate::local) struct Node {
     launcher: Arc<dyn Launcher>,
     slots: Arc<Semaphore>,
     pub(crate) budget: NodeBudget,
+    memory: NodeMemory,
     variables: BTreeMap<OsString, OsString>,
 }
 
@@ -42,23 +45,24 @@ impl Node {
             launcher,
             slots: Arc::new(Semaphore::new(settings.launching_concurrent.clamp(1, Semaphore::MAX_PERMITS))),
             budget: NodeBudget::new(settings.node_buffer_bytes),
+            memory: NodeMemory::new(settings.node_memory_bytes),
             variables: variables::of_worker(&settings.process),
             settings,
         }
     }
 }
 
-/// Brings up one worker. Cancelling ends everything that was begun.
+/// Brings up one worker, which somebody has asked for or not. Cancelling ends everything that was begun.
 pub(super) async fn bring_up(
     node: Arc<Node>,
     plugin: Arc<Plugin>,
+    is_asked: bool,
     cancel: CancellationToken,
 ) -> Result<Arc<Worker>, StartError> {
     let prepared = node.preparer.prepare(&plugin.id, &*plugin, &cancel).await.map_err(|error| match error {
         EnvironmentError { cause: Cause::Cancelled, .. } => StartError::Cancelled,
         error => error.into(),
     })?;
-    plugin.set_step(State::Starting);
     let around = Surroundings {
         settings: node.worker_settings.clone(),
         log: plugin.log.clone(),
@@ -68,15 +72,27 @@ pub(super) async fn bring_up(
     };
     let spec = LaunchSpec { plugin: plugin.id.clone(), prepared, variables: node.variables.clone() };
     let start = async {
+        let is_told = AtomicBool::new(false);
+        let wait = |detail: String| {
+            if !is_told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(plugin = %plugin.id, reason = detail, "a plugin waits for memory before it is started");
+            }
+            plugin.set_step(State::Preparing { step: "waiting for memory", detail });
+        };
+        let is_wanted = || is_asked || plugin.is_waited_for();
+        let room = node.memory.room(&plugin, &*node.launcher, node.settings.pool.min_workers, is_wanted, wait).await;
+        plugin.set_step(State::Starting);
         let slot = node.slots.clone().acquire_owned().await.ok();
         let patience = node.settings.launching_patience;
         let start = Worker::start(&*node.launcher, spec, around);
         tokio::pin!(start);
-        tokio::select! {
+        let worker = tokio::select! {
             biased;
             worker = &mut start => worker,
             () = hold(slot, patience) => start.await,
-        }
+        }?;
+        room.take(&plugin, &worker);
+        Ok(worker)
     };
     cancel.run_until_cancelled(start).await.unwrap_or(Err(StartError::Cancelled))
 }

@@ -9,8 +9,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::output::OutputEnd;
-use super::{Control, Ended, memory};
+use super::{Control, Ended};
 use crate::channel::Channel;
+use crate::local::cgroup;
 use crate::local::orphans::Mark;
 use crate::local::process::{Exit, Process, signal_group};
 use crate::local::settings::WorkerSettings;
@@ -98,7 +99,7 @@ impl Keeper {
         let stopped = self.control.why.get();
         let requested = stopped.is_some_and(|stop| stop.requested);
         let stopped = stopped.map(|stop| stop.failure.clone());
-        let out_of_memory = stopped.is_none() && exit.was_killed() && memory::oom_kills() > oom_kills;
+        let out_of_memory = stopped.is_none() && exit.was_killed() && cgroup::oom_kills() > oom_kills;
         let on_its_own = || Failure::WorkerExited { exit: exit.to_string(), out_of_memory, stderr };
         let failure = stopped.clone().unwrap_or_else(on_its_own);
         match &stopped {
@@ -119,7 +120,7 @@ impl Keeper {
     /// Waits for the end of the process, and brings it about where it has to. Returns how often the kernel had run out of
     /// memory shortly before.
     async fn watch(&mut self) -> Option<u64> {
-        let mut oom_kills = memory::oom_kills();
+        let mut oom_kills = cgroup::oom_kills();
         let every = self.settings.check_interval.max(Duration::from_millis(10));
         let mut tick = tokio::time::interval_at(Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -156,7 +157,7 @@ impl Keeper {
                 }
                 _ = tree_tick.tick() => self.check_tree().await,
                 _ = tick.tick() => {
-                    oom_kills = memory::oom_kills();
+                    oom_kills = cgroup::oom_kills();
                     self.check_silence(&mut warned);
                     self.check_waste(every, &mut runaway);
                     self.check_abandoned();

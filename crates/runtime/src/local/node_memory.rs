@@ -1,0 +1,209 @@
+//! The memory that the workers of this node may take together.
+//!
+//! A worker is started when it fits. Where it does not, idle workers end, the one first that was not called for longest,
+//! then what the launcher keeps for starts to come; and where nothing can go, the start waits and says so. What runs is
+//! never ended for it: calls that are open keep what they have.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::launch::Launcher;
+use super::supervisor::Plugin;
+use super::tree;
+use super::worker::Worker;
+use crate::proc;
+
+/// What a worker is taken to need before one of its plugin was measured: the SDK and little else.
+const FIRST_GUESS: u64 = 64 * 1024 * 1024;
+/// How often a start that waits looks again although nothing has ended.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same of a start that nobody waits for, and how soon it notices that somebody does.
+const LOOK_UNWANTED: Duration = Duration::from_secs(10);
+const NOTICE: Duration = Duration::from_millis(200);
+/// How long an idle worker may take to end before another is asked.
+const END: Duration = Duration::from_secs(10);
+
+/// The workers that are up, with their plugins.
+type Residents = [(Arc<Plugin>, Arc<Worker>)];
+
+/// The memory of a node, and who uses it.
+#[derive(Debug)]
+pub(super) struct NodeMemory {
+    /// `PLUGIN_NODE_MEMORY_BYTES`; `None` for no limit.
+    limit: Option<u64>,
+    residents: Mutex<Vec<Resident>>,
+    /// For workers that come up, and are not measured yet.
+    reserved: AtomicU64,
+    /// Starts ask one after the other, in the order in which they came.
+    turn: tokio::sync::Mutex<()>,
+    /// A start has ended, in whatever way.
+    changed: Notify,
+}
+
+/// A worker that is up.
+#[derive(Debug)]
+struct Resident {
+    plugin: Weak<Plugin>,
+    worker: Weak<Worker>,
+}
+
+/// The room for a worker that comes up.
+#[derive(Debug)]
+pub(super) struct Room<'a> {
+    memory: &'a NodeMemory,
+    bytes: u64,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.memory.reserved.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.memory.changed.notify_waiters();
+    }
+}
+
+impl Room<'_> {
+    /// From now on the worker is measured.
+    pub(super) fn take(self, plugin: &Arc<Plugin>, worker: &Arc<Worker>) {
+        let resident = Resident { plugin: Arc::downgrade(plugin), worker: Arc::downgrade(worker) };
+        self.memory.residents.lock().push(resident);
+        tree::look_again();
+    }
+}
+
+impl NodeMemory {
+    pub(super) fn new(limit: Option<u64>) -> Self {
+        Self {
+            limit,
+            residents: Mutex::default(),
+            reserved: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Waits until a worker of the plugin fits; `wait` is told why it does not yet. A start that is not wanted by
+    /// anybody takes what is free, and lets nothing end for it. Dropping the future gives up.
+    pub(super) async fn room(
+        &self,
+        plugin: &Arc<Plugin>,
+        launcher: &dyn Launcher,
+        min_workers: usize,
+        is_wanted: impl Fn() -> bool,
+        wait: impl Fn(String),
+    ) -> Room<'_> {
+        let Some(limit) = self.limit else { return self.reserve(0) };
+        // what needs more than all of it would wait for ever
+        let needed = plugin.expected_memory().unwrap_or(FIRST_GUESS).min(limit / 2);
+        let full = |used| {
+            format!(
+                "the plugins of this node use {used} of {limit} bytes (PLUGIN_NODE_MEMORY_BYTES), it needs {needed}"
+            )
+        };
+        while !is_wanted() {
+            let turn = self.turn.lock().await;
+            let used = self.used(&self.residents(), launcher, limit, needed).await;
+            if used.saturating_add(needed) <= limit {
+                return self.reserve(needed);
+            }
+            drop(turn);
+            wait(full(used));
+            let until = Instant::now() + LOOK_UNWANTED;
+            while !is_wanted() && Instant::now() < until {
+                tokio::time::sleep(NOTICE).await;
+            }
+        }
+        let _turn = if let Ok(turn) = self.turn.try_lock() {
+            turn
+        } else {
+            wait("others are to start before it".to_owned());
+            self.turn.lock().await
+        };
+        loop {
+            let changed = self.changed.notified();
+            let residents = self.residents();
+            let is_alone = residents.is_empty() && self.reserved.load(Ordering::Relaxed) == 0;
+            let used = self.used(&residents, launcher, limit, needed).await;
+            if is_alone || used.saturating_add(needed) <= limit {
+                return self.reserve(needed);
+            }
+            if let Some(worker) = end_idle(&residents, plugin, min_workers) {
+                // one that ends slowly is not waited for: another is asked
+                tokio::time::timeout(END, worker.ended()).await.ok();
+                tree::look_again();
+            } else if launcher.release().await {
+                tree::look_again();
+            } else {
+                wait(full(used));
+                tokio::time::timeout(LOOK, changed).await.ok();
+            }
+        }
+    }
+
+    /// What is used and reserved, where more than `limit` less `needed` is exact.
+    async fn used(&self, residents: &Residents, launcher: &dyn Launcher, limit: u64, needed: u64) -> u64 {
+        let reserved = self.reserved.load(Ordering::Relaxed);
+        let enough = limit.saturating_sub(reserved.saturating_add(needed));
+        measure(residents, launcher.kept().await, enough).await.saturating_add(reserved)
+    }
+
+    fn reserve(&self, bytes: u64) -> Room<'_> {
+        self.reserved.fetch_add(bytes, Ordering::Relaxed);
+        Room { memory: self, bytes }
+    }
+
+    /// The workers that are up, with their plugins.
+    fn residents(&self) -> Vec<(Arc<Plugin>, Arc<Worker>)> {
+        let mut all = Vec::new();
+        self.residents.lock().retain(|Resident { plugin, worker }| {
+            let there = plugin.upgrade().zip(worker.upgrade()).filter(|(_, worker)| worker.end().is_none());
+            let is_there = there.is_some();
+            all.extend(there);
+            is_there
+        });
+        all
+    }
+}
+
+/// Lets the worker go that was not called for longest, if one may; returns it.
+fn end_idle(residents: &Residents, but: &Arc<Plugin>, min_workers: usize) -> Option<Arc<Worker>> {
+    let may_rest = |(plugin, worker): &&(Arc<Plugin>, Arc<Worker>)| {
+        !Arc::ptr_eq(plugin, but)
+            && !worker.is_retired()
+            // it is about to be called
+            && !plugin.is_waited_for()
+            && plugin.workers() > min_workers
+    };
+    let mut idle: Vec<_> =
+        residents.iter().filter(may_rest).filter_map(|found| Some((found.1.idle()?, found))).collect();
+    idle.sort_unstable_by_key(|(idle, _)| std::cmp::Reverse(*idle));
+    // a call may have come to it meanwhile
+    let (_, (plugin, worker)) = idle.into_iter().find(|(_, (_, worker))| worker.retire_if_idle(Duration::ZERO))?;
+    plugin.rested();
+    Some(worker.clone())
+}
+
+/// What all use together. Parts that they share are counted once only if they count: that takes longer.
+async fn measure(residents: &Residents, kept: Vec<u32>, enough: u64) -> u64 {
+    let residents = residents.to_vec();
+    let measured = tokio::task::spawn_blocking(move || {
+        let total = |is_exact: bool| {
+            let of_kept = if is_exact { proc::proportional_memory } else { proc::resident_memory };
+            let mut total: u64 = kept.iter().filter_map(|pid| of_kept(*pid)).sum();
+            for (plugin, worker) in &residents {
+                let used = worker.memory(is_exact);
+                plugin.used_memory(used);
+                total += used;
+            }
+            total
+        };
+        let total_at_most = total(false);
+        if total_at_most <= enough { total_at_most } else { total(true) }
+    });
+    // nothing is known: the start is not held up by it
+    measured.await.unwrap_or_default()
+}

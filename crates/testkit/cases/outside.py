@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import platform
 import socket
 import struct
 import subprocess
@@ -15,9 +16,6 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import wait_for_task
-from harness import models as m
-from harness.client import Client
 from harness.daemon import Daemon
 from harness.settings import Settings
 from harness.stdio import wait_for
@@ -318,11 +316,23 @@ def without_power_over_files() -> None:
             _prctl(24, capability, 0, 0, 0)
 
 
-def without_clone3() -> None:
-    """Before a program starts: clone3 is refused as by the seccomp profile of an old container engine."""
-    load, equal, give = 0x20, 0x15, 0x06
-    steps = [(load, 0, 0, 0), (equal, 0, 1, 435), (give, 0, 0, 0x00050001), (give, 0, 0, 0x7FFF0000)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(code)))
-    _prctl(38, 1, 0, 0, 0)
-    _prctl(22, 2, ctypes.addressof(program), 0, 0)
+def refusing(*calls: int) -> Callable[[], None]:
+    """Before a program starts: these system calls are refused as by a seccomp profile (EPERM)."""
+
+    def apply() -> None:
+        load, equal, give = 0x20, 0x15, 0x06
+        steps = [(load, 0, 0, 0)]
+        steps += [(equal, len(calls) - 1 - at, int(at == len(calls) - 1), one) for at, one in enumerate(calls)]
+        steps += [(give, 0, 0, 0x00050001), (give, 0, 0, 0x7FFF0000)]
+        code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+        program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(code)))
+        _prctl(38, 1, 0, 0, 0)
+        _prctl(22, 2, ctypes.addressof(program), 0, 0)
+
+    return apply
+
+
+# an old container engine, whose profile does not know the call
+without_clone3 = refusing(435)
+# a file system without symbolic links
+without_links = refusing(*{"x86_64": (88, 266), "aarch64": (36,)}.get(platform.machine(), (9999,)))

@@ -50,9 +50,7 @@ def deployed(starts: Starts) -> Callable[..., Attempt]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_deployment_starts_and_runs_plugins(
-    deployed: Callable[..., Attempt], settings: Settings, name: str
-) -> None:
+def test_a_deployment_starts_and_runs_plugins(deployed: Callable[..., Attempt], settings: Settings, name: str) -> None:
     running = deployed(name, FORCE_VERIFYING_SIGNATURE="false").until_ready()
     key = variables(name).get("SERVER_KEY") or running.server_key
     client = Client(running.base_url, key)
@@ -101,7 +99,10 @@ def test_the_servers_of_a_compose_file_are_waited_for(starts: Starts, name: str)
 @pytest.mark.parametrize(
     "more, said",
     [
-        ({"CACHE_TYPE": "redis", "REDIS_HOST": "127.0.0.1", "REDIS_USE_AZURE_MANAGED_IDENTITY": "true"}, "REDIS_PASSWORD"),
+        (
+            {"CACHE_TYPE": "redis", "REDIS_HOST": "127.0.0.1", "REDIS_USE_AZURE_MANAGED_IDENTITY": "true"},
+            "REDIS_PASSWORD",
+        ),
         (
             {
                 "PLUGIN_STORAGE_TYPE": "aliyun_oss",

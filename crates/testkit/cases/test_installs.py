@@ -183,13 +183,13 @@ def test_requirements_in_other_encodings(attempt: Callable[..., Outcome], encodi
         assert status == "success" and mirror.requests, message
 
 
-# ------------------------------------------------------------------------------------------------- plugins that do not start
+# -------------------------------------------------------------------------------------------- plugins that do not start
 
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/x/main.py", line 3, in <module>
     import greenfield
 ValueError: the greenfield is not green
-'''
+"""
 BOX = """\u256d\u2500\u2500 Traceback (most recent call last) \u2500\u2500\u256e
 \u2502 /x/main.py:3 in <module>            \u2502
 \u2502   3 import greenfield                \u2502
@@ -252,7 +252,9 @@ def test_a_plugin_without_a_library_of_the_system(attempt: Callable[..., Outcome
 def test_what_stays_after_an_uninstall_is_shown(starts: Starts, settings: Settings) -> None:
     """For how long, which variable says it, and what waits."""
     key = "an-admin-key-of-some-length"
-    running = starts(ADMIN_API_ENABLED="true", ADMIN_API_KEY=key, PLUGIN_UNUSED_FILES_GRACE_SECONDS="4321").until_ready()
+    running = starts(
+        ADMIN_API_ENABLED="true", ADMIN_API_KEY=key, PLUGIN_UNUSED_FILES_GRACE_SECONDS="4321"
+    ).until_ready()
     client = Client(running.base_url, running.server_key)
     identifier = client.upload(packages.light("tool_kitchen", "0.0.1")).unique_identifier
     task = wait_for_task(client, client.install([identifier]), settings.install_timeout)

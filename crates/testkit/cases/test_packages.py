@@ -70,7 +70,7 @@ def check(cli: Program, path: Path) -> list[dict[str, Any]]:
 def errors(cli: Program, path: Path) -> dict[str, str]:
     """The errors that `dify plugin check` finds, by their code, each with its file and text."""
     found = [one for one in check(cli, path) if one["severity"] == "error"]
-    return {one["code"]: f"{one.get('file')}: {one['message']} {one.get('help') or one.get('hint') or ''}" for one in found}
+    return {one["code"]: f"{one.get('file')}: {one['message']} {one.get('fix') or ''}" for one in found}
 
 
 # ------------------------------------------------------------------------------------------------- identifiers
@@ -203,7 +203,10 @@ FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "default_type": ([{"name": "one", "type": "number", "default": "many"}], "default"),
     "default_not_an_option": ([{"name": "one", "type": "select", "options": OPTIONS, "default": "c"}], "default"),
     "duplicate_name": ([{"name": "one", "type": "string"}, {"name": "one", "type": "string"}], "one"),
-    "auto_generate": ([{"name": "one", "type": "number", "auto_generate": {"type": "prompt_instruction"}}], "auto_generate"),
+    "auto_generate": (
+        [{"name": "one", "type": "number", "auto_generate": {"type": "prompt_instruction"}}],
+        "auto_generate",
+    ),
     "multiple": ([{"name": "one", "type": "files", "multiple": True}], "multiple"),
 }
 
@@ -240,7 +243,10 @@ def test_two_files_of_one_name_in_a_package(cli: Program, tmp_path: Path) -> Non
     with zipfile.ZipFile(buffer, "a") as archive, pytest.warns(UserWarning):
         archive.writestr("README.md", "another")
     (tmp_path / "some.difypkg").write_bytes(buffer.getvalue())
-    assert any("README.md" in json.dumps(one) and one["code"] == "repeated_file" for one in check(cli, tmp_path / "some.difypkg"))
+    assert any(
+        "README.md" in json.dumps(one) and one["code"] == "repeated_file"
+        for one in check(cli, tmp_path / "some.difypkg")
+    )
 
 
 # ------------------------------------------------------------------------------------------------- packing
@@ -273,7 +279,13 @@ def test_packages_in_the_folder_are_not_packed(cli: Program, project: Callable[.
 
 def test_an_environment_in_the_folder(cli: Program, project: Callable[..., Path], tmp_path: Path) -> None:
     """Without any ignore file."""
-    files = {".venv/pyvenv.cfg": b"", ".venv/lib/site.py": b"x", ".git/HEAD": b"x", ".git/objects/x": b"x", "__pycache__/x.pyc": b"x"}
+    files = {
+        ".venv/pyvenv.cfg": b"",
+        ".venv/lib/site.py": b"x",
+        ".git/HEAD": b"x",
+        ".git/objects/x": b"x",
+        "__pycache__/x.pyc": b"x",
+    }
     folder = project(files)
     (folder / ".venv/lib64").symlink_to("lib")
     assert not (folder / ".difyignore").exists() and not (folder / ".gitignore").exists()
@@ -285,7 +297,8 @@ def test_an_environment_in_the_folder(cli: Program, project: Callable[..., Path]
 
 def test_a_locked_project_without_a_dev_group(cli: Program, project: Callable[..., Path], tmp_path: Path) -> None:
     declared = b'[project]\nname = "x"\nversion = "0.0.1"\nrequires-python = ">=3.12"\ndependencies = []\n'
-    lock = b'version = 1\nrequires-python = ">=3.12"\n\n[[package]]\nname = "x"\nversion = "0.0.1"\nsource = { virtual = "." }\n'
+    lock = b'version = 1\nrequires-python = ">=3.12"\n\n[[package]]\n'
+    lock += b'name = "x"\nversion = "0.0.1"\nsource = { virtual = "." }\n'
     folder = project({"requirements.txt": None, "pyproject.toml": declared, "uv.lock": lock})
     done = pack(cli, folder, "-o", tmp_path / "out.difypkg", "--skip-check")
     assert done.code == 0 and "dev" not in done.stderr, done
@@ -323,7 +336,9 @@ BAD_BUNDLES = {
 
 
 @pytest.mark.parametrize("fault", BAD_BUNDLES)
-def test_a_bundle_that_is_refused(make_daemon: Callable[..., Daemon], make_client: Callable[..., Client], fault: str) -> None:
+def test_a_bundle_that_is_refused(
+    make_daemon: Callable[..., Daemon], make_client: Callable[..., Client], fault: str
+) -> None:
     """A fault of the caller's, which is no error of the daemon's."""
     daemon = make_daemon(LOG_LEVEL="WARN")
     bundle, word = BAD_BUNDLES[fault]
@@ -335,7 +350,9 @@ def test_a_bundle_that_is_refused(make_daemon: Callable[..., Daemon], make_clien
 def bundle(cli: Program, tmp_path: Path) -> Path:
     """The folder of a bundle with one package."""
     (tmp_path / "one.difypkg").write_bytes(WHOLE)
-    done = cli("bundle", "init", "--name", "some-bundle", "--author", "conformance", "--description", "Any", cwd=tmp_path)
+    done = cli(
+        "bundle", "init", "--name", "some-bundle", "--author", "conformance", "--description", "Any", cwd=tmp_path
+    )
     assert done.code == 0, done
     folder = tmp_path / "some-bundle"
     assert cli("bundle", "append", "package", folder, "--package_path", tmp_path / "one.difypkg").code == 0
@@ -343,7 +360,9 @@ def bundle(cli: Program, tmp_path: Path) -> Path:
 
 
 def test_a_bundle_whose_package_is_gone(cli: Program, bundle: Path, tmp_path: Path) -> None:
-    [asset] = (path for path in bundle.glob("_assets/*") if packages.identity(WHOLE).endswith(path.name) or "one" in path.name)
+    [asset] = (
+        path for path in bundle.glob("_assets/*") if packages.identity(WHOLE).endswith(path.name) or "one" in path.name
+    )
     asset.unlink()
     done = cli("bundle", "package", bundle, "-o", tmp_path / "out.difybndl")
     assert done.code == 1 and asset.name in done.output and not (tmp_path / "out.difybndl").exists()

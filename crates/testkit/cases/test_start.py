@@ -27,6 +27,7 @@ from outside import (
     redis,
     starts,  # noqa: F401 - a fixture
     without_clone3,
+    without_links,
     without_power_over_files,
 )
 
@@ -85,9 +86,7 @@ SERVERS = {
 # ------------------------------------------------------------------------------------------------- configuration
 
 
-@pytest.mark.parametrize(
-    "value", ["$(SERVER_KEY)", "${SERVER_KEY}", "{{ .Values.key }}", "<your-key>", "%SERVER_KEY%"]
-)
+@pytest.mark.parametrize("value", ["$(SERVER_KEY)", "${SERVER_KEY}", "{{ .Values.key }}", "<your-key>", "%SERVER_KEY%"])
 @pytest.mark.parametrize("variable", ["SERVER_KEY", "SERVER_PORT", "DIFY_INNER_API_URL"])
 def test_a_placeholder_is_no_value(starts: Starts, variable: str, value: str) -> None:
     said = starts(**{variable: value.replace("SERVER_KEY", variable)}).refusal()
@@ -230,7 +229,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_no_secret_is_dumped_or_complained_about(starts: Starts, form: str) -> None:
-    """Every variable carries the secret; those that cannot have such a value are complained about, and then left out."""
+    """Every variable carries the secret; those that cannot have such a value are complained about and left out."""
     idle = starts.prepared()
     lines = starts.of(idle, "config", "dump").stdout.splitlines()
     names = [line.partition("=")[0] for line in lines if not line.startswith("#")]
@@ -283,12 +282,15 @@ def test_no_secret_is_shown_while_it_runs(starts: Starts) -> None:
         "bucket": at("bucket", "1") | {"S3_ENDPOINT": f"http://127.0.0.1:1/path?token={MARKER}"},
         "bucket with a user": at("bucket", "1") | {"S3_ENDPOINT": secret},
         "connector": at("connector", "1") | {"DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL": secret},
-        "database": at("postgresql", "1") | {"DB_PASSWORD": MARKER, "DB_EXTRAS": f"application_name=x password={MARKER}"},
+        "database": at("postgresql", "1")
+        | {"DB_PASSWORD": MARKER, "DB_EXTRAS": f"application_name=x password={MARKER}"},
         "shared": at("redis", "1") | {"REDIS_PASSWORD": MARKER},
     }
-    for one in [starts(LOG_LEVEL="DEBUG", **one) for one in unreachable.values()]:
+    asked = {kind: starts(LOG_LEVEL="DEBUG", **variables) for kind, variables in unreachable.items()}
+    for one in asked.values():
         one.settled("127.0.0.1:1")
-        assert MARKER not in one.logs() + (json.dumps(one.report()) if one.runs() else "")
+    said = {kind: one.logs() + (json.dumps(one.report()) if one.runs() else "") for kind, one in asked.items()}
+    assert not {kind: text for kind, text in said.items() if MARKER in text}
     assert MARKER not in running.logs()
 
 
@@ -478,6 +480,22 @@ def test_a_folder_of_another_user(starts: Starts, settings: Settings) -> None:
     client.close()
 
 
+def test_a_file_system_without_symbolic_links(starts: Starts, settings: Settings) -> None:
+    """Said where it is, and not that some Python is missing."""
+    running = starts.prepared()
+    running.before = without_links
+    folder = running.env["PLUGIN_WORKING_PATH"]
+    running.start().until_ready()
+    client = Client(running.base_url, running.server_key)
+    identifier = client.upload(packages.light("tool_kitchen", "0.0.1")).unique_identifier
+    task = wait_for_task(client, client.install([identifier]), settings.install_timeout)
+    assert task and task.status == "failed"
+    for text in (running.said(" WARN ", "symbolic links"), running.part("working path"), task.plugins[0].message):
+        assert folder in text and "symbolic links" in text and "PLUGIN_WORKING_PATH" in text, text
+    assert "install Python" not in task.plugins[0].message
+    client.close()
+
+
 def test_what_is_not_the_daemons_own_is_named(starts: Starts) -> None:
     running = starts.prepared()
     working, storage = Path(running.env["PLUGIN_WORKING_PATH"]), Path(running.env["PLUGIN_STORAGE_LOCAL_ROOT"])
@@ -526,13 +544,23 @@ def test_a_profile_that_does_not_know_clone3(starts: Starts) -> None:
     assert "seccomp" in said and "clone3" in said and "seccomp=unconfined" in said and "panicked" not in said
 
 
-@pytest.mark.parametrize("command", [["plugin", "check", "."], ["plugin", "package", ".", "-o", "x.difypkg"], ["version"]])
+@pytest.mark.parametrize(
+    "command", [["plugin", "check", "."], ["plugin", "package", ".", "-o", "x.difypkg"], ["version"]]
+)
 def test_a_command_under_a_profile_that_does_not_know_clone3(cli: Program, tmp_path: Path, command: list[str]) -> None:
     process = cli.start(*command, cwd=tmp_path, preexec_fn=without_clone3, stdout=-1, stderr=-1)
     out, err = process.communicate(timeout=HANG)
     assert b"panicked" not in out + err and b"RUST_BACKTRACE" not in out + err
     if command != ["version"]:
         assert process.returncode == 1 and b"manifest.yaml" in out + err
+
+
+def test_slim_under_a_profile_that_does_not_know_clone3(slim: Program, tmp_path: Path) -> None:
+    identifier = f"conformance/tool_kitchen:0.0.1@{'0' * 64}"
+    command = ["-id", identifier, "-action", "invoke_tool", "-args", "{}"]
+    process = slim.start(*command, cwd=tmp_path, preexec_fn=without_clone3, stdout=-1, stderr=-1)
+    out, err = process.communicate(timeout=HANG)
+    assert process.returncode and err and b"panicked" not in out + err and b"RUST_BACKTRACE" not in out + err
 
 
 # ------------------------------------------------------------------------------------------------- what plugins get

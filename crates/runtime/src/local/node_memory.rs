@@ -69,9 +69,11 @@ impl Drop for Room<'_> {
 impl Room<'_> {
     /// From now on the worker is measured.
     pub(super) fn take(self, plugin: &Arc<Plugin>, worker: &Arc<Worker>) {
-        let resident = Resident { plugin: Arc::downgrade(plugin), worker: Arc::downgrade(worker) };
-        self.memory.residents.lock().push(resident);
-        tree::look_again();
+        if self.memory.limit.is_some() {
+            let resident = Resident { plugin: Arc::downgrade(plugin), worker: Arc::downgrade(worker) };
+            self.memory.residents.lock().push(resident);
+            tree::look_again();
+        }
     }
 }
 

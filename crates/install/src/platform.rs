@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use plugin_manifest::Declaration;
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_service::telemetry::TraceContext;
 use plugin_store::RuntimeType;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ pub struct Attempt<'a> {
     pub cancel: &'a CancellationToken,
     /// When the attempt is given up.
     pub deadline: Instant,
+    /// What is asked of others for it belongs to this trace.
+    pub trace: TraceContext,
 }
 
 impl fmt::Debug for Attempt<'_> {

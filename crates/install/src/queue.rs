@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_service::telemetry::TraceContext;
 use plugin_store::{Database, JobKind, NewJob, NewTask, RawJson, TaskItem, TaskStatus, UpgradeOutcome};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -39,6 +40,8 @@ pub struct InstallItem {
     pub identifier: UniqueIdentifier,
     /// An object that is kept for the client.
     pub meta: RawJson,
+    /// Of the request that wants it.
+    pub trace: TraceContext,
 }
 
 /// Requests of clients, and the tasks by which they follow them.
@@ -66,7 +69,7 @@ impl Queue {
         }
         let mut items = Vec::with_capacity(wanted.len());
         let mut jobs = Vec::with_capacity(wanted.len());
-        for InstallItem { identifier, meta } in wanted {
+        for InstallItem { identifier, meta, trace } in wanted {
             let declared = self.declaration_for_install(&identifier).await?;
             items.push(item(&identifier, &declared, source)?);
             jobs.push(NewJob {
@@ -76,6 +79,7 @@ impl Queue {
                 runtime_type: self.versions.platform.runtime_type(),
                 source: source.to_owned(),
                 meta: Some(meta),
+                traceparent: Some(trace.traceparent()),
             });
         }
         self.begin(NewTask { tenant_id: tenant, items, jobs }).await
@@ -138,6 +142,7 @@ impl Queue {
             runtime_type: self.versions.platform.runtime_type(),
             source: source.to_owned(),
             meta: Some(new.meta.clone()),
+            traceparent: Some(new.trace.traceparent()),
         };
         let items = vec![item(&new.identifier, &declared, source)?];
         self.begin(NewTask { tenant_id: tenant, items, jobs: vec![job] }).await

@@ -238,8 +238,8 @@ impl Platform for ServerlessPlatform {
     }
 
     async fn ensure(&self, attempt: Attempt<'_>) -> Result<(), EnsureError> {
-        let Attempt { identifier, progress, cancel, .. } = attempt;
-        let ensured = self.ensure_function(identifier, TraceContext::random(), &*progress);
+        let Attempt { identifier, progress, cancel, trace, .. } = attempt;
+        let ensured = self.ensure_function(identifier, trace, &*progress);
         match cancel.run_until_cancelled(ensured).await {
             None => Err(EnsureError::Cancelled),
             Some(result) => result.map_err(EnsureError::from),

@@ -20,7 +20,7 @@ use plugin_registry::catalog::Catalog;
 use plugin_registry::packages::Packages;
 use plugin_registry::stores::{Lookups, Stores};
 use plugin_registry::testing::TestBed;
-use plugin_service::telemetry::Metrics;
+use plugin_service::telemetry::{Metrics, TraceContext};
 use plugin_store::{InstallTask, RawJson};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -186,5 +186,5 @@ impl Drop for RunningInstaller {
 
 /// An item of an install.
 pub fn wanted(identifier: &UniqueIdentifier) -> InstallItem {
-    InstallItem { identifier: identifier.clone(), meta: RawJson::empty_object() }
+    InstallItem { identifier: identifier.clone(), meta: RawJson::empty_object(), trace: TraceContext::random() }
 }

@@ -117,6 +117,8 @@ pub struct NewJob {
     pub runtime_type: RuntimeType,
     pub source: String,
     pub meta: Option<RawJson>,
+    /// W3C `traceparent` of the request that wants it.
+    pub traceparent: Option<String>,
 }
 
 /// Input of [`InstallTasks::create`].
@@ -147,6 +149,8 @@ pub struct InstallJob {
     pub runtime_type: RuntimeType,
     pub source: String,
     pub meta: Option<RawJson>,
+    /// Absent in jobs of an older version.
+    pub traceparent: Option<String>,
     /// How often the job was claimed and not released, this time included: more than one means that its holders died.
     pub attempts: i64,
 }

@@ -382,11 +382,6 @@ def test_the_identifiers_of_a_bundle(cli: Program, bundle: Path) -> None:
 # ------------------------------------------------------------------------------------------------- limits
 
 
-def test_limits_are_named(client: Client) -> None:
-    said = client.raw("GET", "management/list", params={"page": 1, "page_size": 257}).text
-    assert "page_size" in said and "257 given, at most 256" in said
-
-
 def test_a_source_that_dify_could_not_read(client: Client) -> None:
     identifier = client.upload(WHOLE).unique_identifier
     with pytest.raises(DaemonError) as caught:

@@ -1,7 +1,8 @@
 //! Install, upgrade, uninstall (http-api 6.2).
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_service::telemetry::RequestContext;
 use plugin_store::RawJson;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -62,6 +63,7 @@ fn keep(meta: Meta) -> Result<RawJson, ApiError> {
 /// Begins to install uploaded versions.
 pub(super) async fn identifiers(
     State(services): State<Services>,
+    Extension(context): Extension<RequestContext>,
     Bound(params): Bound<InstallParams>,
 ) -> Managed<Started> {
     let identifiers = params.plugin_unique_identifiers.unwrap_or_default();
@@ -70,7 +72,8 @@ pub(super) async fn identifiers(
         return Err(ApiError::bad_request(text).into());
     }
     let wanted = identifiers.into_iter().zip(params.metas);
-    let wanted = wanted.map(|(identifier, meta)| Ok(InstallItem { identifier, meta: keep(meta)? }));
+    let wanted = wanted
+        .map(|(identifier, meta)| Ok(InstallItem { identifier, meta: keep(meta)?, trace: context.trace.clone() }));
     let wanted = wanted.collect::<Result<Vec<_>, ApiError>>()?;
     let work = async move { services.installer.queue.install(params.tenant_id, wanted, &params.source).await };
     Ok(Success(detached(work).await??))
@@ -97,8 +100,13 @@ impl Validate for UpgradeParams {
 }
 
 /// Begins to replace a version by another one.
-pub(super) async fn upgrade(State(services): State<Services>, Bound(params): Bound<UpgradeParams>) -> Managed<Started> {
-    let new = InstallItem { identifier: params.new_plugin_unique_identifier, meta: keep(params.meta)? };
+pub(super) async fn upgrade(
+    State(services): State<Services>,
+    Extension(context): Extension<RequestContext>,
+    Bound(params): Bound<UpgradeParams>,
+) -> Managed<Started> {
+    let (meta, trace) = (keep(params.meta)?, context.trace);
+    let new = InstallItem { identifier: params.new_plugin_unique_identifier, meta, trace };
     let original = params.original_plugin_unique_identifier;
     let work = async move { services.installer.queue.upgrade(params.tenant_id, &original, &new, &params.source).await };
     Ok(Success(detached(work).await??))

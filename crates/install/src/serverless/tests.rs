@@ -256,6 +256,7 @@ async fn nodes_do_not_launch_the_same_at_once() {
         progress: Arc::new(|_| {}),
         cancel: &cancel,
         deadline: Instant::now() + Duration::from_secs(5),
+        trace: TraceContext::random(),
     };
     let (ensured, ()) = tokio::join!(cloud.platform.ensure(attempt), async {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -10,11 +10,11 @@ use plugin_runtime::debug::Host as _;
 use plugin_runtime::debug::registration::Identity;
 use plugin_service::telemetry::Metrics;
 use plugin_store::shared::{DebugKeys, Node};
-use plugin_store::{Installation, RawJson, RuntimeType};
+use plugin_store::{Installation, RuntimeType};
 use uuid::Uuid;
 
-use crate::testing::{InstallBed, Installing};
-use crate::{InstallError, InstallItem};
+use crate::InstallError;
+use crate::testing::{InstallBed, Installing, wanted};
 
 const PLUGIN: &str = DEVELOPED;
 const TENANT: Uuid = Uuid::from_u128(7);
@@ -81,7 +81,7 @@ async fn what_is_shadowed_can_be_upgraded() {
         let id = bench.row().await.unwrap().id;
         // some tenant has it already, so that nothing has to be done but the exchange
         let new = bench.install_for(Uuid::from_u128(8), "2.0.0").await.plugin_unique_identifier.parse().unwrap();
-        let wanted = InstallItem { identifier: new, meta: RawJson::empty_object() };
+        let wanted = wanted(&new);
         // what the client sees, and so what it names
         let started = bench.node.installer.queue.upgrade(TENANT, &developed.identifier, &wanted, "package").await;
         assert!(started.unwrap().all_installed);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_service::telemetry::TraceContext;
 use plugin_store::{Install, InstallJob, InstallOutcome, JobKind, RuntimeType, UpgradeOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -164,7 +165,8 @@ impl Worker {
         let _held = self.versions.take_into_use(identifier).await?;
         let progress = Arc::clone(progress);
         let progress: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |message| progress.say(message));
-        let attempt = Attempt { identifier, manifest: &declared.manifest, progress, cancel, deadline };
+        let trace = work.job.traceparent.as_deref().and_then(TraceContext::parse).unwrap_or_else(TraceContext::random);
+        let attempt = Attempt { identifier, manifest: &declared.manifest, progress, cancel, deadline, trace };
         self.platform.ensure(attempt).await?;
         if cancel.is_cancelled() { Err(JobError::Cancelled) } else { Ok(declared) }
     }

@@ -28,7 +28,9 @@ pub fn unreadable(declaration: &Declaration) -> Vec<Violation> {
     let mut checker = Checker::new("PluginDeclaration");
     if !is_version(&declaration.version) {
         checker.at("version", |checker| {
-            checker.violate(UNKNOWN, "must be a version that Python knows, such as 0.0.1, 0.0.1-beta or 0.0.1-rc2");
+            let version = &declaration.version;
+            let known = "must be a version that Python knows, such as 0.0.1, 0.0.1-beta or 0.0.1-rc2";
+            checker.violate(UNKNOWN, format!("`{version}` {known}"));
         });
     }
     if let Some(provider) = &declaration.tool {

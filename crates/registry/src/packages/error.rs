@@ -2,13 +2,13 @@
 
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_manifest::{InvalidManifest, RemapError};
-use plugin_package::{IconError, PackageError};
+use plugin_package::{IconError, PackageError, ZipError};
 
 /// A failure with a package.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
     /// The package itself is at fault.
-    #[error(transparent)]
+    #[error("{}{}", .0, limit_of(.0))]
     Package(#[from] PackageError),
     /// What it says of itself breaks a rule.
     #[error("{0}\nillegal plugin manifest")]
@@ -43,4 +43,9 @@ impl PackagesError {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_retryable())
     }
+}
+
+/// The variable of the limit that a package breaks.
+fn limit_of(error: &PackageError) -> &'static str {
+    if matches!(error, PackageError::Zip(ZipError::TooLarge { .. })) { " (MAX_PLUGIN_PACKAGE_SIZE)" } else { "" }
 }

@@ -6,6 +6,7 @@
 mod actor;
 mod backoff;
 mod bring_up;
+mod waiting;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::bring_up::Node;
+use self::waiting::{Listening, Waiting};
 use super::environment::{Progress, Step};
 use super::error::StartError;
 use super::pool::Pool;
@@ -346,41 +348,6 @@ impl Progress for Plugin {
         for listener in listeners {
             listener.report(step, detail);
         }
-    }
-}
-
-/// Counts a call that waits, and wakes the actor.
-struct Waiting<'a>(&'a Plugin);
-
-impl<'a> Waiting<'a> {
-    fn new(plugin: &'a Plugin) -> Self {
-        plugin.waiting.fetch_add(1, Ordering::Relaxed);
-        plugin.changed.notify_one();
-        Self(plugin)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Receives the progress of the preparation until it is dropped; then the actor checks whether the start is still wanted.
-struct Listening<'a>(&'a Plugin, Arc<dyn Progress>);
-
-impl<'a> Listening<'a> {
-    fn new(plugin: &'a Plugin, progress: Arc<dyn Progress>) -> Self {
-        plugin.listeners.lock().push(progress.clone());
-        Self(plugin, progress)
-    }
-}
-
-impl Drop for Listening<'_> {
-    fn drop(&mut self) {
-        let Self(plugin, progress) = self;
-        plugin.listeners.lock().retain(|other| !Arc::ptr_eq(other, progress));
-        plugin.changed.notify_one();
     }
 }
 

@@ -109,6 +109,7 @@ impl Tx {
             ("runtime_type", job.runtime_type.into()),
             ("source", job.source.as_str().into()),
             ("meta", job.meta.as_ref().into()),
+            ("traceparent", job.traceparent.as_deref().into()),
             ("attempts", 0.into()),
             ("due_at", now.into()),
         ];
@@ -130,6 +131,7 @@ fn job(row: &Row) -> Result<InstallJob> {
         runtime_type: row.runtime_type("runtime_type")?,
         source: row.text("source")?,
         meta: row.json("meta")?,
+        traceparent: row.optional_text("traceparent")?,
         attempts: row.int("attempts")?,
     })
 }

@@ -234,6 +234,7 @@ pub(super) const TABLES: &[Table] = &[
             required("runtime_type", Kind::Text(127)),
             column("source", Kind::Text(63)),
             column("meta", Kind::Long),
+            column("traceparent", Kind::Text(63)),
             required("attempts", Kind::Int),
             required("due_at", Kind::Time),
             column("lease_owner", Kind::Text(127)),

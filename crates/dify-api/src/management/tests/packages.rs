@@ -35,7 +35,7 @@ async fn uploads_that_are_refused() {
     let (status, code, _, text) = unpacks.error();
     assert_eq!((status, code), (200, -400));
     let known = "plugin package size is too large, please ensure the uncompressed size is less than 4000 bytes";
-    assert!(text.starts_with(known), "{text}");
+    assert!(text.starts_with(known) && text.contains("(MAX_PLUGIN_PACKAGE_SIZE)"), "{text}");
 }
 
 #[tokio::test]

@@ -156,8 +156,8 @@ fn options(config: &ServerConfig) -> Result<PgConnectOptions> {
 /// The pairs of `-c name=value -c name=value`; `--name=value` is the same.
 fn parameters(text: &str) -> Result<Vec<(&str, &str)>> {
     let bad = || {
-        let text = format!("the options of the connection, {text:?}, are not of the form -c name=value");
-        Error::invalid(text).in_variables(&["DB_EXTRAS"])
+        // what they are is not shown: they may hold a password
+        Error::invalid("the options of the connection are not of the form -c name=value").in_variables(&["DB_EXTRAS"])
     };
     let mut words = text.split_whitespace();
     let mut pairs = Vec::new();

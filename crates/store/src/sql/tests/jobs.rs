@@ -72,6 +72,7 @@ pub(super) async fn finishing_ends_item_and_job(config: DatabaseConfig) {
         original_identifier: Some(identifier(9)),
         runtime_type: RuntimeType::Serverless,
         meta: Some(meta.clone()),
+        traceparent: Some("00-a-b-01".to_owned()),
         ..job(2)
     };
     let template = create(&database, &[1, 2], false).await;
@@ -91,6 +92,7 @@ pub(super) async fn finishing_ends_item_and_job(config: DatabaseConfig) {
         runtime_type: RuntimeType::Serverless,
         source: "marketplace".to_owned(),
         meta: Some(meta),
+        traceparent: Some("00-a-b-01".to_owned()),
         attempts: 1,
     };
     assert_eq!(claimed[1], expected);

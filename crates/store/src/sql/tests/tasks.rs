@@ -31,6 +31,7 @@ pub(super) fn job(number: usize) -> NewJob {
         runtime_type: RuntimeType::Local,
         source: "marketplace".to_owned(),
         meta: None,
+        traceparent: None,
     }
 }
 

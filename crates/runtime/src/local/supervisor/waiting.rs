@@ -1,0 +1,42 @@
+//! Who waits for a plugin's worker: noted for as long as they do.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Plugin;
+use crate::local::environment::Progress;
+
+/// Counts a call that waits, and wakes the actor.
+pub(super) struct Waiting<'a>(&'a Plugin);
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(plugin: &'a Plugin) -> Self {
+        plugin.waiting.fetch_add(1, Ordering::Relaxed);
+        plugin.changed.notify_one();
+        Self(plugin)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Receives the progress of the preparation until it is dropped; then the actor checks whether the start is still wanted.
+pub(super) struct Listening<'a>(&'a Plugin, Arc<dyn Progress>);
+
+impl<'a> Listening<'a> {
+    pub(super) fn new(plugin: &'a Plugin, progress: Arc<dyn Progress>) -> Self {
+        plugin.listeners.lock().push(progress.clone());
+        Self(plugin, progress)
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        let Self(plugin, progress) = self;
+        plugin.listeners.lock().retain(|other| !Arc::ptr_eq(other, progress));
+        plugin.changed.notify_one();
+    }
+}

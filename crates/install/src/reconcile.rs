@@ -47,6 +47,9 @@ pub(super) async fn run(reconciler: &Reconciler, stop: CancellationToken) {
     let mut tick = interval(ROUND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut count = 0_u32;
+    if let Err(error) = reconciler.packages.report_foreign().await {
+        tracing::debug!(%error, "the uploaded packages cannot be listed");
+    }
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

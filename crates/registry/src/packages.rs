@@ -188,6 +188,20 @@ impl Packages {
         Ok(entries.iter().filter_map(identifier).collect())
     }
 
+    /// Tells of objects among the uploaded packages that the daemon has not written.
+    pub async fn report_foreign(&self) -> Result<(), PackagesError> {
+        let folder = self.layout.packages();
+        for entry in self.blobs.list(folder).await? {
+            let name = folder.strip(&entry.key).unwrap_or_default();
+            // nodes that start try the folder with an object whose name begins with a dot
+            let is_own = name.is_empty() || name.starts_with('.') || name.parse::<UniqueIdentifier>().is_ok();
+            if !is_own {
+                self.foreign.report(entry.key.as_str());
+            }
+        }
+        Ok(())
+    }
+
     /// An icon by its id; `None` too for what cannot be an id.
     pub async fn icon(&self, id: &str) -> Result<Option<Bytes>, PackagesError> {
         match self.layout.media(id) {

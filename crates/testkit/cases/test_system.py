@@ -70,13 +70,14 @@ def test_a_file_system_without_symbolic_links(starts: Starts, settings: Settings
 def test_what_is_not_the_daemons_own_is_named(starts: Starts) -> None:
     running = starts.prepared()
     working, storage = Path(running.env["PLUGIN_WORKING_PATH"]), Path(running.env["PLUGIN_STORAGE_LOCAL_ROOT"])
-    strange = [working / "README", storage / "plugin/notes.txt"]
+    strange = [working / "README", storage / "plugin/notes.txt", storage / "plugin_packages/mine.txt"]
     for path in strange:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
     running.start().until_ready()
     running.said("left alone", str(strange[0]))
-    running.said("ignored", "plugin/notes.txt")
+    for path in strange[1:]:
+        running.said("ignored", path.name)
     assert all(path.read_text() == "mine" for path in strange)
     assert all(running.logs().count(path.name) == 1 for path in strange)
 

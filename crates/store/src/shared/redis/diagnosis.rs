@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::{Client, RedisError, RedisResult, ServerErrorKind, cmd};
 use tokio::time::timeout;
 
@@ -130,14 +131,24 @@ fn is_cluster_redirect(error: &RedisError) -> bool {
     matches!(error.kind(), redis::ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask))
 }
 
+/// How long each of several servers is waited for, all at the same time, after what was wanted of them had failed.
+const LOOK: Duration = Duration::from_secs(3);
+
 /// The error of a set of servers of which one would do, if none of them can be used; otherwise a connection to the first
 /// that can.
 pub(super) async fn first_usable(servers: &[Server]) -> Result<redis::aio::MultiplexedConnection, Error> {
+    let looks = servers.iter().map(|server| async {
+        let server = Server { timeout: server.timeout.min(LOOK), ..server.clone() };
+        match server.ping().await {
+            Ok(connection) => Ok(connection),
+            Err(error) => Err(server.refused(&error).await),
+        }
+    });
     let mut found: Option<Error> = None;
-    for server in servers {
-        let error = match server.ping().await {
+    for look in join_all(looks).await {
+        let error = match look {
             Ok(connection) => return Ok(connection),
-            Err(error) => server.refused(&error).await,
+            Err(error) => error,
         };
         // A server that refuses says more than one that is down.
         if found.as_ref().is_none_or(|found| found.is_retryable() && !error.is_retryable()) {

@@ -197,9 +197,8 @@ impl Walker<'_> {
             let Some(pair) = pair else {
                 let is_given = has_template && field.key == "type";
                 if matches!(field.need, Need::Required | Need::Present) && !is_given {
-                    self.recent(field.is_recent, |walker| {
-                        walker.at_key(field.key, walker.mark, |walker| walker.final_problem("is missing", ADD));
-                    });
+                    // packages that lack one are about: they are told, not refused
+                    self.at_key(field.key, self.mark, |walker| walker.problem("is missing", ADD));
                 }
                 continue;
             };

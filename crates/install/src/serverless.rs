@@ -278,7 +278,7 @@ impl Functions for ServerlessPlatform {
         // what is not installed is not launched for a caller
         let used = self.0.parts.database.plugins.get(plugin.as_str()).await;
         used.map_err(|error| not_ready(error.to_string()))?.ok_or_else(unknown)?;
-        let trace = TraceContext::parse(traceparent).unwrap_or_else(TraceContext::random);
+        let trace = TraceContext::continued(Some(traceparent));
         match timeout_at(start_by, self.ensure_function(plugin, trace, &|_| {}).boxed()).await {
             Ok(Ok(())) => Ok(self.function(plugin).await?.ok_or_else(unknown)?.url.clone()),
             Ok(Err(error)) => Err(not_ready(error.to_string())),

@@ -165,7 +165,7 @@ impl Worker {
         let _held = self.versions.take_into_use(identifier).await?;
         let progress = Arc::clone(progress);
         let progress: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |message| progress.say(message));
-        let trace = work.job.traceparent.as_deref().and_then(TraceContext::parse).unwrap_or_else(TraceContext::random);
+        let trace = TraceContext::continued(work.job.traceparent.as_deref());
         let attempt = Attempt { identifier, manifest: &declared.manifest, progress, cancel, deadline, trace };
         self.platform.ensure(attempt).await?;
         if cancel.is_cancelled() { Err(JobError::Cancelled) } else { Ok(declared) }

@@ -35,6 +35,11 @@ impl TraceContext {
         valid.then(|| Self { trace_id: trace_id.to_owned(), span_id: span_id.to_owned() })
     }
 
+    /// The trace of a `traceparent`; a new one without, or if it cannot be read.
+    pub fn continued(traceparent: Option<&str>) -> Self {
+        traceparent.and_then(Self::parse).unwrap_or_else(Self::random)
+    }
+
     /// New ids for a request that came without.
     pub fn random() -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();
@@ -67,7 +72,7 @@ impl RequestContext {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
         let tenant_id = path.strip_prefix("/plugin/").and_then(|rest| rest.split('/').next());
         Self {
-            trace: text(TRACEPARENT).and_then(TraceContext::parse).unwrap_or_else(TraceContext::random),
+            trace: TraceContext::continued(text(TRACEPARENT)),
             tenant_id: tenant_id.filter(|id| !id.is_empty()).map(str::to_owned),
             user_id: text(USER_ID).map(str::to_owned),
             user_type: text(USER_TYPE).map(str::to_owned),

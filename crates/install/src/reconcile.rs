@@ -47,9 +47,6 @@ pub(super) async fn run(reconciler: &Reconciler, stop: CancellationToken) {
     let mut tick = interval(ROUND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut count = 0_u32;
-    if let Err(error) = reconciler.packages.report_foreign().await {
-        tracing::debug!(%error, "the uploaded packages cannot be listed");
-    }
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -58,7 +55,15 @@ pub(super) async fn run(reconciler: &Reconciler, stop: CancellationToken) {
         }
         let with_packages = count.is_multiple_of(LIST_EVERY);
         match reconciler.reconcile(with_packages, &mut known).await {
-            Ok(()) => count = count.wrapping_add(1),
+            Ok(()) => {
+                // once, and not before plugins are up
+                if count == 0
+                    && let Some(Err(error)) = stop.run_until_cancelled(reconciler.packages.report_foreign()).await
+                {
+                    tracing::debug!(%error, "the uploaded packages cannot be listed");
+                }
+                count = count.wrapping_add(1);
+            }
             Err(error) => tracing::warn!(%error, "failed to compare what runs with what is installed"),
         }
     }

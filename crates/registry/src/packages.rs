@@ -15,7 +15,7 @@ use plugin_manifest::Declaration;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_package::signature::{TrustedKeys, Verification};
 use plugin_package::{Limits, Package};
-use plugin_store::blob::Foreign;
+use plugin_store::blob::{Foreign, is_probe};
 use plugin_store::{BlobEntry, BlobKey, BlobStore, Layout};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -176,30 +176,26 @@ impl Packages {
 
     /// All packages in use. Names that are no identifiers are left out.
     pub async fn installed(&self) -> Result<Vec<UniqueIdentifier>, PackagesError> {
-        let folder = self.layout.installed_packages();
+        self.list(self.layout.installed_packages()).await
+    }
+
+    /// Reports objects among the uploaded packages that the daemon has not written.
+    pub async fn report_foreign(&self) -> Result<(), PackagesError> {
+        self.list(self.layout.packages()).await.map(drop)
+    }
+
+    /// The packages in a folder. What else is there is reported.
+    async fn list(&self, folder: &BlobKey) -> Result<Vec<UniqueIdentifier>, PackagesError> {
         let entries = self.blobs.list(folder).await?;
         let identifier = |entry: &BlobEntry| {
-            let identifier = folder.strip(&entry.key)?.parse().ok();
-            if identifier.is_none() {
+            let name = folder.strip(&entry.key)?;
+            let identifier = name.parse().ok();
+            if identifier.is_none() && !is_probe(name) {
                 self.foreign.report(entry.key.as_str());
             }
             identifier
         };
         Ok(entries.iter().filter_map(identifier).collect())
-    }
-
-    /// Tells of objects among the uploaded packages that the daemon has not written.
-    pub async fn report_foreign(&self) -> Result<(), PackagesError> {
-        let folder = self.layout.packages();
-        for entry in self.blobs.list(folder).await? {
-            let name = folder.strip(&entry.key).unwrap_or_default();
-            // nodes that start try the folder with an object whose name begins with a dot
-            let is_own = name.is_empty() || name.starts_with('.') || name.parse::<UniqueIdentifier>().is_ok();
-            if !is_own {
-                self.foreign.report(entry.key.as_str());
-            }
-        }
-        Ok(())
     }
 
     /// An icon by its id; `None` too for what cannot be an id.

@@ -16,7 +16,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::check::{Limitation, check};
+pub use self::check::{Limitation, check, is_probe};
 pub use self::config::{AliyunConfig, AzureConfig, BlobConfig, S3Config, Secret, VendorConfig, open};
 pub use self::faulty::Faulty;
 pub use self::foreign::Foreign;

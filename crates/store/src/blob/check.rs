@@ -10,8 +10,16 @@ use super::{BlobKey, BlobStore, Place};
 use crate::silence::silence;
 use crate::{Error, ErrorKind, Result};
 
+/// Begins the name of the object that is written; with what follows it no package has such a name.
+const PROBE: &str = ".start-";
 /// Has the characters of real names, which not every file system accepts.
 const REST_OF_NAME: &str = ":1.0.0@ff";
+
+/// Whether an object of a checked folder is one of [`check`]: of a node that starts in this moment, or that was killed
+/// then.
+pub fn is_probe(name: &str) -> bool {
+    name.starts_with(PROBE)
+}
 
 /// Something that a store does not do; the sentence says what fails without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +47,7 @@ pub async fn check(store: &dyn BlobStore, folder: &BlobKey, limit: Duration) -> 
     let steps = Steps { place: &place, limit };
     let id = Uuid::new_v4();
     let content = Bytes::from(id.to_string());
-    let key = folder.child(&format!(".start-{id}{REST_OF_NAME}"))?;
+    let key = folder.child(&format!("{PROBE}{id}{REST_OF_NAME}"))?;
     steps.run("write to", store.put(&key, content.clone())).await?;
     let found = steps.look(store, folder, &id, &key, &content).await;
     // also after a failure

@@ -22,7 +22,7 @@ impl Checker<'_> {
             let misspelt =
                 problem.is_missing.then(|| self.documents.misspelt_in(&problem.place.file, &field)).flatten();
             let fix = misspelt.map_or_else(|| problem.fix.to_owned(), |key| format!("did you mean it by `{key}`?"));
-            // the words that the SDK knows grow with its releases
+            // what another release may take, or what published packages lack
             let code = if problem.is_final { "sdk" } else { "sdk_rule" };
             self.report.add(found(code, message).at(problem.place).fix(fix));
         }

@@ -29,7 +29,7 @@ pub(super) async fn start(base: &Base, stores: &Stores, catalog: &Arc<Catalog>) 
     Ok(cluster)
 }
 
-/// Tells when the database was last used with other keys: by another daemon that has its own, or by this one before.
+/// Warns if the database was last used with another key, whether by another daemon or by this one before.
 async fn note_keys(config: &Config, stores: &Stores, node: &Node) {
     let used_by = format!("{} (data folder {})", node.address, config.server.data_path.display());
     for (variable, fingerprint) in &node.keys {

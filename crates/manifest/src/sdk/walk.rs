@@ -197,7 +197,7 @@ impl Walker<'_> {
             let Some(pair) = pair else {
                 let is_given = has_template && field.key == "type";
                 if matches!(field.need, Need::Required | Need::Present) && !is_given {
-                    // packages that lack one are about: they are told, not refused
+                    // published packages lack some: the check names them, and no upload is refused
                     self.at_key(field.key, self.mark, |walker| walker.problem("is missing", ADD));
                 }
                 continue;

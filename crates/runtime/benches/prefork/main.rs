@@ -48,7 +48,7 @@ async fn measure(what: &str, host: &Host, names: &[&str]) {
         starts.push(first_answer(host, name).await);
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let zygotes = host.launcher.kept().await;
+    let zygotes = host.launcher.kept();
     let workers = names.iter().filter_map(|name| host.pid(name));
     let pss: u64 = workers.chain(zygotes).chain([std::process::id()]).map(proportional_kib).sum();
     let mut deaths = Vec::new();

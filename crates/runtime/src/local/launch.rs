@@ -74,13 +74,13 @@ pub trait Launcher: Send + Sync {
     /// [`io::ErrorKind::NotFound`] when the interpreter or the working directory is gone.
     async fn launch(&self, spec: LaunchSpec) -> io::Result<Launched>;
 
-    /// Process ids of what it keeps for starts to come.
-    async fn kept(&self) -> Vec<u32> {
+    /// Process ids of what it keeps for later starts.
+    fn kept(&self) -> Vec<u32> {
         Vec::new()
     }
 
-    /// Ends that one of them that was not needed for longest; whether there was one.
-    async fn release(&self) -> bool {
+    /// Ends the one of them that has been unused for longest; whether there was one.
+    fn release(&self) -> bool {
         false
     }
 }

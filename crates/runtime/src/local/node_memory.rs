@@ -1,9 +1,10 @@
 //! The memory that the workers of this node may take together.
 //!
-//! A worker is started when it fits. Where it does not, idle workers end, the one first that was not called for longest,
-//! then what the launcher keeps for starts to come; and where nothing can go, the start waits and says so. What runs is
-//! never ended for it: calls that are open keep what they have.
+//! A worker is started if it fits. If not, idle workers are stopped, the least recently called first, then what the launcher
+//! keeps for later starts. If nothing can be stopped, the start waits and says so. A worker with open calls is never
+//! stopped for it.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,16 +15,16 @@ use tokio::time::Instant;
 
 use super::launch::Launcher;
 use super::supervisor::Plugin;
-use super::tree;
+use super::tree::{self, Tree};
 use super::worker::Worker;
-use crate::proc;
 
-/// What a worker is taken to need before one of its plugin was measured: the SDK and little else.
+/// What a worker is expected to need before one of its plugin was measured: the SDK and little else.
 const FIRST_GUESS: u64 = 64 * 1024 * 1024;
 /// How often a start that waits looks again although nothing has ended.
 const LOOK: Duration = Duration::from_secs(1);
-/// The same of a start that nobody waits for, and how soon it notices that somebody does.
+/// The same of a start that nobody waits for.
 const LOOK_UNWANTED: Duration = Duration::from_secs(10);
+/// How soon a start notices that somebody waits for it, and says that it waits for others.
 const NOTICE: Duration = Duration::from_millis(200);
 /// How long an idle worker may take to end before another is asked.
 const END: Duration = Duration::from_secs(10);
@@ -41,7 +42,7 @@ pub(super) struct NodeMemory {
     reserved: AtomicU64,
     /// Starts ask one after the other, in the order in which they came.
     turn: tokio::sync::Mutex<()>,
-    /// A start has ended, in whatever way.
+    /// Notified when a start has succeeded or failed.
     changed: Notify,
 }
 
@@ -88,8 +89,8 @@ impl NodeMemory {
         }
     }
 
-    /// Waits until a worker of the plugin fits; `wait` is told why it does not yet. A start that is not wanted by
-    /// anybody takes what is free, and lets nothing end for it. Dropping the future gives up.
+    /// Waits until a worker of the plugin fits; `wait` gets the reason while it does not. A start that nobody waits for takes
+    /// only what is free. Dropping the future gives up.
     pub(super) async fn room(
         &self,
         plugin: &Arc<Plugin>,
@@ -119,11 +120,13 @@ impl NodeMemory {
                 tokio::time::sleep(NOTICE).await;
             }
         }
-        let _turn = if let Ok(turn) = self.turn.try_lock() {
+        let mut turn = pin!(self.turn.lock());
+        // looking takes others a moment, which is no wait
+        let _turn = if let Ok(turn) = tokio::time::timeout(NOTICE, turn.as_mut()).await {
             turn
         } else {
             wait("others are to start before it".to_owned());
-            self.turn.lock().await
+            turn.await
         };
         loop {
             let changed = self.changed.notified();
@@ -137,7 +140,7 @@ impl NodeMemory {
                 // one that ends slowly is not waited for: another is asked
                 tokio::time::timeout(END, worker.ended()).await.ok();
                 tree::look_again();
-            } else if launcher.release().await {
+            } else if launcher.release() {
                 tree::look_again();
             } else {
                 wait(full(used));
@@ -150,7 +153,7 @@ impl NodeMemory {
     async fn used(&self, residents: &Residents, launcher: &dyn Launcher, limit: u64, needed: u64) -> u64 {
         let reserved = self.reserved.load(Ordering::Relaxed);
         let enough = limit.saturating_sub(reserved.saturating_add(needed));
-        measure(residents, launcher.kept().await, enough).await.saturating_add(reserved)
+        measure(residents, launcher.kept(), enough).await.saturating_add(reserved)
     }
 
     fn reserve(&self, bytes: u64) -> Room<'_> {
@@ -171,7 +174,7 @@ impl NodeMemory {
     }
 }
 
-/// Lets the worker go that was not called for longest, if one may; returns it.
+/// Retires the least recently called worker that may be retired; returns it.
 fn end_idle(residents: &Residents, but: &Arc<Plugin>, min_workers: usize) -> Option<Arc<Worker>> {
     let may_rest = |(plugin, worker): &&(Arc<Plugin>, Arc<Worker>)| {
         !Arc::ptr_eq(plugin, but)
@@ -193,18 +196,18 @@ fn end_idle(residents: &Residents, but: &Arc<Plugin>, min_workers: usize) -> Opt
 async fn measure(residents: &Residents, kept: Vec<u32>, enough: u64) -> u64 {
     let residents = residents.to_vec();
     let measured = tokio::task::spawn_blocking(move || {
-        let total = |is_exact: bool| {
-            let of_kept = if is_exact { proc::proportional_memory } else { proc::resident_memory };
-            let mut total: u64 = kept.iter().filter_map(|pid| of_kept(*pid)).sum();
-            for (plugin, worker) in &residents {
-                let used = worker.memory(is_exact);
+        let kept = Tree::of(kept);
+        let trees: Vec<_> = residents.iter().map(|(plugin, worker)| (plugin, worker.tree())).collect();
+        let total = |memory: fn(&Tree) -> u64| {
+            let note = |(plugin, tree): &(&Arc<Plugin>, Tree)| {
+                let used = memory(tree);
                 plugin.used_memory(used);
-                total += used;
-            }
-            total
+                used
+            };
+            memory(&kept) + trees.iter().map(note).sum::<u64>()
         };
-        let total_at_most = total(false);
-        if total_at_most <= enough { total_at_most } else { total(true) }
+        let at_most = total(|tree| tree.resident);
+        if at_most <= enough { at_most } else { total(Tree::memory) }
     });
     // nothing is known: the start is not held up by it
     measured.await.unwrap_or_default()

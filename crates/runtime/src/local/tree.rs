@@ -25,6 +25,12 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// These processes.
+    pub(super) fn of(pids: Vec<u32>) -> Self {
+        let resident = pids.iter().filter_map(|pid| resident_memory(*pid)).sum();
+        Self { pids, resident }
+    }
+
     /// Bytes in memory, shared parts counted once; those of processes that cannot be asked as often as they are shared.
     /// Blocks; takes longer than [`Tree::resident`].
     pub(super) fn memory(&self) -> u64 {
@@ -45,15 +51,19 @@ struct Census {
 
 static CENSUS: Mutex<Option<Census>> = Mutex::new(None);
 
-/// The tree of a mark; empty when no process carries it. Blocks: reads through `/proc`.
-pub(super) fn of(mark: Mark) -> Tree {
+/// The tree of a mark; of the process alone when none carries the mark. Blocks: reads through `/proc`.
+pub(super) fn of(mark: Mark, pid: u32) -> Tree {
+    marked(mark).unwrap_or_else(|| Tree::of(vec![pid]))
+}
+
+fn marked(mark: Mark) -> Option<Tree> {
     let mut census = CENSUS.lock().unwrap_or_else(PoisonError::into_inner);
     let census = census.get_or_insert_default();
     let pause = FRESH.max(census.cost * SHARE);
     if census.taken.is_none_or(|taken| taken.elapsed() >= pause) {
         census.take();
     }
-    census.trees.get(&mark).cloned().unwrap_or_default()
+    census.trees.get(&mark).cloned()
 }
 
 /// Has the next question look anew: a process has come or gone that counts.
@@ -115,6 +125,8 @@ mod tests {
         assert!(started > 0 && pages > 100 && uptime().unwrap() >= started);
         let alone = Tree { pids: vec![this, u32::MAX], resident: 0 };
         assert!(alone.memory() > 100_000);
-        assert_eq!(of(Mark::new(1, 2, 3)), Tree::default());
+        assert_eq!(marked(Mark::new(1, 2, 3)), None);
+        let unmarked = of(Mark::new(1, 2, 3), this);
+        assert!(unmarked.pids == [this] && unmarked.resident > 100_000, "{unmarked:?}");
     }
 }

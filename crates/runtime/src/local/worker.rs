@@ -23,7 +23,7 @@ use super::orphans::Mark;
 use super::process::Exit;
 use super::settings::WorkerSettings;
 use super::status::WorkerStatus;
-use super::tree;
+use super::tree::{self, Tree};
 use crate::channel::{Channel, Input, NodeBudget, Poison, Sessions, Vitals};
 use crate::final_output::FinalOutput;
 use crate::log::{Level, PluginLog, Source, Tail};
@@ -165,16 +165,9 @@ impl Worker {
         FinalOutput::of(printed.map(|entry| entry.text.as_str()))
     }
 
-    /// What it and all that it has started use, parts that processes share counted for each of them or, if that is to be
-    /// exact, once. Blocks.
-    pub(super) fn memory(&self, is_exact: bool) -> u64 {
-        let tree = tree::of(self.mark.inherited());
-        if tree.pids.is_empty() {
-            // without isolation a process has no mark that can be found
-            let of = if is_exact { proc::proportional_memory } else { proc::resident_memory };
-            return of(self.pid).unwrap_or_default();
-        }
-        if is_exact { tree.memory() } else { tree.resident }
+    /// It and all that it has started. Blocks.
+    pub(super) fn tree(&self) -> Tree {
+        tree::of(self.mark.inherited(), self.pid)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -261,7 +254,7 @@ impl Worker {
 
     /// The status with what only takes a moment to find out. Blocks.
     pub(crate) fn measured_status(&self) -> WorkerStatus {
-        WorkerStatus { pss: Some(self.memory(true)), ..self.status() }
+        WorkerStatus { pss: Some(self.tree().memory()), ..self.status() }
     }
 
     pub(crate) fn status(&self) -> WorkerStatus {

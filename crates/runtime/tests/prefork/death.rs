@@ -27,14 +27,14 @@ async fn workers_outlive_their_zygote_and_the_next_one_has_another() {
     let place = place();
     let host = Host::new(&place);
     host.ask("one", json!({"do": "version"})).await;
-    let (zygote, worker) = (host.zygote().await, host.pid("one").unwrap());
+    let (zygote, worker) = (host.zygote(), host.pid("one").unwrap());
     kill(zygote, Signal::SIGKILL);
     eventually("it is gone", || !runs(zygote)).await;
     host.ask("one", json!({"do": "version"})).await;
     assert_eq!(host.pid("one"), Some(worker));
     host.ask("two", json!({"do": "version"})).await;
     assert!(host.log("two").contains("by a fork"), "{}", host.log("two"));
-    assert_ne!(host.zygote().await, zygote);
+    assert_ne!(host.zygote(), zygote);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,12 +44,12 @@ async fn a_worker_that_is_killed_is_forked_again() {
     host.ask("two", json!({"do": "version"})).await;
     for _ in 0..3 {
         host.ask("one", json!({"do": "version"})).await;
-        let (worker, zygote) = (host.pid("one").unwrap(), host.zygote().await);
+        let (worker, zygote) = (host.pid("one").unwrap(), host.zygote());
         kill(worker, Signal::SIGKILL);
         eventually("it is seen", || host.pid("one") != Some(worker)).await;
         host.ask("one", json!({"do": "version"})).await;
         assert_ne!(host.pid("one"), Some(worker));
-        assert_eq!(host.zygote().await, zygote);
+        assert_eq!(host.zygote(), zygote);
     }
     assert_eq!(host.log("one").matches("by a fork").count(), 4, "{}", host.log("one"));
 }
@@ -59,7 +59,7 @@ async fn both_at_once() {
     let place = place();
     let host = Host::new(&place);
     host.ask("one", json!({"do": "version"})).await;
-    let (worker, zygote) = (host.pid("one").unwrap(), host.zygote().await);
+    let (worker, zygote) = (host.pid("one").unwrap(), host.zygote());
     kill(zygote, Signal::SIGKILL);
     kill(worker, Signal::SIGKILL);
     eventually("they are gone", || !runs(zygote) && host.pid("one") != Some(worker)).await;
@@ -103,7 +103,7 @@ async fn many_start_at_once() {
     let host = Host::with(&place, |settings, _| settings.launching_concurrent = 12);
     futures_util::future::join_all(names.iter().map(|name| host.ask(name, json!({"do": "version"})))).await;
     assert!(names.iter().all(|name| host.log(name).contains("by a fork")));
-    host.zygote().await;
+    host.zygote();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,14 +111,14 @@ async fn the_next_daemon_makes_a_zygote_before_somebody_calls() {
     let place = place();
     let host = Host::new(&place);
     host.ask("one", json!({"do": "version"})).await;
-    let zygote = host.zygote().await;
+    let zygote = host.zygote();
     drop(host);
     let host = Host::new(&place);
     let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    while host.launcher.kept().await.is_empty() && std::time::Instant::now() < until {
+    while host.launcher.kept().is_empty() && std::time::Instant::now() < until {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    assert_ne!(host.zygote().await, zygote);
+    assert_ne!(host.zygote(), zygote);
     host.ask("two", json!({"do": "version"})).await;
     assert!(host.log("two").contains("by a fork"), "{}", host.log("two"));
 }
@@ -133,7 +133,7 @@ async fn daemon_with_a_worker() {
     let host = Host::with(&place, |settings, _| settings.process.stage = stage_of_a_worker());
     host.ask("one", json!({"do": "version"})).await;
     assert!(host.log("one").contains("by a fork"), "{}", host.log("one"));
-    println!("\npids {}", json!([host.pid("one").unwrap(), host.zygote().await]));
+    println!("\npids {}", json!([host.pid("one").unwrap(), host.zygote()]));
     std::io::stdout().flush().unwrap();
     std::future::pending::<()>().await;
 }

@@ -66,19 +66,19 @@ async fn what_has_changed_on_disk_is_imported_anew() {
     place.make_plugin("one", 'a', &[]);
     let host = Host::new(&place);
     assert_eq!(host.ask("one", json!({"do": "version"})).await, 1);
-    let before = host.zygote().await;
+    let before = host.zygote();
     host.stop("one").await;
     write(&place.sdk('a'), &format!("{SDK}\nversion = 2  # by hand\n"));
     assert_eq!(host.ask("one", json!({"do": "version"})).await, 2);
-    assert_ne!(host.zygote().await, before);
+    assert_ne!(host.zygote(), before);
     assert!(host.log("one").contains("by a fork"));
 
     // also what could be imported instead
-    let between = host.zygote().await;
+    let between = host.zygote();
     host.stop("one").await;
     write(&place.sdk('a').parent().unwrap().with_file_name("simplejson.py"), "");
     assert_eq!(host.ask("one", json!({"do": "version"})).await, 2);
-    assert_ne!(host.zygote().await, between);
+    assert_ne!(host.zygote(), between);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +91,7 @@ async fn every_environment_has_its_own() {
     let host = Host::new(&place);
     assert_eq!(host.ask("one", json!({"do": "version"})).await, "a");
     assert_eq!(host.ask("two", json!({"do": "version"})).await, "b");
-    assert_eq!(host.launcher.kept().await.len(), 2);
+    assert_eq!(host.launcher.kept().len(), 2);
     host.stop("one").await;
     place.make_plugin("one", 'b', &[]);
     assert_eq!(host.ask("one", json!({"do": "version"})).await, "b");

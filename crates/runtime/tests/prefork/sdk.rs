@@ -77,12 +77,12 @@ async fn compare(version: &str) {
     eventually("it is cancelled", || host.runtime.status(&plugin("forked")).unwrap().workers[0].in_flight == 0).await;
     assert!(matches!(host.call("forked", greeting()).await.last(), Some(Event::End)));
 
-    let (zygote, worker) = (host.zygote().await, host.pid("forked").unwrap());
+    let (zygote, worker) = (host.zygote(), host.pid("forked").unwrap());
     kill(worker, Signal::SIGKILL);
     eventually("it is replaced", || host.pid("forked").is_some_and(|pid| pid != worker)).await;
     let events = host.call("forked", greeting()).await;
     assert!(matches!(events.last(), Some(Event::End)), "{events:?}");
-    assert_eq!(host.zygote().await, zygote);
+    assert_eq!(host.zygote(), zygote);
     kill(zygote, Signal::SIGKILL);
     eventually("it is gone", || !runs(zygote)).await;
     assert!(matches!(host.call("forked", greeting()).await.last(), Some(Event::End)));

@@ -188,8 +188,8 @@ impl Host {
         lines.join("\n")
     }
 
-    pub(crate) async fn zygote(&self) -> u32 {
-        let zygotes = self.launcher.kept().await;
+    pub(crate) fn zygote(&self) -> u32 {
+        let zygotes = self.launcher.kept();
         assert_eq!(zygotes.len(), 1);
         zygotes[0]
     }

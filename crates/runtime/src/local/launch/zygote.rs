@@ -105,16 +105,12 @@ impl ZygoteLauncher {
 
 #[async_trait]
 impl Launcher for ZygoteLauncher {
-    /// The zygotes that can fork right now.
-    async fn kept(&self) -> Vec<u32> {
-        let mut pids = Vec::new();
-        for slot in self.shared.slots() {
-            pids.extend(slot.pid().await);
-        }
-        pids
+    /// The zygotes that can fork right now. One that is being made, or is forking, is not waited for.
+    fn kept(&self) -> Vec<u32> {
+        self.shared.slots().iter().filter_map(|slot| slot.try_lock()?.pid()).collect()
     }
 
-    async fn release(&self) -> bool {
+    fn release(&self) -> bool {
         let slots = self.shared.slots();
         // one that is forking right now is needed
         let mut idle: Vec<_> = slots.iter().filter_map(|slot| slot.try_lock()).collect();

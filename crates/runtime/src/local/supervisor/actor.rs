@@ -186,7 +186,7 @@ impl Actor {
                 attempt.cancel.cancel();
             }
         } else if asked || (missing && self.backoff.next_try().is_none()) {
-            self.begin();
+            self.begin(asked);
         }
         self.publish();
     }
@@ -198,9 +198,8 @@ impl Actor {
         by_load.max(usize::from(self.keep || self.prewarm)).max(pool.min_workers).min(pool.max_workers.max(1))
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, is_asked: bool) {
         let cancel = CancellationToken::new();
-        let is_asked = !self.ensures.is_empty() || !self.restarts.is_empty();
         self.plugin.set_step(if self.prepared { State::Starting } else { State::Fetching });
         let start = bring_up(self.node.clone(), self.plugin.clone(), is_asked, cancel.clone());
         let task = task::spawn(Task::Start, self.plugin.id.clone(), start);

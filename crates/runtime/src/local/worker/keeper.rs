@@ -225,11 +225,7 @@ impl Keeper {
         let (mark, pid) = (self.mark.inherited(), self.process.pid());
         let limit = soft.into_iter().chain(hard).min();
         let measured = tokio::task::spawn_blocking(move || {
-            let tree = tree::of(mark);
-            if tree.pids.is_empty() {
-                // a process without a mark, at a level without isolation
-                return (1, proc::resident_memory(pid).unwrap_or_default());
-            }
+            let tree = tree::of(mark, pid);
             // counting shared parts once takes longer, and can only give less
             let is_close = limit.is_some_and(|limit| tree.resident > limit);
             (tree.pids.len(), if is_close { tree.memory() } else { tree.resident })

@@ -96,9 +96,9 @@ group! {
     session_buffer_bytes: Bytes = "PLUGIN_SESSION_BUFFER_BYTES" => "67108864" [Late];
     /// Answers of all calls together that may wait for their clients; above it, those that hold most fail first.
     node_buffer_bytes: Bytes = "PLUGIN_NODE_BUFFER_BYTES" => "536870912" [Late];
-    /// Memory that the processes of all plugins may take together. Above it, processes without calls end before another is
-    /// started, those first that were not called for longest, and a start waits until there is room. 0 = four fifths of what
-    /// the container, or the machine, has.
+    /// Memory that the processes of all plugins may take together. Where another process does not fit, idle ones are stopped,
+    /// the least recently called first, and the start waits until there is room. 0 = four fifths of the memory of the
+    /// container or the machine.
     node_memory_bytes: Bytes = "PLUGIN_NODE_MEMORY_BYTES" => "0";
     /// Memory of a process and all that it has started above which it is replaced once its calls are done; 0 for no limit.
     memory_soft_limit_bytes: Bytes = "PLUGIN_WORKER_MEMORY_SOFT_LIMIT_BYTES" => "1073741824";

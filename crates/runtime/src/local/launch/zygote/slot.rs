@@ -60,17 +60,17 @@ impl Slot {
     pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
         self.state.try_lock().ok()
     }
-
-    pub(super) async fn pid(&self) -> Option<u32> {
-        let state = self.state.lock().await;
-        state.zygote.as_ref().filter(|zygote| !zygote.gone.is_cancelled()).map(|zygote| zygote.pid)
-    }
 }
 
 impl State {
     /// The zygote as it is.
     pub(super) fn zygote(&self) -> Option<&Zygote> {
         self.zygote.as_ref()
+    }
+
+    /// The process, as long as it runs.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.zygote.as_ref().filter(|zygote| !zygote.gone.is_cancelled()).map(|zygote| zygote.pid)
     }
 
     /// Whether there was a zygote that has ended by itself.

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import random
 import socket
 import struct
 import subprocess
@@ -23,10 +24,25 @@ from harness.stdio import wait_for
 HANG = 60  # seconds after which something that has to happen will not
 
 
+def quiet_port() -> int:
+    """A free port below those that the system gives to outgoing connections, one of which could take it meanwhile."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class Attempt(Daemon):
     """A daemon that is started without waiting for it: it may end by itself, or wait for a server."""
 
     before: Callable[[], None] | None = None  # what is done in the process before the program is started
+
+    def _environment(self, inner_api_url: str) -> dict[str, str]:
+        # many are started side by side, and connect
+        self.port, self.debug_port = quiet_port(), quiet_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.debug_address = ("127.0.0.1", self.debug_port)
+        return super()._environment(inner_api_url)
 
     def start(self) -> "Attempt":
         with self.log_path.open("ab") as log:

@@ -8,11 +8,11 @@ import pytest
 from conftest import install
 from harness import packages
 from harness.client import Client
-from harness.daemon import free_port
 from harness.settings import Settings
 from outside import (
     Attempt,
     Starts,
+    quiet_port,
     starts,  # noqa: F401 - a fixture
 )
 
@@ -41,7 +41,7 @@ def deployed(starts: Starts) -> Callable[..., Attempt]:
             "PIP_MIRROR_AUTO_DETECT": "false",
             "PLUGIN_REMOTE_INSTALLING_ENABLED": None,
             "PLUGIN_REMOTE_INSTALLING_HOST": "127.0.0.1",
-            "PLUGIN_REMOTE_INSTALLING_PORT": str(free_port()),
+            "PLUGIN_REMOTE_INSTALLING_PORT": str(quiet_port()),
         }
         of_file = {key: value for key, value in variables(name).items() if key not in OWN}
         return starts(**(of_file | here | more))
@@ -91,7 +91,7 @@ def test_the_servers_of_a_compose_file_are_waited_for(starts: Starts, name: str)
     """As it is, with its database that is not there yet: named in log and /ready, with its variables."""
     of_file = {key: value for key, value in variables(name).items() if key not in OWN - {"DB_DATABASE"}}
     place = {"DB_HOST": "no-such-host.invalid", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}
-    running = starts(**(of_file | place | {"PLUGIN_REMOTE_INSTALLING_PORT": str(free_port())}))
+    running = starts(**(of_file | place | {"PLUGIN_REMOTE_INSTALLING_PORT": str(quiet_port())}))
     running.said(" WARN ", "part=database", "no-such-host.invalid", "DB_HOST")
     assert "DB_HOST" in running.part("database")
 

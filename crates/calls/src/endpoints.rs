@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use plugin_manifest::declaration::EndpointProvider;
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_manifest::settings::{self, mask_secrets, restore_masked};
+use plugin_manifest::settings::{self, InvalidSettings, mask_secrets, restore_masked};
 use plugin_store::{Endpoint, EndpointChange, NewEndpoint, Page, RawJson};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -212,7 +212,14 @@ impl Endpoints {
         mut settings: Settings,
     ) -> Result<RawJson> {
         settings::normalize(&provider.settings, &mut settings);
-        settings::check(&provider.settings, &settings).map_err(|error| EndpointError::Settings(error.to_string()))?;
+        settings::check(&provider.settings, &settings).map_err(|error| {
+            if error == InvalidSettings::TooMany {
+                // what Dify gets is the reference's text, which has no numbers
+                let (given, most) = (settings.len(), settings::MOST_FIELDS);
+                tracing::info!(tenant_id = %by.tenant_id, given, most, "refused an endpoint with too many settings");
+            }
+            EndpointError::Settings(error.to_string())
+        })?;
         let encrypted = self.cipher(by).encrypt(sealed(by, id, provider), settings).await;
         let encrypted =
             encrypted.map_err(|error| EndpointError::Failed(format!("failed to encrypt settings: {error}")))?;

@@ -232,6 +232,12 @@ impl Invocation {
         error
     }
 
+    /// Ends the call because of an answer that breaks a rule of its action.
+    pub fn malformed(&mut self, reason: impl std::fmt::Display) -> CallError {
+        let plugin = &self.calls.caller().plugin_id;
+        self.fail(CallError::Answer(ErrorObject::unmarshal(format_args!("{reason} (an answer of {plugin})"))))
+    }
+
     async fn event(&mut self) -> Option<Result<Event, CallError>> {
         let session = self.session.as_mut()?;
         if let Err(error) = self.budget.spend() {

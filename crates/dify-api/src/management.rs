@@ -24,6 +24,7 @@ pub(super) fn routes(table: Table<App>) -> Table<App> {
     table.guarded(Key::Server, |table| {
         table
             .when(debugging, |table| table.post("/plugin/:tenant_id/debugging/key", debugging::key))
+            .when(!debugging, |table| table.post("/plugin/:tenant_id/debugging/key", debugging::off))
             .of_any_size(|table| {
                 table
                     .post("/plugin/:tenant_id/management/install/upload/package", upload::package)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_package::PackageError;
 use plugin_package::signature::{Policy, PolicyError};
 use plugin_registry::catalog::{Catalog, Declared};
 use plugin_registry::packages::{Held, Packages, PackagesError};
@@ -26,6 +27,9 @@ pub(super) enum UseError {
     /// It cannot be read or written.
     #[error("failed to move plugin to installed bucket: {0}")]
     Package(#[from] PackagesError),
+    /// The SDK would not start it.
+    #[error("failed to launch plugin: {0}")]
+    Unstartable(#[from] PackageError),
     /// Its signature is not what the policy asks for.
     #[error(transparent)]
     Signature(#[from] PolicyError),
@@ -61,6 +65,7 @@ impl Versions {
         }
         let opened = self.packages.load_checked(identifier).await?.ok_or(UseError::NotUploaded)?;
         self.policy.check(&opened.manifest.author, opened.verification.as_ref())?;
+        opened.package.ensure_startable()?;
         if self.keeps_packages() {
             self.put_in_use(identifier, opened.package.bytes()).await?;
         }

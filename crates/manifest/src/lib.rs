@@ -29,4 +29,4 @@ pub use files::{FileError, Files};
 pub use icons::{Icon, RemapError};
 pub use identifier::{InvalidIdentifier, PluginId, UniqueIdentifier};
 pub use timestamp::{InvalidTimestamp, Timestamp};
-pub use upload::refusals;
+pub use upload::{install_refusals, refusals};

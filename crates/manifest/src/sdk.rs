@@ -30,8 +30,8 @@ pub struct Problem {
     pub fix: &'static str,
     /// Whether it is that a key is missing.
     pub is_missing: bool,
-    /// Whether every release of the SDK refuses it: a key that all know is null or of another type. Words and formats that
-    /// are known grow with the releases, and packages whose keys are missing have always been taken.
+    /// Whether every release of the SDK refuses it: a key that all know is missing, null or of another type. Words and
+    /// formats that are known grow with the releases.
     pub is_final: bool,
 }
 

@@ -8,7 +8,7 @@ use crate::ProviderConfig;
 mod tests;
 
 /// Fields that may be submitted at once.
-const MOST_FIELDS: usize = 64;
+pub const MOST_FIELDS: usize = 64;
 
 /// Why submitted settings are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

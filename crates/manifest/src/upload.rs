@@ -1,4 +1,4 @@
-//! What an upload refuses of packages that decode.
+//! What an upload and an install refuse of packages that decode.
 
 use crate::decode::Notice;
 use crate::dependencies::names_sdk;
@@ -10,7 +10,7 @@ const MOST: usize = 100;
 
 /// Why a plugin could never work: values that Dify does not know in any version, and, where the dependencies name the
 /// SDK, files and values that no release of it reads. One line each, with place, field, reason and remedy; none for a good
-/// plugin.
+/// plugin. Keys that are missing are left to [`install_refusals`]: packages that lack some have always been taken.
 ///
 /// No more than 100 values of each kind are named, since each is looked for in its file.
 ///
@@ -27,11 +27,22 @@ pub fn refusals(files: &dyn Files, declaration: &Declaration, notices: &[Notice]
     if refused.len() > MOST {
         found.push(format!("and {} more values that Dify could not read", refused.len() - MOST));
     }
-    if names_sdk(files) {
-        let of_sdk = sdk::problems(files).into_iter().filter(|problem| problem.is_final);
-        found.extend(of_sdk.map(|problem| format!("{problem}: the SDK could not start the plugin: {}", problem.fix)));
-    }
+    found.extend(of_sdk(files, |problem| !problem.is_missing));
     found
+}
+
+/// Why no release of the SDK starts a plugin whose dependencies name it, for all that an upload takes: keys that are missing.
+/// One line each, as of [`refusals`]; none for a good plugin.
+pub fn install_refusals(files: &dyn Files) -> Vec<String> {
+    of_sdk(files, |problem| problem.is_missing)
+}
+
+fn of_sdk(files: &dyn Files, is_asked: impl Fn(&sdk::Problem) -> bool) -> Vec<String> {
+    if !names_sdk(files) {
+        return Vec::new();
+    }
+    let found = sdk::problems(files).into_iter().filter(|problem| problem.is_final && is_asked(problem));
+    found.map(|problem| format!("{problem}: the SDK could not start the plugin: {}", problem.fix)).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use plugin_manifest::{
-    Declaration, DecodeError, FileError, Files, InvalidIdentifier, Notice, UniqueIdentifier, dify, refusals,
+    Declaration, DecodeError, FileError, Files, InvalidIdentifier, Notice, UniqueIdentifier, dify, install_refusals,
+    refusals,
 };
 use sha2::{Digest, Sha256};
 
@@ -102,6 +103,13 @@ impl Package {
     pub fn ensure_readable(&self) -> Result<(), PackageError> {
         let (declaration, notices) = self.decoded()?;
         let found = refusals(self, declaration, notices);
+        if found.is_empty() { Ok(()) } else { Err(PackageError::Unreadable(found)) }
+    }
+
+    /// Refuses a package that an upload takes and no release of the SDK starts: keys are missing. An install asks this, of
+    /// what nobody has installed yet.
+    pub fn ensure_startable(&self) -> Result<(), PackageError> {
+        let found = install_refusals(self);
         if found.is_empty() { Ok(()) } else { Err(PackageError::Unreadable(found)) }
     }
 

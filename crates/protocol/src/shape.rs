@@ -143,6 +143,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;
         match self.kind {
+            ProblemKind::Rule("required") if path.is_empty() => f.write_str("expected a value, found null"),
             ProblemKind::Rule(rule) => {
                 let name = path.rsplit('.').next().unwrap_or(path);
                 write!(f, "Key: '{path}' Error:Field validation for '{name}' failed on the '{rule}' tag")

@@ -1,8 +1,9 @@
 """Compares what is accepted here with what Dify and the SDK can read.
 
 Nothing that an upload accepts may be refused by Dify's models, and nothing in which `dify plugin check` finds no error
-may be refused by an upload, by Dify or by the SDK. What an upload refuses because of the SDK may not be started by any
-release of it that knows the kind of plugin.
+may be refused by an upload, an install, by Dify or by the SDK. What an upload or an install refuses because of the SDK may
+not be started by any release of it that knows the kind of plugin; what no release starts because a key is missing, null or
+of another type may not be accepted by both.
 """
 
 import argparse
@@ -144,7 +145,9 @@ def main() -> int:
             folder = Path(root, plugin.name)
             prepare(plugin, folder)
             releases.prepare(folder)
-            found = [upload(folder).get("error"), sdk(folder), *errors_of_check(options.dify, folder)]
+            answer = upload(folder)
+            found = [answer.get("error"), answer.get("install_error"), sdk(folder)]
+            found += errors_of_check(options.dify, folder)
             failures.extend(f"{plugin.name} itself: {error}" for error in found if error)
         for plugin, name, file, text in chosen:
             folder = Path(root, plugin.name)
@@ -155,7 +158,8 @@ def main() -> int:
             refused = uploaded.get("error")
             dify = None if refused else error_of_dify(models, uploaded["declaration"])
             started = sdk(folder)
-            is_of_sdk = refused is not None and "the SDK could not start the plugin" in refused
+            refused_later = uploaded.get("install_error")
+            is_of_sdk = "the SDK could not start the plugin" in (refused or refused_later or "")
             is_needless = is_of_sdk and (not started or releases.start_it(folder))
             (folder / file).write_bytes(good)
             counts["refused at upload" if refused else "accepted"] += 1
@@ -164,11 +168,12 @@ def main() -> int:
             if dify:
                 failures.append(f"{name}: accepted, and Dify refuses it: {dify}")
             counts["refused at upload because of the SDK"] += is_of_sdk
-            counts["accepted, and refused by the newest SDK"] += bool(started and not refused)
+            counts["refused at install"] += bool(refused_later)
+            counts["accepted, and refused by the newest SDK"] += bool(started and not refused and not refused_later)
             if is_needless:
-                failures.append(f"{name}: an upload refuses what a release of the SDK starts: {refused}")
-            if not found and refused:
-                failures.append(f"{name}: check finds no error, and an upload refuses it: {refused}")
+                failures.append(f"{name}: refused, and a release of the SDK starts it: {refused or refused_later}")
+            if not found and (refused or refused_later):
+                failures.append(f"{name}: check finds no error, and it is refused: {refused or refused_later}")
             if not found and started:
                 failures.append(f"{name}: check finds no error, and the SDK refuses it: {started}")
             if found and not refused and not started and not dify:

@@ -23,6 +23,12 @@ struct Envelope<'a, T> {
 }
 
 /// The envelope of a success. Fails where `data` cannot be JSON.
+/// What the reference answers where there is no route (http-api 1.1).
+pub fn route_not_found() -> Response {
+    let body = r#"{"code":"not_found","message":"route not found"}"#;
+    respond(StatusCode::NOT_FOUND, Bytes::from_static(body.as_bytes()))
+}
+
 pub(crate) fn success<T: Serialize>(data: &T) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(&Envelope { code: 0, message: "success", data }).map(Bytes::from)
 }

@@ -178,8 +178,7 @@ fn unrouted(patterns: &Patterns, method: &Method, uri: &Uri) -> Response {
             return (status, [(header::LOCATION, location)]).into_response();
         }
     }
-    let body = r#"{"code":"not_found","message":"route not found"}"#;
-    super::envelope::respond(StatusCode::NOT_FOUND, bytes::Bytes::from_static(body.as_bytes()))
+    super::envelope::route_not_found()
 }
 
 /// What must stay encoded in a path for its segments to decode to the same text.

@@ -37,15 +37,15 @@ impl Chunks {
             match self.mend(chunk) {
                 Ok(None) => {}
                 Ok(Some(chunk)) => return Some(Ok(chunk)),
-                Err(error) => return Some(Err(self.call.fail(error))),
+                Err(reason) => return Some(Err(self.call.malformed(reason))),
             }
         }
     }
 
     /// The chunk as Dify gets it, if it gets it at all.
-    fn mend(&mut self, chunk: Bytes) -> Result<Option<Bytes>, CallError> {
+    fn mend(&mut self, chunk: Bytes) -> Result<Option<Bytes>, String> {
         let Some(shape) = self.shape else { return Ok(Some(chunk)) };
-        let mended = self.checker.check("", shape, &chunk).map_err(CallError::unmarshal)?;
+        let mended = self.checker.check("", shape, &chunk).map_err(|problems| problems.to_string())?;
         if chunk::says_nothing(self.action, &chunk) {
             return Ok(None);
         }
@@ -57,7 +57,7 @@ impl Chunks {
             whole.into()
         };
         let Some(blobs) = &mut self.blobs else { return Ok(Some(whole)) };
-        match blobs.take(&whole).map_err(CallError::unmarshal)? {
+        match blobs.take(&whole).map_err(|error| error.to_string())? {
             Merged::Untouched => Ok(Some(whole)),
             Merged::Taken => Ok(None),
             Merged::File(file) => Ok(Some(file.into())),

@@ -26,11 +26,6 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// A chunk that does not fit its action.
-    pub fn unmarshal(reason: impl std::fmt::Display) -> Self {
-        Self::Answer(ErrorObject::unmarshal(reason))
-    }
-
     pub(super) fn is_timeout(&self) -> bool {
         matches!(self, Self::TimedOut | Self::Silent(_))
     }

@@ -12,7 +12,7 @@ pub async fn final_result(mut call: Invocation) -> Result<Box<RawValue>, CallErr
     while let Some(chunk) = call.next().await {
         last = Some(match polling_result(&chunk?) {
             Ok(result) => result,
-            Err(problems) => return Err(call.fail(CallError::unmarshal(problems))),
+            Err(problems) => return Err(call.malformed(problems)),
         });
     }
     last.ok_or_else(|| CallError::Answer(ErrorObject::no_polling_result()))

@@ -28,6 +28,11 @@ impl Running {
         Self { callbacks, caller, replies, span, tasks: JoinSet::new() }
     }
 
+    /// On whose behalf they are.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Begins one whose form has been checked.
     pub(super) fn begin(&mut self, data: Bytes) {
         self.reap();

@@ -80,7 +80,7 @@ async fn errors_come_after_what_came_before_and_end_all() {
     .await;
     check(
         Event::Chunk(r#"{"type":"smell"}"#.into()),
-        r#"{"error_type":"unmarshal_error","message":"unmarshal json failed: Key: 'type' Error:Field validation for 'type' failed on the 'oneof' tag"}"#,
+        r#"{"error_type":"unmarshal_error","message":"unmarshal json failed: Key: 'type' Error:Field validation for 'type' failed on the 'oneof' tag (an answer of acme/echo)"}"#,
     )
     .await;
     check(

@@ -130,7 +130,7 @@ fn fields_against_the_rules_are_found_where_they_stand() {
     one(
         &[("tools/one.yaml", "  name: one\n", "")],
         &[],
-        "tools/one.yaml:1:1: error[sdk_rule]: `identity.name` is missing: the SDK refuses it, and the plugin does not start",
+        "tools/one.yaml:1:1: error[sdk]: `identity.name` is missing: the SDK refuses it, and the plugin does not start",
     );
     one(
         &[("tools/one.yaml", "  name: one\n", "  name: one one\n")],

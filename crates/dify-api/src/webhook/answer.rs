@@ -38,8 +38,8 @@ pub(crate) async fn respond(mut call: Invocation, wants_body: bool) -> Response 
             None => break None,
             Some(Err(error)) => return refuse(&error).into_response(),
             Some(Ok(piece)) => {
-                if let Err(error) = head.add(&piece) {
-                    return refuse(&call.fail(error)).into_response();
+                if let Err(reason) = head.add(&piece) {
+                    return refuse(&call.malformed(reason)).into_response();
                 }
                 if let Some(body) = piece.body {
                     break Some(body);
@@ -66,7 +66,7 @@ pub(crate) async fn respond(mut call: Invocation, wants_body: bool) -> Response 
 
 async fn next_piece(call: &mut Invocation) -> Option<Result<Piece, CallError>> {
     let chunk = call.next().await?;
-    Some(chunk.and_then(|chunk| Piece::parse(&chunk).map_err(|error| call.fail(CallError::unmarshal(error)))))
+    Some(chunk.and_then(|chunk| Piece::parse(&chunk).map_err(|error| call.malformed(error))))
 }
 
 /// Status and headers, from one piece or several.
@@ -82,17 +82,17 @@ impl Default for Head {
 }
 
 impl Head {
-    fn add(&mut self, piece: &Piece) -> Result<(), CallError> {
+    /// Adds a piece; the text says what cannot be sent.
+    fn add(&mut self, piece: &Piece) -> Result<(), String> {
         if let Some(status) = piece.status {
             let known = StatusCode::from_u16(status).ok().filter(|status| !status.is_informational());
-            self.status = known.ok_or_else(|| CallError::unmarshal(format!("{status} is no status of an answer")))?;
+            self.status = known.ok_or_else(|| format!("{status} is no status of an answer"))?;
         }
         for (name, value) in &piece.headers {
             let name = HeaderName::try_from(name.as_str());
-            let name = name.map_err(|_| CallError::unmarshal("a header has a name that no header can have"))?;
+            let name = name.map_err(|_| "a header has a name that no header can have")?;
             let value = HeaderValue::from_bytes(value.as_bytes());
-            let value =
-                value.map_err(|_| CallError::unmarshal(format!("header {name} has a value that cannot be sent")))?;
+            let value = value.map_err(|_| format!("header {name} has a value that cannot be sent"))?;
             if !NOT_PASSED.contains(&name) {
                 self.headers.append(name, value);
             }
@@ -160,7 +160,7 @@ impl Remainder {
     }
 
     fn read(&mut self, chunk: Result<Bytes, CallError>) -> Result<Vec<u8>, CallError> {
-        let piece = Piece::parse(&chunk?).map_err(|error| self.call.fail(CallError::unmarshal(error)))?;
+        let piece = Piece::parse(&chunk?).map_err(|error| self.call.malformed(error))?;
         Ok(piece.body.unwrap_or_default())
     }
 }

@@ -59,6 +59,25 @@ async fn a_failure_is_reported_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_lacks_a_key_that_every_sdk_asks_for_is_refused_before_anything_is_made_of_it() {
+    let world = InstallBed::new().await;
+    let services = world.node();
+    let _running = services.run();
+    let tool = "identity: {author: testkit, name: answer}\ndescription: {human: {en_US: e}, llm: e}\n\
+        extra: {python: {source: main.py}}\n";
+    let package = package("light", "0.0.1", &[("requirements.txt", "dify_plugin\n"), ("tools/answer.yaml", tool)]);
+    let identifier = services.upload(&package).await;
+    let tenant = Uuid::new_v4();
+    let task = install(&services, tenant, &identifier).await;
+    let message = "failed to launch plugin: the plugin would not work:\n\
+        tools/answer.yaml:1:1: `identity.label` is missing: the SDK could not start the plugin: add the key\n\
+        provider/light.yaml:1:1: `extra` is missing: the SDK could not start the plugin: add the key";
+    assert_eq!(outcome(&task), (TaskStatus::Failed, message));
+    assert_eq!(installed(&services, tenant, PLUGIN).await, None);
+    cleared_away(&world, &services, &identifier).await;
+}
+
+#[tokio::test]
 async fn a_failed_item_does_not_end_the_others() {
     let world = InstallBed::new().await;
     let services = world.node();

@@ -73,7 +73,7 @@ impl From<UseError> for JobError {
         let is_retryable = match &error {
             UseError::Package(error) => error.is_retryable(),
             UseError::Store(error) => error.is_retryable(),
-            UseError::NotUploaded | UseError::Signature(_) => false,
+            UseError::NotUploaded | UseError::Unstartable(_) | UseError::Signature(_) => false,
         };
         if is_retryable { Self::Retry(error.to_string()) } else { Self::Failed(error.to_string()) }
     }

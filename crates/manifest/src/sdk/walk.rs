@@ -197,8 +197,9 @@ impl Walker<'_> {
             let Some(pair) = pair else {
                 let is_given = has_template && field.key == "type";
                 if matches!(field.need, Need::Required | Need::Present) && !is_given {
-                    // published packages lack some: the check names them, and no upload is refused
-                    self.at_key(field.key, self.mark, |walker| walker.problem("is missing", ADD));
+                    self.recent(field.is_recent, |walker| {
+                        walker.at_key(field.key, walker.mark, |walker| walker.final_problem("is missing", ADD));
+                    });
                 }
                 continue;
             };

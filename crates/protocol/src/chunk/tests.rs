@@ -53,7 +53,7 @@ fn messages_of_tools() {
         "Key: 'type' Error:Field validation for 'type' failed on the 'oneof' tag",
     );
     refuse(Action::InvokeTool, r#"{"type":"text","message":"x"}"#, "message: expected an object, found a string");
-    refuse(Action::InvokeTool, "null", "Key: '' Error:Field validation for '' failed on the 'required' tag");
+    refuse(Action::InvokeTool, "null", "expected a value, found null");
 }
 
 const SAID: &str = r#"{"model":"m","system_fingerprint":null,"delta":{"index":0,"message":{"role":"assistant","content":"hi","name":null,"tool_calls":[],"opaque_body":null},"usage":null,"finish_reason":null}}"#;

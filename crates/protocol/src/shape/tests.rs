@@ -96,7 +96,7 @@ fn fields() {
          Key: 'given' Error:Field validation for 'given' failed on the 'required' tag",
     );
     refuse(&SHAPE, "[]", "expected an object, found a list");
-    refuse(&SHAPE, "null", "Key: '' Error:Field validation for '' failed on the 'required' tag");
+    refuse(&SHAPE, "null", "expected a value, found null");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{UPLOAD, upload};
 use crate::testing::client;
 use plugin_install::testing::{InstallBed, package};
+use plugin_service::telemetry::testing::Logged;
 use plugin_web::testing::Sent;
 
 fn header<'a>(sent: &'a Sent, name: &str) -> &'a str {
@@ -56,5 +57,9 @@ async fn the_debugging_key_stays_the_same() {
     assert_eq!(api.post("debugging/key", &json!({})).await.data(), key);
     assert_ne!(api.for_another().post("debugging/key", &json!({})).await.data(), key);
     let off = InstallBed::with(&[("PLUGIN_REMOTE_INSTALLING_ENABLED", "false")]).await;
-    assert_eq!(client(&off, &off.node()).post("debugging/key", &json!({})).await.status, 404);
+    let (node, logged) = (off.node(), Logged::on_this_thread());
+    let answer = client(&off, &node).post("debugging/key", &json!({})).await;
+    assert_eq!((answer.status, answer.json()), (404, json!({"code": "not_found", "message": "route not found"})));
+    let reason = "debugging is off (PLUGIN_REMOTE_INSTALLING_ENABLED=false)";
+    assert!(logged.text().contains(reason), "{}", logged.text());
 }

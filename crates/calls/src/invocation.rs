@@ -9,6 +9,7 @@ mod budget;
 mod chunks;
 mod error;
 mod polling;
+mod record;
 mod request;
 mod running;
 mod runtimes;
@@ -19,21 +20,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_protocol::callback::Invoke;
+use plugin_protocol::callback::{Invoke, Kind};
 use plugin_protocol::{Action, ErrorObject, Origin, SessionId, envelope};
 use plugin_runtime::{Call, Event, OpenError, Session};
 use plugin_store::RuntimeType;
 use tokio::time::Instant;
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::callback::{Callbacks, Caller};
+use crate::recent::Recent;
 use crate::transactions::{Registered, Transactions};
 use budget::Budget;
 use plugin_registry::catalog::Declared;
 use plugin_service::telemetry::metrics::{self, InvocationGuard, Outcome, RuntimeKind};
 use plugin_service::telemetry::{Metrics, TraceContext};
-use running::Running;
+use record::Record;
+use running::{CallSpans, Running};
 
 pub use batch::BatchError;
 pub use chunks::Chunks;
@@ -49,6 +52,8 @@ pub struct Limits {
     pub total: Duration,
     /// Until a plugin that is being installed or started can take it (`PLUGIN_CALL_START_TIMEOUT_SECONDS`).
     pub start: Duration,
+    /// Calls that take so long are kept for operators; zero for none (`PLUGIN_SLOW_CALL_SECONDS`).
+    pub slow: Duration,
     /// Between two signs of the plugin, if there is such a limit (`PLUGIN_CALL_IDLE_TIMEOUT_SECONDS`).
     pub idle: Option<Duration>,
     /// Bytes of one request to a function (`MAX_SERVERLESS_REQUEST_BYTES`).
@@ -83,6 +88,7 @@ pub struct Invocations {
     callbacks: Arc<Callbacks>,
     metrics: Metrics,
     limits: Limits,
+    recent: Arc<Recent>,
     /// Knows the sessions of functions, where plugins run as such.
     transactions: Option<Arc<Transactions>>,
 }
@@ -90,13 +96,19 @@ pub struct Invocations {
 impl Invocations {
     /// Calls on these runtimes, within these limits.
     pub fn new(runtimes: Runtimes, callbacks: Arc<Callbacks>, metrics: Metrics, limits: Limits) -> Self {
-        Self { runtimes, callbacks, metrics, limits, transactions: None }
+        let recent = Arc::new(Recent::new(limits.slow));
+        Self { runtimes, callbacks, metrics, limits, recent, transactions: None }
     }
 
     /// The same with functions that may call back.
     #[must_use]
     pub fn with_transactions(self, transactions: Arc<Transactions>) -> Self {
         Self { transactions: Some(transactions), ..self }
+    }
+
+    /// The last slow and the last failed calls.
+    pub fn recent(&self) -> Arc<Recent> {
+        Arc::clone(&self.recent)
     }
 
     /// Dify, and the storage of plugins.
@@ -123,13 +135,11 @@ impl Invocations {
         deadline: Instant,
     ) -> Result<Invocation, OpenError> {
         let runtime_type = plugin.runtime_type;
-        let plugin_id: Arc<str> = plugin.identifier.plugin_id().as_str().into();
-        let mut guard = self.metrics.invocation_started(metrics::Invocation {
-            plugin_id: Arc::clone(&plugin_id),
-            plugin_type: ask.action.access_type().as_str(),
-            runtime_type: kind(runtime_type),
-            operation: ask.action.as_str(),
-        });
+        let (labels, version) = labels(plugin, ask);
+        let plugin_id = Arc::clone(&labels.plugin_id);
+        let mut guard = self.metrics.invocation_started(labels, version);
+        let mut record = Record::new(Arc::clone(&self.recent), plugin, ask);
+        let trace = ask.trace.within(record.span());
         let request = envelope::request(&session_id, &ask.origin, ask.action, &ask.user_id, &ask.data);
         let call = Call {
             plugin: plugin.identifier.clone(),
@@ -139,7 +149,7 @@ impl Invocations {
             request,
             start_by: deadline.min(Instant::now() + self.limits.start),
             deadline,
-            traceparent: ask.trace.traceparent(),
+            traceparent: trace.traceparent(),
         };
         let caller = Arc::new(Caller {
             tenant_id: ask.tenant_id,
@@ -149,7 +159,7 @@ impl Invocations {
             access: ask.action.access_type(),
             plugin_id,
             declared: Arc::clone(&plugin.declared),
-            trace: ask.trace.clone(),
+            trace,
         });
         let registered = match &self.transactions {
             Some(transactions) if runtime_type == RuntimeType::Serverless => {
@@ -157,15 +167,21 @@ impl Invocations {
             }
             _ => None,
         };
-        let opened = self.runtimes.of(runtime_type).open(call).await;
-        let session = opened.inspect_err(|_| guard.set_outcome(Outcome::Error))?;
-        let calls = Running::new(Arc::clone(&self.callbacks), caller, session.replies(), Span::current());
+        let opened = self.runtimes.of(runtime_type).open(call).instrument(record.waiting()).await;
+        let session = opened.inspect_err(|error| {
+            record.refused(error);
+            guard.set_outcome(Outcome::Error);
+        })?;
+        record.opened();
+        let spans = CallSpans { logged: Span::current(), exported: record.span().clone() };
+        let calls = Running::new(Arc::clone(&self.callbacks), caller, session.replies(), spans, record.calls_back());
         Ok(Invocation {
             session: Some(session),
             calls,
             registered,
             budget: Budget::new(deadline, self.limits.idle),
             guard: Some(guard),
+            record,
         })
     }
 }
@@ -173,6 +189,17 @@ impl Invocations {
 /// The id of a new session.
 pub fn new_session() -> SessionId {
     SessionId::from(Uuid::new_v4().to_string().as_str())
+}
+
+/// What a call is counted as.
+fn labels(plugin: &Plugin, ask: &CallRequest) -> (metrics::Invocation, Arc<str>) {
+    let labels = metrics::Invocation {
+        plugin_id: plugin.identifier.plugin_id().as_str().into(),
+        plugin_type: ask.action.access_type().as_str(),
+        runtime_type: kind(plugin.runtime_type),
+        operation: ask.action.as_str(),
+    };
+    (labels, plugin.identifier.version().into())
 }
 
 fn kind(runtime_type: RuntimeType) -> RuntimeKind {
@@ -193,6 +220,7 @@ pub struct Invocation {
     registered: Option<Registered>,
     budget: Budget,
     guard: Option<InvocationGuard>,
+    record: Record,
 }
 
 impl Invocation {
@@ -228,7 +256,7 @@ impl Invocation {
 
     /// Ends the call because of what the plugin answered.
     pub fn fail(&mut self, error: CallError) -> CallError {
-        self.over(if error.is_timeout() { Outcome::Timeout } else { Outcome::Error });
+        self.over(if error.is_timeout() { Outcome::Timeout } else { Outcome::Error }, Some(&error));
         error
     }
 
@@ -263,16 +291,20 @@ impl Invocation {
 
     fn handle(&mut self, event: Event) -> Handled {
         match event {
-            Event::Chunk(chunk) => Handled::Chunk(chunk),
+            Event::Chunk(chunk) => {
+                self.record.chunk(&chunk);
+                Handled::Chunk(chunk)
+            }
             Event::Invoke(data) => match Invoke::parse(&data) {
-                Ok(_) => {
-                    self.calls.begin(data);
+                Ok(invoke) => {
+                    let kind = Kind::parse(&invoke.kind).map_or("unknown", Kind::as_str);
+                    self.calls.begin(data, kind);
                     Handled::Nothing
                 }
                 Err(error) => Handled::Error(CallError::Answer(ErrorObject::invoke_dify(error))),
             },
             Event::End => {
-                self.over(Outcome::Success);
+                self.over(Outcome::Success, None);
                 Handled::End
             }
             Event::Error(error) => Handled::Error(CallError::Plugin(error)),
@@ -281,13 +313,21 @@ impl Invocation {
         }
     }
 
-    fn over(&mut self, outcome: Outcome) {
+    fn over(&mut self, outcome: Outcome, cause: Option<&CallError>) {
         self.session = None;
         self.registered = None;
         self.calls.cancel();
         if let Some(guard) = self.guard.take() {
+            self.record.end(outcome, cause.map(|cause| cause as &dyn std::error::Error));
             guard.end(outcome);
         }
+    }
+}
+
+impl Drop for Invocation {
+    fn drop(&mut self) {
+        // unless it has ended, its client has gone
+        self.over(Outcome::ClientDisconnect, None);
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod callback;
 pub mod endpoints;
 pub mod invocation;
+pub mod recent;
 pub mod routing;
 pub mod transactions;
 pub mod webhook;

@@ -148,6 +148,7 @@ pub(crate) async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>)
             debugged,
             installer: Arc::clone(&services.installer),
             management: services.management.clone(),
+            calls: calls.invocations.recent(),
             stop: base.lifecycle.soft().clone(),
             cutoff: base.lifecycle.hard().clone(),
         })

@@ -17,7 +17,7 @@ use plugin_runtime::local::stage;
 use plugin_service::base::{Base, VERSION};
 use plugin_service::config::{self, Config, ConfigError};
 use plugin_service::lifecycle::{init, limits};
-use plugin_service::telemetry::{LogHandle, logs};
+use plugin_service::telemetry::{Exports, LogHandle, logs};
 use plugin_web::{Front, server};
 
 use crate::boot::BootError;
@@ -84,19 +84,21 @@ fn serve() -> anyhow::Result<ExitCode> {
     plugin_sandbox::check_threads()?;
     plugin_sandbox::protect()?;
     let zone = TimeZone::get(&config.server.time_zone).context("SERVER_TZ")?;
-    let log = logs::init(&config.log, config.database.gorm_log_level.as_deref() == Some("info"), zone)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let exports = Exports::start(&config, runtime.handle())?;
+    let log = logs::init(&config.log, config.database.gorm_log_level.as_deref() == Some("info"), zone, &exports)?;
     config::warn_about(&config, &config::environment());
     match limits::raise_open_files() {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
     }
     let served = config.ensure_keys().map_err(anyhow::Error::from).and_then(|()| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let served = runtime.block_on(run(config, log.clone()));
-        // blocking calls, such as a look-up of a host name, cannot be abandoned: the process does not wait for them
-        runtime.shutdown_timeout(BLOCKING_CALLS_TIMEOUT);
-        served
+        exports.open(&config);
+        runtime.block_on(run(config, log.clone()))
     });
+    exports.shutdown();
+    // blocking calls, such as a look-up of a host name, cannot be abandoned: the process does not wait for them
+    runtime.shutdown_timeout(BLOCKING_CALLS_TIMEOUT);
     log.flush();
     served
 }

@@ -23,6 +23,7 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_store::shared::Node;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::errors::Rejection;
@@ -31,6 +32,8 @@ use crate::named::{named_plugin, named_version};
 use exchange::{Exchange, ExchangeError};
 use marker::{Marked, Marker};
 use plugin_registry::catalog::Catalog;
+use plugin_service::telemetry::RequestContext;
+use plugin_service::telemetry::trace::TARGET;
 use plugin_web::ApiError;
 use plugin_web::table::Interceptor;
 use plugin_web::{SentUri, body};
@@ -175,13 +178,18 @@ impl Inner {
         let limit = if is_hook { MAX_BODY } else { self.limits.body };
         // the whole body, so that more than one node can be tried
         let body = body::read(&parts.headers, body, limit, deadline).await?;
-        let headers = headers::of_request(&parts.headers, is_hook);
+        let mut headers = headers::of_request(&parts.headers, is_hook);
+        let span =
+            tracing::trace_span!(target: TARGET, "plugin.forward", otel.kind = "client", plugin.identity = %plugin);
+        if let Some(context) = parts.extensions.get::<RequestContext>().filter(|context| context.trace.is_sampled()) {
+            headers::trace(&mut headers, &context.trace.within(&span));
+        }
         let mut last = ApiError::redirect_failed("no available ip found");
         for node in nodes {
             let mut headers = headers.clone();
             self.marker.put(&mut headers, node.id);
             let exchange = Exchange { method: &parts.method, uri: sent, headers, body: body.clone() };
-            let failed = match exchange.with(node, deadline).await {
+            let failed = match exchange.with(node, deadline).instrument(span.clone()).await {
                 Ok((answer, connection)) => match marker::refusal(&answer) {
                     None => return Ok(relay::answer(answer, connection, self.cutoff.clone())),
                     Some(refusal) => refusal.to_owned(),

@@ -93,6 +93,7 @@ impl Calls {
             total: config.plugins.max_execution_timeout,
             start: config.workers.start_wait,
             idle: Some(config.workers.call_idle_timeout).filter(|limit| *limit > Duration::ZERO),
+            slow: config.workers.slow_call,
             serverless_request: usize::try_from(config.serverless.max_request_bytes).unwrap_or(usize::MAX),
         };
         let endpoints =

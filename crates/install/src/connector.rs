@@ -29,6 +29,7 @@ use tokio::time::timeout;
 
 use plugin_service::config::masked;
 use plugin_service::telemetry::TraceContext;
+use tracing::Span;
 
 pub use error::{ConnectorConfigError, ConnectorError, PingError};
 pub use launch::Launch;
@@ -147,10 +148,10 @@ impl Connector {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client
-            .request(method, format!("{}{path}", self.base))
-            .header(header::AUTHORIZATION, self.key.clone())
-            .header("traceparent", self.trace.clone().unwrap_or_else(TraceContext::random).traceparent())
+        let trace = self.trace.clone().unwrap_or_else(TraceContext::random).within(&Span::current());
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = request.header(header::AUTHORIZATION, self.key.clone());
+        trace.headers().fold(request, |request, (name, value)| request.header(name, value))
     }
 
     /// A call with a short answer.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_protocol::Action;
 use plugin_runtime::OpenError;
 use plugin_runtime::serverless::Functions;
 use plugin_store::shared::Lease;
@@ -28,6 +29,7 @@ use plugin_registry::packages::Packages;
 use plugin_runtime::serverless::Function;
 use plugin_service::lifecycle::{Lifecycle, OnEnd};
 use plugin_service::telemetry::TraceContext;
+use plugin_service::telemetry::metrics::function_failure;
 
 pub use self::error::ReinstallError;
 
@@ -270,6 +272,10 @@ impl Functions for ServerlessPlatform {
             // the row is lost, or the plugin was installed on another platform
             None => self.again(plugin, start_by, traceparent).await,
         }
+    }
+
+    fn failed(&self, action: Action, status: Option<u16>) {
+        function_failure(action.as_str(), status);
     }
 
     async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant, traceparent: &str) -> Result<Url, OpenError> {

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use plugin_runtime::Owner;
-use plugin_store::{Database, InstallJob, TaskStatus};
+use plugin_store::{Database, InstallJob, JobKind, TaskStatus};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::InstallSettings;
 use super::platform::Platform;
@@ -21,8 +22,9 @@ use super::running::Running;
 use super::versions::Versions;
 use job::{JobError, Work};
 use plugin_registry::catalog::Catalog;
-use plugin_service::telemetry::Metrics;
 use plugin_service::telemetry::metrics::Success;
+use plugin_service::telemetry::trace::{fail, job_span};
+use plugin_service::telemetry::{Metrics, TraceContext};
 
 /// Jobs that one node works on at a time. The platform bounds what is heavy in them.
 const AT_ONCE: usize = 64;
@@ -127,17 +129,33 @@ impl Worker {
                 "given up: the plugin daemon ended {ATTEMPTS} times while this plugin was being installed"
             )))
         } else {
-            self.work_under_lease(job, &progress, stop).await
+            let name = match job.kind {
+                JobKind::Install => "plugin.install",
+                JobKind::Upgrade => "plugin.upgrade",
+            };
+            let (trace, span) = job_span(name, job.traceparent.as_deref(), &job.tenant_id.to_string());
+            span.record("plugin.identity", &job.unique_identifier);
+            let ending = self.work_under_lease(job, &progress, stop, trace).instrument(span.clone()).await;
+            if let Ending::Error(error) = &ending {
+                fail(&span, &error.to_string());
+            }
+            ending
         };
         self.end(job, ending, &progress, begun).await;
     }
 
-    async fn work_under_lease(&self, job: &InstallJob, progress: &Arc<Progress>, stop: &CancellationToken) -> Ending {
+    async fn work_under_lease(
+        &self,
+        job: &InstallJob,
+        progress: &Arc<Progress>,
+        stop: &CancellationToken,
+        trace: TraceContext,
+    ) -> Ending {
         let entered = self.running.enter(job);
         // ends the work whatever the reason; `entered.cancelled` is the client's reason alone
         let cancel = entered.cancelled.child_token();
         let deadline = Instant::now() + self.settings.timeout;
-        let work = self.work_unpanicked(Work { job, progress, cancel: &cancel, deadline });
+        let work = self.work_unpanicked(Work { job, progress, cancel: &cancel, deadline, trace: &trace });
         tokio::pin!(work);
         let ending = tokio::select! {
             result = &mut work => return match result {

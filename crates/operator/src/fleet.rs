@@ -6,6 +6,8 @@ mod functions;
 use std::sync::Arc;
 use std::time::Duration;
 
+use plugin_calls::recent::Recent;
+
 use plugin_install::{Installer, LocalPlatform, RunningJob, ServerlessPlatform};
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_registry::management::{Management, Unlisted};
@@ -56,6 +58,8 @@ pub struct FleetParts {
     pub debugged: Option<Arc<DebugRuntime>>,
     pub installer: Arc<Installer>,
     pub management: Management,
+    /// The last slow and the last failed calls of this node.
+    pub calls: Arc<Recent>,
     /// Ends waits when the daemon begins to stop.
     pub stop: CancellationToken,
     /// Ends streams when the daemon stops hard.
@@ -92,6 +96,11 @@ impl Fleet {
         let isolation = runtime.isolation();
         let (level, gaps) = (isolation.level.to_string(), isolation.gaps.clone());
         Ok(IsolationStatus { level, landlock: isolation.landlock, gaps })
+    }
+
+    /// The last slow and the last failed calls of this node.
+    pub fn calls(&self) -> &Recent {
+        &self.0.calls
     }
 
     /// Installed plugins that Dify does not see, on whatever node they run.

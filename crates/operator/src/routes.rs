@@ -11,12 +11,14 @@
 //! | POST `/admin/plugins/retry` | brings it up now, whatever failed before |
 //! | GET `/admin/unlisted` | installed plugins that are left out of Dify's lists, and why |
 //! | GET `/admin/isolation` | how far the plugins of this node are kept apart, and why not further |
+//! | GET `/admin/calls` | the last calls of this node that were slow or failed, with their steps; `kind` is `slow` or `failed` |
 //! | GET `/admin/debugging` | the plugins under development that are connected to this node |
 //! | GET `/admin/installs` | the installs and upgrades at work on this node |
 //! | POST `/admin/installs/cancel` | ends one, on whatever node; its task item fails |
 //!
 //! A plugin is named by `plugin_unique_identifier`. All answers are envelopes; errors have HTTP statuses.
 
+mod calls;
 mod errors;
 mod installs;
 mod plugins;
@@ -48,6 +50,7 @@ pub fn all(base: &Arc<Base>, fleet: &Fleet) -> Routes {
             .get("/admin/unlisted", plugins::unlisted)
             .get("/admin/unused", plugins::unused)
             .get("/admin/isolation", plugins::isolation)
+            .get("/admin/calls", calls::list)
             .get("/admin/debugging", plugins::debugged)
             .get("/admin/installs", installs::list)
             .post("/admin/installs/cancel", installs::cancel)

@@ -19,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use plugin_manifest::identifier::UniqueIdentifier;
+use plugin_protocol::Action;
 use reqwest::Url;
 use reqwest::redirect::Policy;
 use tokio::time::Instant;
@@ -76,6 +77,9 @@ pub trait Functions: Send + Sync + fmt::Debug {
     /// The URL of the function, below which `invoke` is. One that has to be made first may take until `start_by`;
     /// requests that this needs belong to the trace of the call.
     async fn url(&self, plugin: &UniqueIdentifier, start_by: Instant, traceparent: &str) -> Result<Url, OpenError>;
+
+    /// An attempt to call a function has failed: with a status, or since it could not be reached.
+    fn failed(&self, _action: Action, _status: Option<u16>) {}
 
     /// The same when the function that was known is gone: it is made again.
     async fn again(&self, plugin: &UniqueIdentifier, start_by: Instant, traceparent: &str) -> Result<Url, OpenError>;

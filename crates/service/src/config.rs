@@ -26,8 +26,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use choice::{
-    CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode, StorageKind,
-    StorageType,
+    CacheType, DatabaseType, LogFormat, LogLevel, OtlpProtocol, Platform, Prefork, RedisCertificates, SslMode,
+    StorageKind, StorageType,
 };
 pub use groups::*;
 pub use keys::KeyError;

@@ -19,12 +19,26 @@ pub struct Client {
     base_url: String,
     key: String,
     tenant: String,
+    headers: Vec<(String, String)>,
 }
 
 impl Client {
     pub fn new(base_url: &str, key: &str, tenant: &str) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(IDLE).build()?;
-        Ok(Self { http, base_url: base_url.to_owned(), key: key.to_owned(), tenant: tenant.to_owned() })
+        Ok(Self {
+            http,
+            base_url: base_url.to_owned(),
+            key: key.to_owned(),
+            tenant: tenant.to_owned(),
+            headers: Vec::new(),
+        })
+    }
+
+    /// The same with a header in every request.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     pub fn tenant(&self) -> &str {
@@ -114,7 +128,8 @@ impl Client {
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}/plugin/{}/{path}", self.base_url, self.tenant);
-        self.http.request(method, url).header("x-api-key", &self.key)
+        let request = self.http.request(method, url).header("x-api-key", &self.key);
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 }
 

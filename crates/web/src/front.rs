@@ -17,7 +17,6 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
-use tracing::Instrument as _;
 
 use super::table::{Patterns, Routes};
 use crate::body::Holding;
@@ -103,10 +102,10 @@ impl Front {
                 request.headers_mut().remove(name);
             }
         }
-        let context = RequestContext::of(request.headers(), request.uri().path());
-        let span = context.span();
+        let mut context = RequestContext::of(request.headers(), request.uri().path());
+        let spans = Arc::new(context.begin(request.method()));
         let sent = request.uri().clone();
-        let mut end = RequestEnd::new(&self.base, &request, peer, span.clone());
+        let mut end = RequestEnd::new(&self.base, &request, peer, Arc::clone(&spans));
         if let Some(uri) = canonical(&sent) {
             *request.uri_mut() = uri;
         }
@@ -120,7 +119,7 @@ impl Front {
                 None => router.oneshot(request).await,
             }
         };
-        let response = match AssertUnwindSafe(answer).catch_unwind().instrument(span).await {
+        let response = match spans.around(AssertUnwindSafe(answer).catch_unwind()).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // the panic hook has logged it

@@ -15,6 +15,9 @@ use tokio::time::timeout;
 pub(super) use self::foreign::Head;
 use self::report::Report;
 use plugin_service::telemetry::TraceContext;
+use plugin_service::telemetry::trace::{TARGET, fail};
+use tracing::Span;
+use tracing::field::Empty;
 
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -98,6 +101,23 @@ pub enum DifyConfigError {
     Client(#[from] reqwest::Error),
 }
 
+/// The span of a request to Dify until its answer begins; disabled, unless the trace is exported.
+fn span(path: &str, trace: &TraceContext) -> Span {
+    if !trace.is_sampled() {
+        return Span::none();
+    }
+    tracing::trace_span!(
+        target: TARGET,
+        "POST",
+        otel.kind = "client",
+        otel.name = %format_args!("POST /inner/api/{path}"),
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+        http.request.method = "POST",
+        http.response.status_code = Empty,
+    )
+}
+
 /// Dify's inner API.
 #[derive(Debug)]
 pub struct Dify {
@@ -140,14 +160,22 @@ impl Dify {
 
     /// Asks, and returns when the head of the answer is there.
     pub(super) async fn post(&self, path: &str, trace: &TraceContext, body: Vec<u8>) -> Result<Response, DifyError> {
-        let request = self
+        let span = span(path, trace);
+        let mut request = self
             .client
             .post(format!("{}{path}", self.base))
             .header(header::CONTENT_TYPE, "application/json")
             .header("X-Inner-Api-Key", self.key.clone())
-            .header("traceparent", trace.traceparent())
             .body(body);
-        self.in_time(request.send()).await.inspect_err(|error| self.report.unanswered(error))
+        for (name, value) in trace.within(&span).headers() {
+            request = request.header(name, value);
+        }
+        let answer = self.in_time(request.send()).await;
+        match &answer {
+            Ok(answer) => drop(span.record("http.response.status_code", answer.status().as_u16())),
+            Err(_) => fail(&span, "no answer"),
+        }
+        answer.inspect_err(|error| self.report.unanswered(error))
     }
 
     /// The next piece of an answer.

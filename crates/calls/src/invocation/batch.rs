@@ -10,8 +10,9 @@ use plugin_runtime::serverless::too_large;
 use plugin_store::RuntimeType;
 use tokio::time::Instant;
 
-use super::{CallError, CallRequest, Chunks, Invocations, Plugin, new_session};
+use super::{CallError, CallRequest, Chunks, Invocations, Plugin, labels, new_session};
 use merge::Merger;
+use plugin_service::telemetry::metrics;
 use split::{Split, TooLarge};
 
 /// Why the texts of a request could not be embedded in several calls.
@@ -45,8 +46,15 @@ impl Invocations {
         let split = Split::new(&ask.data).map_err(|error| BatchError::Malformed(error.to_string()))?;
         let room = self.limits().serverless_request;
         let head = envelope_size(ask, &split.data(&[]));
-        let refused = |TooLarge { bytes, index }| BatchError::TooLarge(too_large(ask.action, bytes, room, index));
+        let (labels, version) = labels(plugin, ask);
+        let counted = metrics::Call { labels: &labels, version: &version };
+        let refused = |TooLarge { bytes, index }| {
+            metrics::oversize_item(counted);
+            BatchError::TooLarge(too_large(ask.action, bytes, room, index))
+        };
         let batches = split.batches(head, room).map_err(refused)?;
+        let sizes: Vec<_> = batches.iter().map(|texts| envelope_size(ask, &split.data(texts))).collect();
+        metrics::batches(counted, &sizes);
         let session = new_session();
         let mut merger = Merger::new(ask.action);
         for (index, texts) in batches.iter().enumerate() {
@@ -54,6 +62,7 @@ impl Invocations {
             let answers = self.answers(session.clone(), plugin, &part, deadline).await?;
             merger
                 .add(&answers, texts.len())
+                .inspect_err(|mismatch| metrics::batch_mismatch(counted, mismatch.reason()))
                 .map_err(|mismatch| CallError::Answer(ErrorObject::daemon(mismatch.text(ask.action, index))))?;
         }
         Ok(merger.whole().into())

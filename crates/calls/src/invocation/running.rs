@@ -5,9 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use plugin_protocol::callback::Invoke;
 use plugin_runtime::Replies;
+use plugin_service::telemetry::trace::TARGET;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
+use super::record::{CallBacks, note};
 use crate::callback::{Callbacks, Caller};
 
 /// Calls back of one session at a time; each has a request in memory and a connection to Dify.
@@ -19,13 +22,40 @@ pub(super) struct Running {
     callbacks: Arc<Callbacks>,
     caller: Arc<Caller>,
     replies: Replies,
-    span: Span,
+    spans: CallSpans,
+    ended: CallBacks,
     tasks: JoinSet<()>,
 }
 
+/// The spans of the call that they belong to.
+#[derive(Debug)]
+pub(super) struct CallSpans {
+    /// Of the log.
+    pub(super) logged: Span,
+    /// Of the trace; disabled, unless it is exported.
+    pub(super) exported: Span,
+}
+
+impl CallSpans {
+    /// That of one call back.
+    fn call_back(&self, kind: &'static str) -> Span {
+        if self.exported.is_disabled() {
+            return Span::none();
+        }
+        let name = format!("plugin.call_back {kind}");
+        tracing::trace_span!(target: TARGET, parent: &self.exported, "plugin.call_back", otel.name = name)
+    }
+}
+
 impl Running {
-    pub(super) fn new(callbacks: Arc<Callbacks>, caller: Arc<Caller>, replies: Replies, span: Span) -> Self {
-        Self { callbacks, caller, replies, span, tasks: JoinSet::new() }
+    pub(super) fn new(
+        callbacks: Arc<Callbacks>,
+        caller: Arc<Caller>,
+        replies: Replies,
+        spans: CallSpans,
+        ended: CallBacks,
+    ) -> Self {
+        Self { callbacks, caller, replies, spans, ended, tasks: JoinSet::new() }
     }
 
     /// On whose behalf they are.
@@ -34,8 +64,9 @@ impl Running {
     }
 
     /// Begins one whose form has been checked.
-    pub(super) fn begin(&mut self, data: Bytes) {
+    pub(super) fn begin(&mut self, data: Bytes, kind: &'static str) {
         self.reap();
+        let (ended, began) = (Arc::clone(&self.ended), Instant::now());
         let full = self.tasks.len() >= MAX_RUNNING;
         let (callbacks, caller, replies) = (self.callbacks.clone(), self.caller.clone(), self.replies.clone());
         let answer = async move {
@@ -46,8 +77,10 @@ impl Running {
             } else {
                 callbacks.answer(&caller, &invoke, replies).await;
             }
+            note(&ended, kind, began);
         };
-        self.tasks.spawn(answer.instrument(self.span.clone()));
+        let answer = answer.instrument(self.spans.call_back(kind));
+        self.tasks.spawn(answer.instrument(self.spans.logged.clone()));
     }
 
     pub(super) fn are_running(&mut self) -> bool {

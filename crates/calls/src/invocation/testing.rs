@@ -69,8 +69,13 @@ pub struct Stage {
     _folder: tempfile::TempDir,
 }
 
-pub const LIMITS: Limits =
-    Limits { total: Duration::from_mins(10), start: Duration::from_mins(5), idle: None, serverless_request: 1000 };
+pub const LIMITS: Limits = Limits {
+    total: Duration::from_mins(10),
+    start: Duration::from_mins(5),
+    idle: None,
+    slow: Duration::ZERO,
+    serverless_request: 1000,
+};
 
 impl Stage {
     /// With a Dify at this address.

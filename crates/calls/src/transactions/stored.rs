@@ -110,7 +110,7 @@ pub(super) async fn load(
         access: access(&stored.access).ok_or(NoSession::Unknown)?,
         plugin_id: stored.plugin.plugin_id().as_str().into(),
         declared: declared.ok_or(NoSession::Unknown)?,
-        trace: TraceContext { trace_id: stored.trace_id, span_id: stored.span_id },
+        trace: TraceContext::of_ids(stored.trace_id, stored.span_id),
     };
     Ok((caller, stored.plugin))
 }

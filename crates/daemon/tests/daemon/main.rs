@@ -5,12 +5,16 @@
 #[cfg(all(feature = "postgres", feature = "mysql", feature = "redis", feature = "objects"))]
 mod boot;
 mod cancel;
+#[cfg(feature = "export")]
+mod collector;
 mod debugging;
 mod faults;
 mod kill;
 mod life;
 mod log;
 mod serverless;
+#[cfg(feature = "export")]
+mod traces;
 
 use std::path::Path;
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_service::telemetry::TraceContext;
+use plugin_service::telemetry::trace::TARGET;
 use plugin_store::{Install, InstallJob, InstallOutcome, JobKind, RuntimeType, UpgradeOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::Worker;
 use crate::InstallError;
@@ -87,6 +89,8 @@ pub(super) struct Work<'a> {
     /// Ends the work, for whatever reason.
     pub(super) cancel: &'a CancellationToken,
     pub(super) deadline: Instant,
+    /// What is asked of others for it belongs to this trace.
+    pub(super) trace: &'a TraceContext,
 }
 
 impl Worker {
@@ -162,12 +166,14 @@ impl Worker {
         let Work { progress, cancel, deadline, .. } = work;
         let missing = || JobError::Failed("plugin not found: upload the package again".to_owned());
         let declared = self.catalog.declaration(identifier).await?.ok_or_else(missing)?;
-        let _held = self.versions.take_into_use(identifier).await?;
+        let span = tracing::trace_span!(target: TARGET, "plugin.package");
+        let _held = self.versions.take_into_use(identifier).instrument(span).await?;
         let progress = Arc::clone(progress);
         let progress: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |message| progress.say(message));
-        let trace = TraceContext::continued(work.job.traceparent.as_deref());
+        let trace = work.trace.clone();
         let attempt = Attempt { identifier, manifest: &declared.manifest, progress, cancel, deadline, trace };
-        self.platform.ensure(attempt).await?;
+        let span = tracing::trace_span!(target: TARGET, "plugin.ensure");
+        self.platform.ensure(attempt).instrument(span).await?;
         if cancel.is_cancelled() { Err(JobError::Cancelled) } else { Ok(declared) }
     }
 }

@@ -2,6 +2,10 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_calls::recent::Recent;
 use plugin_install::testing::InstallBed;
 use plugin_registry::management::Management;
 use plugin_service::base::Base;
@@ -22,6 +26,7 @@ async fn admin() -> (InstallBed, ApiClient) {
         debugged: None,
         management: Management::new(bed.stores.database.clone(), node.catalog),
         installer: node.installer,
+        calls: Arc::new(Recent::new(Duration::ZERO)),
         stop: CancellationToken::new(),
         cutoff: CancellationToken::new(),
     });

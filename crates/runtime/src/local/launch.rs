@@ -53,6 +53,16 @@ pub enum Origin {
     Forked,
 }
 
+impl Origin {
+    /// `fork` or `spawn`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Forked => "fork",
+            Self::Spawned { .. } => "spawn",
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("plugin process started")?;

@@ -19,6 +19,7 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 pub(super) use self::bring_up::Node;
 use self::waiting::{Listening, Waiting};
@@ -48,6 +49,8 @@ pub(super) struct Plugin {
     commands: mpsc::Sender<Command>,
     /// Calls that wait for a worker.
     waiting: AtomicUsize,
+    /// The span of who has asked for the next start first.
+    cause: Mutex<Span>,
     /// Receive the progress of the preparation.
     listeners: Mutex<Vec<Arc<dyn Progress>>>,
     crashes: AtomicU64,
@@ -131,6 +134,7 @@ impl Plugin {
             changed: Arc::new(Notify::new()),
             commands,
             waiting: AtomicUsize::new(0),
+            cause: Mutex::new(Span::none()),
             listeners: Mutex::default(),
             crashes: AtomicU64::new(0),
             memory: AtomicU64::new(0),
@@ -314,6 +318,14 @@ impl Plugin {
             last_failure: phase.failure.map(|failed| failed.message),
             crashes: self.crashes.load(Ordering::Relaxed),
             workers: self.pool.status(),
+        }
+    }
+
+    /// The next start is because of what is going on here, unless something else was first.
+    fn caused_by_this(&self) {
+        let mut cause = self.cause.lock();
+        if cause.is_none() {
+            *cause = Span::current();
         }
     }
 

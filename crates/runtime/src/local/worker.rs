@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use self::keeper::Keeper;
 use self::stderr::Stderr;
@@ -107,6 +108,7 @@ impl Worker {
         let start_timeout = around.settings.start_timeout;
         let launched = launcher.launch(spec).await.map_err(|error| StartError::Spawn { message: error.to_string() })?;
         let pid = launched.process.pid();
+        Span::current().record("plugin.start.kind", launched.origin.kind());
 
         let limits = around.settings.channel();
         let (input, writing) = Input::new(launched.stdin, &limits);

@@ -97,6 +97,12 @@ impl Exchange {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
+            let status = match &failed {
+                Failed::Gateway(response) => Some(response.status().as_u16()),
+                Failed::Gone(_) | Failed::Refused(_) => Some(StatusCode::NOT_FOUND.as_u16()),
+                Failed::Lost(_) | Failed::Unreached(_) => None,
+            };
+            self.functions.failed(self.call.action, status);
             let is_last = attempt >= attempts || Instant::now() + pause >= self.call.deadline;
             let number = format!("attempt {attempt}/{attempts} failed");
             let problem = match failed {

@@ -74,6 +74,14 @@ choices! {
         Error "ERROR" | "CRITICAL";
     }
 
+    /// How a collector is spoken to (`OTEL_EXPORTER_OTLP_PROTOCOL`).
+    OtlpProtocol "`http/protobuf` or `grpc`" str::to_ascii_lowercase => {
+        /// OTLP over HTTP, in protobuf.
+        Http "http/protobuf" | "http";
+        /// OTLP over gRPC.
+        Grpc "grpc";
+    }
+
     /// The form of a log line (`LOG_OUTPUT_FORMAT`).
     LogFormat "`text` or `json`" |text| if text == "json" { text.to_owned() } else { "text".to_owned() } => {
         /// One readable line.
@@ -175,6 +183,6 @@ macro_rules! first_is_default {
     };
 }
 first_is_default!(
-    Platform Local, Prefork Off, LogLevel Info, LogFormat Text, DatabaseType Sqlite, SslMode Disable, CacheType Memory,
+    Platform Local, Prefork Off, LogLevel Info, LogFormat Text, OtlpProtocol Http, DatabaseType Sqlite, SslMode Disable, CacheType Memory,
     RedisCertificates Optional, StorageType Local
 );

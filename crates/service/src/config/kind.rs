@@ -10,8 +10,8 @@ use ipnet::IpNet;
 
 use super::Secret;
 pub use super::choice::{
-    CacheType, DatabaseType, LogFormat, LogLevel, Platform, Prefork, RedisCertificates, SslMode, StorageKind,
-    StorageType,
+    CacheType, DatabaseType, LogFormat, LogLevel, OtlpProtocol, Platform, Prefork, RedisCertificates, SslMode,
+    StorageKind, StorageType,
 };
 
 /// A type of variable. Implementors are names only; the value lives in [`Kind::Value`].

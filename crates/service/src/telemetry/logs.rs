@@ -16,11 +16,14 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
-use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::util::TryInitError;
 use tracing_subscriber::{Layer as _, Registry};
 
 use crate::config::{Log, LogLevel};
 use crate::lifecycle::{Lifecycle, OnEnd};
+use crate::telemetry::exports::Exports;
+#[cfg(feature = "export")]
+pub(crate) use fields::Fields;
 use fields::LineLayer;
 use writer::Writer;
 
@@ -52,16 +55,16 @@ pub struct LogHandle {
     statements: bool,
 }
 
-/// Sets up logging for the process; `statements` logs those of the database, too.
-pub fn init(config: &Log, statements: bool, zone: TimeZone) -> Result<LogHandle, LogError> {
+/// Sets up logging for the process; `statements` logs those of the database, too, and `exports` is what leaves it besides.
+pub fn init(config: &Log, statements: bool, zone: TimeZone, exports: &Exports) -> Result<LogHandle, LogError> {
     let writer = Writer::start(config.file.as_deref())?;
     let (filter, handle) = reload::Layer::new(targets(config.level, statements));
     let lines = LineLayer::new(config.format, zone, writer.clone());
-    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
+    exports.init(tracing_subscriber::registry().with(lines.with_filter(filter)))?;
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, reason = panic.payload_as_str().unwrap_or("unknown"), "panic recovered");
+        tracing::error!(place, reason = panic.payload_as_str().unwrap_or("unknown"), "{PANIC}");
         if cfg!(debug_assertions) {
             previous(panic);
         }
@@ -107,6 +110,9 @@ impl LogHandle {
         self.writer.flush();
     }
 }
+
+/// The message of a panic.
+pub(crate) const PANIC: &str = "panic recovered";
 
 /// The target of the database's statements, which are logged at TRACE.
 const STATEMENTS: &str = "plugin_store::statements";

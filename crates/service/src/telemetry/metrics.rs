@@ -1,7 +1,11 @@
 //! Prometheus metrics under the reference's names (cluster-serverless-observability 6.3), each counted exactly once.
 
+#[cfg(feature = "export")]
+mod exported;
 mod exposition;
 mod process;
+#[cfg(not(feature = "export"))]
+mod unexported;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +18,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 pub use exposition::{Exposition, Format};
+
+#[cfg(feature = "export")]
+use crate::telemetry::export::meters as export;
+#[cfg(not(feature = "export"))]
+use unexported as export;
 
 /// Upper bounds, in seconds, of the reference's histograms.
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -97,6 +106,15 @@ pub struct Invocation {
     pub runtime_type: RuntimeKind,
     /// The action.
     pub operation: &'static str,
+}
+
+/// A call with its labels, and the version that it calls, which is no label: each would be a series of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The labels.
+    pub labels: &'a Invocation,
+    /// The plugin's version.
+    pub version: &'a Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -261,6 +279,8 @@ impl Metrics {
             ),
             registry: {
                 registry.register_collector(Box::new(process::ProcessCollector));
+                #[cfg(feature = "export")]
+                registry.register_collector(Box::new(exported::SpanCollector));
                 registry
             },
         };
@@ -275,7 +295,7 @@ impl Metrics {
     }
 
     /// A call begins; it ends with [`InvocationGuard::end`], or with the drop of the guard as a client that went away.
-    pub fn invocation_started(&self, labels: Invocation) -> InvocationGuard {
+    pub fn invocation_started(&self, labels: Invocation, version: Arc<str>) -> InvocationGuard {
         let active = ActiveInvocation {
             plugin_id: Arc::clone(&labels.plugin_id),
             plugin_type: labels.plugin_type,
@@ -288,6 +308,7 @@ impl Metrics {
             metrics: self.clone(),
             active,
             labels,
+            version,
             started: Instant::now(),
             outcome: Outcome::ClientDisconnect,
         }
@@ -295,6 +316,7 @@ impl Metrics {
 
     /// An installation has ended.
     pub fn installation_ended(&self, plugin_id: &str, status: Success, duration: Duration) {
+        export::installation(plugin_id, status, duration);
         let plugin_id = plugin_id.to_owned();
         let plugin = Plugin { plugin_id: plugin_id.clone() };
         self.0.installation_duration.get_or_create(&plugin).observe(duration.as_secs_f64());
@@ -351,9 +373,29 @@ impl Metrics {
     }
 }
 
+/// A request was cut into calls of these sizes, in bytes.
+pub fn batches(call: Call<'_>, sizes: &[usize]) {
+    export::batches(call, sizes);
+}
+
+/// A text of a request is longer than a call may be.
+pub fn oversize_item(call: Call<'_>) {
+    export::oversize_item(call);
+}
+
+/// The answer of such a call does not fit what was asked.
+pub fn batch_mismatch(call: Call<'_>, reason: &'static str) {
+    export::batch_mismatch(call, reason);
+}
+
+/// An attempt to call a function has failed; without a status it could not be reached.
+pub fn function_failure(action: &'static str, status: Option<u16>) {
+    export::function_failure(action, status);
+}
+
 /// The method in the label. All that HTTP does not define share one: clients can make up any number of them, and each
 /// would be kept as a series.
-fn label_of(method: &http::Method) -> &'static str {
+pub(crate) fn label_of(method: &http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",
@@ -379,6 +421,7 @@ pub struct InvocationGuard {
     metrics: Metrics,
     active: Gauge,
     labels: Invocation,
+    version: Arc<str>,
     started: Instant,
     outcome: Outcome,
 }
@@ -400,7 +443,9 @@ impl Drop for InvocationGuard {
         let inner = &self.metrics.0;
         self.active.dec();
         inner.active_sessions.dec();
-        inner.invocation_duration.get_or_create(&self.labels).observe(self.started.elapsed().as_secs_f64());
+        let duration = self.started.elapsed();
+        inner.invocation_duration.get_or_create(&self.labels).observe(duration.as_secs_f64());
+        export::invocation(Call { labels: &self.labels, version: &self.version }, self.outcome, duration);
         let Invocation { plugin_id, plugin_type, runtime_type, operation } = self.labels.clone();
         let end = InvocationEnd { plugin_id, plugin_type, runtime_type, operation, status: self.outcome };
         inner.invocations.get_or_create(&end).inc();

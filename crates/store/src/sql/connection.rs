@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span};
 
 use super::dialect::Dialect;
 use super::driver::{Columns, Connections};
@@ -26,6 +27,20 @@ async fn detached<T: Send + 'static>(work: impl Future<Output = sqlx::Result<T>>
     let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
     let work = tokio::spawn(async move { timeout(STATEMENT_TIMEOUT, work).await.unwrap_or_else(late) });
     work.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)).map_err(failed)
+}
+
+/// The span of a statement, which has no parameters in its text either.
+fn span(dialect: &dyn Dialect, statement: &Statement) -> Span {
+    let operation = statement.text.split_ascii_whitespace().next().unwrap_or_default();
+    tracing::trace_span!(
+        target: "plugin_trace",
+        "statement",
+        otel.kind = "client",
+        otel.name = operation,
+        db.system.name = dialect.name(),
+        db.operation.name = operation,
+        db.query.text = %statement.text,
+    )
 }
 
 /// For `DB_GORM_LOG_LEVEL=info`: the text without its parameters, at a target of its own.
@@ -53,8 +68,9 @@ impl Pool {
             return tx.commit().await.map(|()| rows);
         }
         log(&statement);
+        let span = span(self.dialect(), &statement);
         let connections = Arc::clone(&self.0);
-        detached(async move { connections.rows(statement).await }).await.map(rows)
+        detached(async move { connections.rows(statement).await }).instrument(span).await.map(rows)
     }
 
     /// Rows matched.
@@ -65,8 +81,9 @@ impl Pool {
             return tx.commit().await.map(|()| matched);
         }
         log(&statement);
+        let span = span(self.dialect(), &statement);
         let connections = Arc::clone(&self.0);
-        detached(async move { connections.execute(statement).await }).await
+        detached(async move { connections.execute(statement).await }).instrument(span).await
     }
 
     pub(super) async fn begin(&self) -> Result<Tx> {

@@ -10,6 +10,9 @@ use super::schema::{Index, Kind, Unique};
 
 /// The SQL of one kind of database.
 pub(super) trait Dialect: fmt::Debug + Send + Sync {
+    /// OpenTelemetry's name of the system.
+    fn name(&self) -> &'static str;
+
     /// The statement with the driver's placeholders instead of `?`.
     fn placeholders(&self, text: Cow<'static, str>) -> Cow<'static, str> {
         text

@@ -7,10 +7,11 @@ use std::time::Instant;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, Method};
-use tracing::{Level, Span};
+use tracing::Level;
 
 use crate::table::Pattern;
 use plugin_service::base::{Active, Base};
+use plugin_service::telemetry::RequestSpans;
 
 /// Status in log and metrics of a request whose client disconnected before it was answered.
 const CLIENT_GONE: u16 = 499;
@@ -23,7 +24,7 @@ pub struct RequestEnd {
     target: String,
     client: String,
     started: Instant,
-    span: Span,
+    spans: Arc<RequestSpans>,
     status: u16,
     pattern: &'static str,
     _request: Active,
@@ -31,14 +32,14 @@ pub struct RequestEnd {
 }
 
 impl RequestEnd {
-    pub(super) fn new(base: &Arc<Base>, request: &Request, peer: IpAddr, span: Span) -> Self {
+    pub(super) fn new(base: &Arc<Base>, request: &Request, peer: IpAddr, spans: Arc<RequestSpans>) -> Self {
         let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         Self {
             base: Arc::clone(base),
             method: request.method().clone(),
             client: client(request.headers(), peer),
             started: Instant::now(),
-            span,
+            spans,
             status: CLIENT_GONE,
             pattern: "",
             _request: base.activity.request(),
@@ -69,12 +70,11 @@ impl RequestEnd {
                 )
             };
         }
-        let _entered = self.span.enter();
-        match level(self.pattern, self.status) {
+        self.spans.in_scope(|| match level(self.pattern, self.status) {
             Level::ERROR => line!(error),
             Level::WARN => line!(warn),
             _ => line!(info),
-        }
+        });
     }
 }
 
@@ -83,6 +83,7 @@ impl Drop for RequestEnd {
         if self.base.config.server.prometheus_enabled {
             self.base.metrics.http_request(&self.method, self.pattern, self.status, self.started.elapsed());
         }
+        self.spans.end(&self.method, self.pattern, self.status, self.started);
         self.log();
     }
 }

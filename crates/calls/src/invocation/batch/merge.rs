@@ -16,6 +16,11 @@ pub(super) struct Mismatch {
 }
 
 impl Mismatch {
+    /// The reference's word for it.
+    pub(super) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     pub(super) fn text(&self, action: Action, batch: usize) -> String {
         let Self { expected, actual, responses, reason } = self;
         format!(

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use plugin_sandbox::Level;
 use tokio::process::Command;
+use tracing::Instrument as _;
 
 use super::blocking;
 use super::configuration;
@@ -151,7 +152,19 @@ impl<'a, 'b> Builder<'a, 'b> {
         self.bench.python = None;
         self.create(&environment).await?;
         self.bench.python = Some(environment.join("bin/python"));
-        let installed = self.install(dependencies, &environment, staging).await;
+        let (method, file, frozen) = match dependencies.form {
+            Form::Requirements => ("pip", "requirements.txt", false),
+            Form::Project { frozen, .. } => ("sync", "pyproject.toml", frozen),
+        };
+        let span = tracing::trace_span!(
+            target: "plugin_trace",
+            "python.install_deps",
+            python.install.method = method,
+            python.install.file = file,
+            python.install.frozen = frozen,
+            uv.path = %self.uv.display(),
+        );
+        let installed = self.install(dependencies, &environment, staging).instrument(span).await;
         installed.map_err(|error| self.blame_stand_in(error))?;
         if is_relocatable(&environment).await {
             return Ok(environment);
@@ -232,8 +245,10 @@ impl<'a, 'b> Builder<'a, 'b> {
             // where there is no network, another interpreter should not have to wait for five tries
             command.env(RETRIES, "1");
         }
+        let workdir = self.bench.working_dir.display();
+        let span = tracing::trace_span!(target: "plugin_trace", "python.create_venv", %workdir, python);
         // what uv says of an interpreter that it does not find is no progress
-        self.bench.run("failed to create virtual environment", None, Trust::Tool, command).await
+        self.bench.run("failed to create virtual environment", None, Trust::Tool, command).instrument(span).await
     }
 
     async fn install(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 
 use super::build::{Builder, Built};
 use super::bytecode::BytecodeStore;
@@ -35,7 +36,8 @@ impl Environments {
         let inputs = self.inputs(code, dependencies).await;
         // Versions of a lock are for ever; others are looked up again once in a while.
         let max_age = (!dependencies.is_locked()).then_some(self.tools.settings.resolution_max_age);
-        if let Some(id) = self.resolved(&inputs, max_age).await? {
+        let checking = tracing::trace_span!(target: "plugin_trace", "python.check_venv");
+        if let Some(id) = self.resolved(&inputs, max_age).instrument(checking).await? {
             return Ok(id);
         }
         request.progress.report(Step::Wait, "");

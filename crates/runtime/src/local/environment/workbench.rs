@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::classify;
 use super::error::{Cause, EnvironmentError};
@@ -88,7 +89,8 @@ impl Workbench<'_> {
             command.args(["-x", &excluded.join("|")]);
         }
         command.args(arguments);
-        match self.run("failed to compile", Some(Step::Compile), Trust::Package, command).await {
+        let span = tracing::trace_span!(target: "plugin_trace", "python.precompile");
+        match self.run("failed to compile", Some(Step::Compile), Trust::Package, command).instrument(span).await {
             Err(error) if error.cause == Cause::Cancelled => Err(error),
             Err(error) => {
                 tracing::debug!(error = error.message, "some files have no bytecode");

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::backoff::{Backoff, Kind};
 use super::bring_up::{Node, bring_up};
@@ -201,7 +204,23 @@ impl Actor {
     fn begin(&mut self, is_asked: bool) {
         let cancel = CancellationToken::new();
         self.plugin.set_step(if self.prepared { State::Starting } else { State::Fetching });
+        let cause = std::mem::replace(&mut *self.plugin.cause.lock(), Span::none());
+        let span = tracing::trace_span!(
+            target: "plugin_trace",
+            parent: &cause,
+            "plugin.start",
+            plugin.identity = %self.plugin.id,
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+        );
         let start = bring_up(self.node.clone(), self.plugin.clone(), is_asked, cancel.clone());
+        let start = start.inspect(|result| {
+            if let Err(error) = result {
+                let reason = error.to_string();
+                Span::current().record("otel.status_code", "ERROR").record("otel.status_description", reason);
+            }
+        });
+        let start = start.instrument(span).instrument(cause);
         let task = task::spawn(Task::Start, self.plugin.id.clone(), start);
         self.attempt = Some(Attempt { task, cancel });
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::Plugin;
 use crate::channel::NodeBudget;
@@ -59,7 +61,9 @@ pub(super) async fn bring_up(
     is_asked: bool,
     cancel: CancellationToken,
 ) -> Result<Arc<Worker>, StartError> {
-    let prepared = node.preparer.prepare(&plugin.id, &*plugin, &cancel).await.map_err(|error| match error {
+    let preparing = tracing::trace_span!(target: "plugin_trace", "python.init_env", plugin.identity = %plugin.id);
+    let prepared = node.preparer.prepare(&plugin.id, &*plugin, &cancel).instrument(preparing).await;
+    let prepared = prepared.map_err(|error| match error {
         EnvironmentError { cause: Cause::Cancelled, .. } => StartError::Cancelled,
         error => error.into(),
     })?;
@@ -80,11 +84,17 @@ pub(super) async fn bring_up(
             plugin.set_step(State::Preparing { step: "waiting for memory", detail });
         };
         let is_wanted = || is_asked || plugin.is_waited_for();
-        let room = node.memory.room(&plugin, &*node.launcher, node.settings.pool.min_workers, is_wanted, wait).await;
-        plugin.set_step(State::Starting);
-        let slot = node.slots.clone().acquire_owned().await.ok();
+        let in_line = tracing::trace_span!(target: "plugin_trace", "plugin.start.queue");
+        let queue = async {
+            let least = node.settings.pool.min_workers;
+            let room = node.memory.room(&plugin, &*node.launcher, least, is_wanted, wait).await;
+            plugin.set_step(State::Starting);
+            (room, node.slots.clone().acquire_owned().await.ok())
+        };
+        let (room, slot) = queue.instrument(in_line).await;
         let patience = node.settings.launching_patience;
-        let start = Worker::start(&*node.launcher, spec, around);
+        let launching = tracing::trace_span!(target: "plugin_trace", "plugin.launch", plugin.start.kind = Empty);
+        let start = Worker::start(&*node.launcher, spec, around).instrument(launching);
         tokio::pin!(start);
         let worker = tokio::select! {
             biased;

@@ -12,6 +12,7 @@ pub(super) struct Waiting<'a>(&'a Plugin);
 impl<'a> Waiting<'a> {
     pub(super) fn new(plugin: &'a Plugin) -> Self {
         plugin.waiting.fetch_add(1, Ordering::Relaxed);
+        plugin.caused_by_this();
         plugin.changed.notify_one();
         Self(plugin)
     }
@@ -29,6 +30,7 @@ pub(super) struct Listening<'a>(&'a Plugin, Arc<dyn Progress>);
 impl<'a> Listening<'a> {
     pub(super) fn new(plugin: &'a Plugin, progress: Arc<dyn Progress>) -> Self {
         plugin.listeners.lock().push(progress.clone());
+        plugin.caused_by_this();
         Self(plugin, progress)
     }
 }

@@ -90,6 +90,8 @@ group! {
     prefork_idle: Seconds = "PLUGIN_PREFORK_IDLE_SECONDS" => "3600" [Late];
     /// A call to which the plugin sends nothing for this time fails; 0 for no such limit.
     call_idle_timeout: Seconds = "PLUGIN_CALL_IDLE_TIMEOUT_SECONDS" => "0";
+    /// A call that takes this long is slow: the last ones are kept for `GET /admin/calls`; 0 for none.
+    slow_call: Seconds = "PLUGIN_SLOW_CALL_SECONDS" => "30";
     /// Longest line that a plugin may write; a longer one fails its call.
     max_line_bytes: Bytes = "PLUGIN_MAX_LINE_BYTES" => "67108864" [Late];
     /// Answers of one call that may wait for its client; more fail that call.

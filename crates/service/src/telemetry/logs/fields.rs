@@ -31,7 +31,24 @@ impl LineLayer {
 
 /// Fields by name; `message` is one of them.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Fields(pub(super) Map<String, Value>);
+pub(crate) struct Fields(pub(crate) Map<String, Value>);
+
+impl Fields {
+    /// Those of an event and of the spans around it; the inner ones count.
+    pub(crate) fn of<S>(event: &Event<'_>, context: &Context<'_, S>) -> Self
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let mut fields = Self::default();
+        for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().iter().rev() {
+            if let Some(outer) = span.extensions().get::<Self>() {
+                fields.0.extend(outer.0.clone());
+            }
+        }
+        event.record(&mut fields);
+        fields
+    }
+}
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -77,13 +94,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
-        for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().iter().rev() {
-            if let Some(outer) = span.extensions().get::<Fields>() {
-                fields.0.extend(outer.0.clone());
-            }
-        }
-        event.record(&mut fields);
+        let fields = Fields::of(event, &context);
         let now = jiff::Timestamp::now().to_zoned_datetime(self.zone.clone());
         let line = Line::new(event.metadata(), &now, fields);
         self.writer.write(match self.format {

@@ -18,8 +18,8 @@ fn samples(metrics: &Metrics, name: &str) -> Vec<String> {
 fn a_call_is_counted_once_however_it_ends() {
     let metrics = Metrics::new();
     let labels = r#"{plugin_id="a/b",plugin_type="tool",runtime_type="local",operation="invoke_tool""#;
-    let first = metrics.invocation_started(call());
-    let second = metrics.invocation_started(call());
+    let first = metrics.invocation_started(call(), "0.0.1".into());
+    let second = metrics.invocation_started(call(), "0.0.1".into());
     let active = r#"plugin_invocations_active{plugin_id="a/b",plugin_type="tool",runtime_type="local"}"#;
     assert_eq!(samples(&metrics, "plugin_invocations_active"), [format!("{active} 2")]);
     assert_eq!(metrics.active_sessions(), 2);

@@ -7,6 +7,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, ServerErrorKind, cmd};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span};
 
 use super::clients::{Mode, certificates, mode, server, servers};
 use super::diagnosis::{Role, Server, first_usable};
@@ -57,7 +58,7 @@ impl Link {
     /// is no longer the master, is replaced, and the command sent once more. No caller waits longer than three times the
     /// time limit, however many of them wait for a connection.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
-        let asked = timeout(self.timeout * 3, self.try_ask(command)).await;
+        let asked = timeout(self.timeout * 3, self.try_ask(command)).instrument(span(command)).await;
         asked.unwrap_or_else(|_| Err(failed(timed_out())))
     }
 
@@ -255,4 +256,20 @@ pub(super) fn kind(error: &RedisError) -> ErrorKind {
         ) => ErrorKind::Unavailable,
         _ => ErrorKind::Other,
     }
+}
+
+/// The span of a command, without its arguments.
+fn span(command: &Cmd) -> Span {
+    let name = || match command.args_iter().next() {
+        Some(redis::Arg::Simple(name)) => String::from_utf8_lossy(name).into_owned(),
+        _ => String::new(),
+    };
+    tracing::trace_span!(
+        target: "plugin_trace",
+        "command",
+        otel.kind = "client",
+        otel.name = name(),
+        db.system.name = "redis",
+        db.operation.name = name(),
+    )
 }

@@ -29,6 +29,10 @@ const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 struct MySql;
 
 impl Dialect for MySql {
+    fn name(&self) -> &'static str {
+        "mysql"
+    }
+
     fn or_keep(&self) -> &'static str {
         " ON DUPLICATE KEY UPDATE id = id"
     }

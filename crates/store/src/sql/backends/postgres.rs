@@ -26,6 +26,10 @@ const PRODUCT: Product = Product("PostgreSQL");
 struct Postgres;
 
 impl Dialect for Postgres {
+    fn name(&self) -> &'static str {
+        "postgresql"
+    }
+
     fn placeholders(&self, text: Cow<'static, str>) -> Cow<'static, str> {
         let mut numbered = String::with_capacity(text.len() + 16);
         let mut parts = text.split('?');

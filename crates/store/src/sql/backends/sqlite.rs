@@ -29,6 +29,10 @@ const READERS: u32 = 4;
 struct Sqlite;
 
 impl Dialect for Sqlite {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
     /// None: transactions exclude each other.
     fn for_update(&self) -> &'static str {
         ""

@@ -1,6 +1,8 @@
 //! A transaction on any driver.
 
-use super::{detached, log, rows};
+use tracing::Instrument as _;
+
+use super::{detached, log, rows, span};
 use crate::Result;
 use crate::sql::dialect::Dialect;
 use crate::sql::driver::Transaction;
@@ -27,11 +29,13 @@ impl Tx {
 
     pub(in crate::sql) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>> {
         log(&statement);
+        let span = span(self.dialect, &statement);
         let mut open = self.take()?;
         let (open, found) = detached(async move {
             let found = open.rows(statement).await;
             Ok((open, found))
         })
+        .instrument(span)
         .await?;
         self.open = Some(open);
         found.map(rows).map_err(failed)
@@ -50,11 +54,13 @@ impl Tx {
     /// Rows matched.
     pub(in crate::sql) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         log(&statement);
+        let span = span(self.dialect, &statement);
         let mut open = self.take()?;
         let (open, matched) = detached(async move {
             let matched = open.execute(statement).await;
             Ok((open, matched))
         })
+        .instrument(span)
         .await?;
         self.open = Some(open);
         matched.map_err(failed)

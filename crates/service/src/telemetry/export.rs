@@ -1,0 +1,31 @@
+//! What leaves the process: traces and metrics over OTLP (cluster-serverless-observability 6.4), errors to Sentry (6.5).
+//!
+//! A collector that is slow or gone costs nothing but what it does not get: queues are bounded, what does not fit is dropped
+//! and counted, and nothing waits.
+
+mod bounded;
+mod client;
+pub(crate) mod meters;
+mod otlp;
+mod sentry;
+mod settings;
+mod spans;
+
+pub(crate) use bounded::Counts;
+pub use otlp::{Otlp, OtlpError};
+pub use sentry::{Sentry, SentryError};
+pub(crate) use spans::{begin, continued, rename};
+
+use std::time::Instant;
+
+use http::Method;
+
+use crate::telemetry::TraceContext;
+use crate::telemetry::metrics::label_of;
+
+/// A request has been answered on a route, the pattern of its path.
+pub(crate) fn request(method: &Method, route: &'static str, status: u16, started: Instant, trace: &TraceContext) {
+    let method = label_of(method);
+    meters::http_request(method, route, status, started);
+    sentry::request(method, route, status, started, trace);
+}

@@ -1,0 +1,172 @@
+//! What is counted for Prometheus, under the reference's names for OTLP.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+
+use crate::telemetry::metrics::{Call, Outcome, Success};
+
+/// The reference's scope of what is counted of calls.
+const PLUGIN: &str = "dify-plugin-daemon/plugin";
+/// Of calls of functions.
+const FUNCTIONS: &str = "dify-plugin-daemon/serverless-runtime";
+/// Of requests.
+const HTTP: &str = "dify-plugin-daemon/http";
+
+/// Upper bounds in seconds, the reference's.
+const BUCKETS: [f64; 15] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
+static METERS: OnceLock<Meters> = OnceLock::new();
+
+/// The instruments.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    invocations: Counter<u64>,
+    durations: Histogram<f64>,
+    requests: Histogram<f64>,
+    installations: Histogram<f64>,
+    batches: Histogram<u64>,
+    batch_bytes: Histogram<u64>,
+    oversize: Counter<u64>,
+    mismatches: Counter<u64>,
+    failures: Counter<u64>,
+}
+
+impl Meters {
+    /// Counts from now on; a second call in a process changes nothing.
+    pub(super) fn open(meter: impl Fn(&'static str) -> Meter) {
+        METERS.get_or_init(|| Self::new(&meter(PLUGIN), &meter(FUNCTIONS), &meter(HTTP)));
+    }
+
+    fn new(plugin: &Meter, functions: &Meter, http: &Meter) -> Self {
+        let seconds = |meter: &Meter, name: &'static str, about: &'static str| {
+            let histogram = meter.f64_histogram(name).with_unit("s").with_description(about);
+            histogram.with_boundaries(BUCKETS.to_vec()).build()
+        };
+        let batch = |name: &'static str, unit: &'static str, about: &'static str| {
+            plugin.u64_histogram(name).with_unit(unit).with_description(about).build()
+        };
+        let counter = |meter: &Meter, name: &'static str, unit: &'static str, about: &'static str| {
+            meter.u64_counter(name).with_unit(unit).with_description(about).build()
+        };
+        Self {
+            invocations: counter(plugin, "plugin.invocations", "{call}", "Ended calls of plugins"),
+            durations: seconds(plugin, "plugin.invocation.duration", "Time of a call"),
+            requests: seconds(http, "http.server.request.duration", "Time from a request to the end of its answer"),
+            installations: seconds(plugin, "plugin.installation.duration", "Time of an installation"),
+            batches: batch("plugin.serverless.batch.count", "{batch}", "Calls that one request was cut into"),
+            batch_bytes: batch("plugin.serverless.batch.payload_bytes", "By", "Size of such a call"),
+            oversize: counter(
+                plugin,
+                "plugin.serverless.batch.oversize_items",
+                "{item}",
+                "Texts that are too long for a call of their own",
+            ),
+            mismatches: counter(
+                plugin,
+                "plugin.serverless.batch.result_mismatches",
+                "{error}",
+                "Answers that do not fit their texts",
+            ),
+            failures: counter(
+                functions,
+                "plugin.serverless.runtime.failures",
+                "{failure}",
+                "Attempts to call a function that failed",
+            ),
+        }
+    }
+}
+
+/// The labels of a call by the reference's names.
+fn labels(call: Call<'_>) -> [KeyValue; 4] {
+    [
+        KeyValue::new("plugin.id", call.labels.plugin_id.clone()),
+        KeyValue::new("plugin.version", Arc::clone(call.version)),
+        KeyValue::new("plugin.runtime_type", call.labels.runtime_type.as_str()),
+        KeyValue::new("plugin.access_type", call.labels.plugin_type),
+    ]
+}
+
+/// A call has ended.
+pub(crate) fn invocation(call: Call<'_>, outcome: Outcome, duration: Duration) {
+    let Some(meters) = METERS.get() else { return };
+    let outcome = match outcome {
+        Outcome::Success => "success",
+        Outcome::Error | Outcome::Timeout => "error",
+        Outcome::ClientDisconnect => "canceled",
+    };
+    let [id, version, runtime, access] = labels(call);
+    let labels = [id, version, runtime, access, KeyValue::new("plugin.outcome", outcome)];
+    meters.invocations.add(1, &labels);
+    meters.durations.record(duration.as_secs_f64(), &labels);
+}
+
+/// A request has been answered.
+pub(super) fn http_request(method: &'static str, route: &'static str, status: u16, started: Instant) {
+    let Some(meters) = METERS.get() else { return };
+    let labels = [
+        KeyValue::new("http.request.method", method),
+        KeyValue::new("http.route", route),
+        KeyValue::new("http.response.status_code", i64::from(status)),
+    ];
+    meters.requests.record(started.elapsed().as_secs_f64(), &labels);
+}
+
+/// An installation has ended.
+pub(crate) fn installation(plugin_id: &str, status: Success, duration: Duration) {
+    let Some(meters) = METERS.get() else { return };
+    let labels = [KeyValue::new("plugin.id", plugin_id.to_owned()), KeyValue::new("plugin.outcome", status.as_str())];
+    meters.installations.record(duration.as_secs_f64(), &labels);
+}
+
+/// A request was cut into calls of these sizes.
+pub(crate) fn batches(call: Call<'_>, sizes: &[usize]) {
+    let Some(meters) = METERS.get() else { return };
+    let labels = with_action(call);
+    meters.batches.record(sizes.len() as u64, &labels);
+    for size in sizes {
+        meters.batch_bytes.record(*size as u64, &labels);
+    }
+}
+
+/// A text of a request is longer than a call may be.
+pub(crate) fn oversize_item(call: Call<'_>) {
+    if let Some(meters) = METERS.get() {
+        meters.oversize.add(1, &with_action(call));
+    }
+}
+
+/// The answer of such a call does not fit what was asked.
+pub(crate) fn batch_mismatch(call: Call<'_>, reason: &'static str) {
+    if let Some(meters) = METERS.get() {
+        let [id, version, runtime, access, action] = with_action(call);
+        let reason = KeyValue::new("batch.mismatch_reason", reason);
+        meters.mismatches.add(1, &[id, version, runtime, access, action, reason]);
+    }
+}
+
+/// An attempt to call a function has failed; without a status it could not be reached.
+pub(crate) fn function_failure(action: &'static str, status: Option<u16>) {
+    let Some(meters) = METERS.get() else { return };
+    let kind = match status {
+        None => "transport",
+        Some(429) => "rate_limit",
+        Some(502) => "gateway",
+        Some(_) => "http",
+    };
+    let labels = [
+        KeyValue::new("plugin.action", action),
+        KeyValue::new("http.response.status_code", i64::from(status.unwrap_or(0))),
+        KeyValue::new("failure.type", kind),
+        KeyValue::new("failure.source", "lambda_function_url"),
+    ];
+    meters.failures.add(1, &labels);
+}
+
+fn with_action(call: Call<'_>) -> [KeyValue; 5] {
+    let [id, version, runtime, access] = labels(call);
+    [id, version, runtime, access, KeyValue::new("plugin.action", call.labels.operation)]
+}

@@ -1,0 +1,75 @@
+//! Lines of the log that are errors, as events of Sentry.
+
+use std::sync::Arc;
+
+use sentry_core::Client;
+use sentry_core::protocol::{Context as Facts, Event, Exception, Level, TraceContext as Ids, Values};
+use serde_json::{Map, Value};
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::masked;
+use crate::telemetry::logs::{Fields, PANIC};
+
+/// Sends what is logged as ERROR.
+#[derive(Debug)]
+pub struct SentryLayer {
+    client: Arc<Client>,
+    attach_stacktrace: bool,
+    with_traces: bool,
+}
+
+impl SentryLayer {
+    pub(super) fn new(client: Arc<Client>, attach_stacktrace: bool, with_traces: bool) -> Self {
+        Self { client, attach_stacktrace, with_traces }
+    }
+
+    fn event(&self, target: &str, mut fields: Map<String, Value>) -> Event<'static> {
+        let mut text = |name: &str| match fields.remove(name) {
+            Some(Value::String(text)) => Some(masked(&text)),
+            Some(other) => Some(other.to_string()),
+            None => None,
+        };
+        let message = text("message");
+        let (trace_id, span_id) = (text("trace_id"), text("span_id"));
+        let tags = [("tenant_id", text("tenant_id")), ("plugin", text("plugin"))];
+        let mut event = Event {
+            level: Level::Error,
+            logger: Some(target.to_owned()),
+            tags: tags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+            ..Event::default()
+        };
+        if message.as_deref() == Some(PANIC) {
+            let stacktrace = self.attach_stacktrace.then(sentry_backtrace::current_stacktrace).flatten();
+            let value = text("reason");
+            event.exception = Values {
+                values: vec![Exception { ty: "panic".to_owned(), value, stacktrace, ..Exception::default() }],
+            };
+        }
+        event.message = message;
+        event.extra = fields.into_iter().map(|(name, value)| (name, without_secrets(value))).collect();
+        if self.with_traces
+            && let (Some(Ok(trace_id)), Some(Ok(span_id))) =
+                (trace_id.map(|id| id.parse()), span_id.map(|id| id.parse()))
+        {
+            event.contexts.insert("trace".to_owned(), Facts::from(Ids { trace_id, span_id, ..Ids::default() }));
+        }
+        event
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SentryLayer {
+    fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
+        let fields = Fields::of(event, &context);
+        self.client.capture_event(self.event(event.metadata().target(), fields.0), None);
+    }
+}
+
+fn without_secrets(value: Value) -> Value {
+    match value {
+        Value::String(text) => masked(&text).into(),
+        other => other,
+    }
+}

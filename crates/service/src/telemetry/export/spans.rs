@@ -1,0 +1,47 @@
+//! Spans of `tracing` and contexts of OpenTelemetry.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::telemetry::TraceContext;
+use crate::telemetry::trace::Parent;
+
+/// The tenant of a trace: an attribute of each of its spans.
+#[derive(Debug)]
+pub(super) struct Tenant(pub(super) String);
+
+/// Begins a span of the trace, below the caller's if there is one; the trace from there on.
+pub(crate) fn begin(span: &Span, trace: &TraceContext, parent: Parent, tenant_id: Option<&str>) -> TraceContext {
+    let is_callers = parent == Parent::Caller;
+    let mut parent = Context::new();
+    if is_callers
+        && let (Ok(trace_id), Ok(span_id)) = (TraceId::from_hex(&trace.trace_id), SpanId::from_hex(&trace.span_id))
+    {
+        let state = TraceState::default();
+        parent = parent.with_remote_span_context(SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, state));
+    }
+    if let Some(tenant_id) = tenant_id {
+        parent = parent.with_value(Tenant(tenant_id.to_owned()));
+    }
+    // an error means that no layer exports spans: a test has another subscriber
+    let _ = span.set_parent(parent);
+    continued(span, trace)
+}
+
+/// The trace from a span on.
+pub(crate) fn continued(span: &Span, trace: &TraceContext) -> TraceContext {
+    let context = span.context();
+    let span = context.span();
+    let ids = span.span_context();
+    if !ids.is_valid() {
+        return trace.clone();
+    }
+    TraceContext { trace_id: ids.trace_id().to_string(), span_id: ids.span_id().to_string(), ..trace.clone() }
+}
+
+/// Gives a span that has begun the name that is known at its end.
+pub(crate) fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}

@@ -12,7 +12,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -27,6 +28,16 @@ struct Got {
     resource: Option<Resource>,
     metrics: Vec<Metric>,
     headers: HeaderMap,
+}
+
+impl Got {
+    fn take(&mut self, headers: HeaderMap, request: ExportTraceServiceRequest) {
+        self.headers = headers;
+        for of_resource in request.resource_spans {
+            self.resource = of_resource.resource;
+            self.spans.extend(of_resource.scope_spans.into_iter().flat_map(|of_scope| of_scope.spans));
+        }
+    }
 }
 
 /// A running collector.
@@ -47,6 +58,16 @@ impl Collector {
         let url = format!("http://{}", listener.local_addr()?);
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Ok(Self { got, url })
+    }
+
+    /// The same by gRPC.
+    pub(crate) async fn start_grpc() -> Result<Self> {
+        let got = Arc::<Mutex<Got>>::default();
+        // tonic binds by itself, and says when it cannot
+        let address = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(Grpc(Arc::clone(&got))));
+        tokio::spawn(server.serve(address));
+        Ok(Self { got, url: format!("http://{address}") })
     }
 
     /// The spans of a trace, once the span of this name and its children have come.
@@ -106,13 +127,22 @@ impl Collector {
 
 async fn traces(State(got): State<Arc<Mutex<Got>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let Ok(request) = ExportTraceServiceRequest::decode(body) else { return StatusCode::BAD_REQUEST };
-    let mut got = got.lock();
-    got.headers = headers;
-    for of_resource in request.resource_spans {
-        got.resource = of_resource.resource;
-        got.spans.extend(of_resource.scope_spans.into_iter().flat_map(|of_scope| of_scope.spans));
-    }
+    got.lock().take(headers, request);
     StatusCode::OK
+}
+
+struct Grpc(Arc<Mutex<Got>>);
+
+#[tonic::async_trait]
+impl TraceService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.0.lock().take(metadata.into_headers(), request);
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
 }
 
 async fn metrics(State(got): State<Arc<Mutex<Got>>>, body: Bytes) -> StatusCode {
@@ -155,13 +185,6 @@ impl Trace {
         for child in sorted(self.0.iter().filter(|child| child.parent_span_id == span.span_id)) {
             self.add(text, child, depth + 1, attributes);
         }
-    }
-
-    /// Every span whose name begins like this, its attributes as text.
-    pub(crate) fn attributes(&self, name: &str) -> BTreeMap<String, String> {
-        let spans = self.0.iter().filter(|span| span.name.starts_with(name));
-        let attributes = spans.flat_map(|span| &span.attributes);
-        attributes.map(|attribute| (attribute.key.clone(), text(attribute.value.as_ref()))).collect()
     }
 
     /// The id of the span that the span of this name belongs to.

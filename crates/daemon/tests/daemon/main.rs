@@ -12,6 +12,8 @@ mod faults;
 mod kill;
 mod life;
 mod log;
+#[cfg(feature = "export")]
+mod sentry;
 mod serverless;
 #[cfg(feature = "export")]
 mod traces;

@@ -168,3 +168,15 @@ async fn a_collector_that_is_gone_or_silent_costs_spans_and_no_call() -> Result<
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_spoken_to_by_grpc_with_the_key() -> Result<()> {
+    let collector = Collector::start_grpc().await?;
+    let running = exporting(&collector)?.with("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").start().await?;
+    let client = running.client(&tenant())?.with_header("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
+    client.get("management/list?page=1&page_size=10").await?;
+    let trace = collector.trace(TRACE, "GET /plugin/:tenant_id/management/list").await?;
+    assert_eq!(trace.parent("GET /plugin/:tenant_id/management/list").as_deref(), Some(CALLER));
+    assert_eq!(collector.header("authorization").as_deref(), Some("Bearer the-key"));
+    Ok(())
+}

@@ -17,8 +17,6 @@ pub enum Flag {
     Secret,
     /// Taken byte for byte: blanks around it belong to it.
     Verbatim,
-    /// Known, but without effect yet.
-    NotYet,
     /// Accepted for compatibility; there is nothing for it to change.
     Unused,
 }

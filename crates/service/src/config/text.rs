@@ -52,9 +52,6 @@ fn row(variable: &Variable) -> String {
     if variable.is(Flag::Late) && kind != <Text as Kind>::NAME {
         text.push_str(" 0 = default.");
     }
-    if variable.is(Flag::NotYet) {
-        text.push_str(" **Not yet effective.**");
-    }
     if variable.is(Flag::Unused) {
         text.push_str(" **Accepted, without effect.**");
     }
@@ -66,7 +63,7 @@ pub fn example() -> String {
     let mut page = "# Every variable that has an effect, with its default. None has to be set.\n".to_owned();
     page.push_str("# docs/configuration.md explains them. Generated: dify-plugin-daemon config example\n");
     for group in GROUPS {
-        let shown = |variable: &&Variable| !variable.is(Flag::Unused) && !variable.is(Flag::NotYet);
+        let shown = |variable: &&Variable| !variable.is(Flag::Unused);
         let mut variables = group.variables.iter().filter(shown).peekable();
         if variables.peek().is_some() {
             page.push_str("\n# --- ");
@@ -114,11 +111,7 @@ pub fn dump(environment: &BTreeMap<String, String>) -> String {
             None => unset(&reader, variable, data),
         };
         let value = if variable.is(Flag::Secret) && !value.is_empty() { "(hidden)".to_owned() } else { masked(&value) };
-        let note = match (variable.is(Flag::Unused), variable.is(Flag::NotYet)) {
-            (true, _) => ", without effect",
-            (_, true) => ", not yet effective",
-            _ => "",
-        };
+        let note = if variable.is(Flag::Unused) { ", without effect" } else { "" };
         // writing to a string cannot fail
         let _ = writeln!(page, "{}={value}  # {origin}{note}", variable.name);
     }

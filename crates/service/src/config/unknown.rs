@@ -103,28 +103,6 @@ pub fn warn_about(config: &Config, environment: &BTreeMap<String, String>) {
             tracing::warn!(variable = name, "unknown variable");
         }
     }
-    for name in without_effect(environment) {
-        tracing::warn!(variable = name, "this variable has no effect yet");
-    }
-}
-
-/// Variables that do not do yet what they are set to. What belongs to a switch that is off is not missed.
-pub(super) fn without_effect(environment: &BTreeMap<String, String>) -> Vec<&'static str> {
-    let text = |variable: &'static Variable| {
-        names(variable).find_map(|name| environment.get(name)).map(|text| text.trim()).filter(|text| !text.is_empty())
-    };
-    let is_on = |switch: &'static Variable| text(switch).and_then(super::parse_bool) == Some(true);
-    GROUPS
-        .iter()
-        .filter_map(|group| {
-            group.variables.first().filter(|switch| switch.is(Flag::NotYet) && is_on(switch)).map(|_| group)
-        })
-        .flat_map(|group| group.variables)
-        .filter(|variable| {
-            variable.is(Flag::NotYet) && text(variable).is_some_and(|text| Some(text) != variable.default)
-        })
-        .map(|variable| variable.name)
-        .collect()
 }
 
 /// Names of all variables that hold a secret of the daemon's.
@@ -177,15 +155,5 @@ mod tests {
             "GCS_ENDPOINT",
         ];
         assert_eq!(found(&others), []);
-    }
-
-    #[test]
-    fn what_belongs_to_a_switch_that_is_off_is_not_missed() {
-        let given = |enabled: &str| {
-            let given = [("ENABLE_OTEL", enabled), ("OTEL_SAMPLING_RATE", "0.1")];
-            without_effect(&given.map(|(name, text)| (name.to_owned(), text.to_owned())).into())
-        };
-        assert_eq!(given("false"), [""; 0]);
-        assert_eq!(given("true"), ["ENABLE_OTEL", "OTEL_SAMPLING_RATE"]);
     }
 }

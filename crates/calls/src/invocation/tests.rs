@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::testing::{LIMITS, Opened, Stage, ask, plugin};
 use super::*;
 use crate::callback::testing::{FakeDify, Script};
+use crate::recent::EndedCall;
 
 /// What becomes of a call whose plugin has sent everything: chunks, and the envelope's message of an error.
 async fn outcome(call: Invocation, action: Action) -> Vec<String> {
@@ -326,4 +327,35 @@ async fn a_plugin_that_is_nowhere() {
     let error = stage.call(&plugin(RuntimeType::Remote), &ask(Action::InvokeTool, "{}")).await.unwrap_err();
     assert!(matches!(error, OpenError::NotFound), "{error}");
     assert!(stage.counted("error"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_and_slow_calls_are_kept_with_their_steps_and_nothing_of_what_was_said() {
+    let mut stage = Stage::new("http://127.0.0.1:1", Limits { slow: Duration::from_secs(30), ..LIMITS });
+    let (call, opened) = stage.open(Action::InvokeTool).await;
+    opened.says(&text("a secret"));
+    opened.plugin.push(Event::Failed(Failure::ConnectionClosed));
+    outcome(call, Action::InvokeTool).await;
+    let recent = stage.invocations.recent();
+    let [failed] = &recent.failed()[..] else { panic!("{:?}", recent.failed()) };
+    let steps = |call: &EndedCall| call.steps.iter().map(|step| step.step).collect::<Vec<_>>();
+    assert_eq!((failed.action, failed.outcome, failed.chunks), ("invoke_tool", "error", 1));
+    assert_eq!(failed.cause.as_deref(), Some("Connection closed unexpectedly"));
+    assert_eq!(steps(failed), ["worker", "first chunk", "answer"]);
+    assert!(!format!("{failed:?}").contains("a secret") && recent.slow().is_empty());
+
+    let (mut call, opened) = stage.open(Action::InvokeTool).await;
+    tokio::time::advance(Duration::from_secs(20)).await;
+    opened.says(&text("late"));
+    call.next().await.unwrap().unwrap();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    opened.plugin.push(Event::End);
+    assert!(call.next().await.is_none());
+    let slow = recent.slow();
+    assert_eq!(
+        (slow.len(), slow[0].outcome, slow[0].duration_ms, steps(&slow[0])),
+        (1, "success", 31_000, steps(failed))
+    );
+    assert_eq!([slow[0].steps[1].duration_ms, slow[0].steps[2].after_ms], [20_000; 2]);
+    assert_eq!(recent.failed().len(), 1);
 }

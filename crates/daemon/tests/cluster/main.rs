@@ -5,8 +5,14 @@
 
 mod bucket;
 mod clocks;
+#[cfg(feature = "export")]
+#[expect(dead_code, reason = "the tests of one daemon need more of it")]
+#[path = "../daemon/collector.rs"]
+mod collector;
 mod debugging;
 mod faults;
 mod load;
 mod sharing;
 mod site;
+#[cfg(feature = "export")]
+mod traces;

@@ -72,11 +72,16 @@ impl Collector {
 
     /// The spans of a trace, once the span of this name and its children have come.
     pub(crate) async fn trace(&self, trace_id: &str, last: &str) -> Result<Trace> {
+        self.whole_trace(trace_id, last, 1).await
+    }
+
+    /// The same once several spans of the name have come.
+    pub(crate) async fn whole_trace(&self, trace_id: &str, last: &str, count: usize) -> Result<Trace> {
         let is_of_trace = |span: &Span| hex(&span.trace_id) == trace_id;
         let came = async {
             loop {
                 let spans: Vec<_> = self.got.lock().spans.iter().filter(|span| is_of_trace(span)).cloned().collect();
-                if spans.iter().any(|span| span.name == last) {
+                if spans.iter().filter(|span| span.name == last).count() >= count {
                     return Trace(spans);
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -56,6 +56,11 @@ async fn the_administrators_key_is_needed() {
     assert_eq!(installs.data(), json!([]));
     assert_eq!(send(&client, "GET", "/admin/unlisted", GOOD, &json!({})).await.data(), json!([]));
     assert_eq!(send(&client, "GET", "/admin/debugging", GOOD, &json!({})).await.data(), json!([]));
+    for kind in ["slow", "failed"] {
+        let calls = send(&client, "GET", &format!("/admin/calls?kind={kind}&plugin_id=a/b"), GOOD, &json!({})).await;
+        assert_eq!(calls.data(), json!([]));
+    }
+    assert_eq!(send(&client, "GET", "/admin/calls?kind=odd", GOOD, &json!({})).await.status, 400);
 }
 
 #[tokio::test]

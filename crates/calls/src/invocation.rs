@@ -138,6 +138,9 @@ impl Invocations {
         let (labels, version) = labels(plugin, ask);
         let plugin_id = Arc::clone(&labels.plugin_id);
         let mut guard = self.metrics.invocation_started(labels, version);
+        if ask.trace.is_sampled() {
+            guard.traced(&ask.trace.trace_id);
+        }
         let mut record = Record::new(Arc::clone(&self.recent), plugin, ask);
         let trace = ask.trace.within(record.span());
         let request = envelope::request(&session_id, &ask.origin, ask.action, &ask.user_id, &ask.data);
@@ -172,7 +175,7 @@ impl Invocations {
             record.refused(error);
             guard.set_outcome(Outcome::Error);
         })?;
-        record.opened();
+        self.metrics.invocation_waited(kind(runtime_type), record.opened());
         let spans = CallSpans { logged: Span::current(), exported: record.span().clone() };
         let calls = Running::new(Arc::clone(&self.callbacks), caller, session.replies(), spans, record.calls_back());
         Ok(Invocation {

@@ -14,6 +14,7 @@ mod error;
 pub mod isolation;
 mod launch;
 mod node_memory;
+mod observer;
 mod orphans;
 mod pool;
 mod preparer;
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::cgroup::memory_for_plugins;
 pub use self::error::StartError;
 pub use self::launch::{LaunchSpec, Launched, Launcher, Origin, PreforkSettings, SpawnLauncher, ZygoteLauncher, stage};
+pub use self::observer::Observer;
 pub use self::orphans::{Mark, kill_orphans};
 pub use self::preparer::{EnvironmentPreparer, Packages, Preparer};
 pub use self::process::{ChildProcess, Exit, Process, signal_group};
@@ -145,6 +147,21 @@ impl LocalRuntime {
     /// The memory for output that waits, to be shared with other runtimes of this node.
     pub fn node_budget(&self) -> NodeBudget {
         self.node.budget.clone()
+    }
+
+    /// Lets somebody hear of what happens to workers; only the first one does.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.node.observe(observer);
+    }
+
+    /// Idle workers and interpreters that were ended to make room for others, since the start.
+    pub fn evictions(&self) -> u64 {
+        self.node.memory.evictions()
+    }
+
+    /// Interpreters that workers can be forked from right now.
+    pub fn zygotes(&self) -> usize {
+        self.node.launcher().kept().len()
     }
 
     /// How the plugins of this node are kept apart.

@@ -12,8 +12,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::Metrics;
 
-/// The version in answers and logs.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub use crate::VERSION;
 
 /// The common ground: configuration, counters, the life of the process.
 #[derive(Debug)]

@@ -8,4 +8,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod telemetry;
 
-pub use base::{Base, VERSION};
+pub use base::Base;
+
+/// The version in answers, logs and what is exported.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -98,9 +98,11 @@ impl Record {
         tracing::trace_span!(target: TARGET, parent: &self.span, "plugin.wait")
     }
 
-    /// A worker has the request.
-    pub(super) fn opened(&mut self) {
-        self.opened = Some(Instant::now());
+    /// A worker has the request; how long that took.
+    pub(super) fn opened(&mut self) -> Duration {
+        let now = Instant::now();
+        self.opened = Some(now);
+        now - self.began
     }
 
     /// No worker could get the request.

@@ -39,6 +39,7 @@ pub(super) struct NodeMemory {
     limit: Option<u64>,
     residents: Mutex<Vec<Resident>>,
     /// For workers that come up, and are not measured yet.
+    evictions: AtomicU64,
     reserved: AtomicU64,
     /// Starts ask one after the other, in the order in which they came.
     turn: tokio::sync::Mutex<()>,
@@ -84,9 +85,15 @@ impl NodeMemory {
             limit,
             residents: Mutex::default(),
             reserved: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
             changed: Notify::new(),
         }
+    }
+
+    /// Idle workers and interpreters that were ended to make room, since the start.
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
     }
 
     /// Waits until a worker of the plugin fits; `wait` gets the reason while it does not. A start that nobody waits for takes
@@ -137,10 +144,12 @@ impl NodeMemory {
                 return self.reserve(needed);
             }
             if let Some(worker) = end_idle(&residents, plugin, min_workers) {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
                 // one that ends slowly is not waited for: another is asked
                 tokio::time::timeout(END, worker.ended()).await.ok();
                 tree::look_again();
             } else if launcher.release() {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
                 tree::look_again();
             } else {
                 wait(full(used));

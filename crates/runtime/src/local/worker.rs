@@ -47,6 +47,8 @@ pub(crate) struct Surroundings {
 #[derive(Debug)]
 pub(crate) struct Worker {
     id: String,
+    /// `fork` or `spawn`.
+    origin: &'static str,
     pid: u32,
     mark: Mark,
     /// Where sessions are opened.
@@ -108,7 +110,8 @@ impl Worker {
         let start_timeout = around.settings.start_timeout;
         let launched = launcher.launch(spec).await.map_err(|error| StartError::Spawn { message: error.to_string() })?;
         let pid = launched.process.pid();
-        Span::current().record("plugin.start.kind", launched.origin.kind());
+        let origin = launched.origin.kind();
+        Span::current().record("plugin.start.kind", origin);
 
         let limits = around.settings.channel();
         let (input, writing) = Input::new(launched.stdin, &limits);
@@ -145,7 +148,7 @@ impl Worker {
         };
         keeper.start();
 
-        let worker = Arc::new(Self { id, pid, mark, channel, control, ended });
+        let worker = Arc::new(Self { id, origin, pid, mark, channel, control, ended });
         tokio::select! {
             biased;
             () = worker.channel.vitals.ready() => Ok(worker),
@@ -157,6 +160,11 @@ impl Worker {
                 Err(StartError::NoHeartbeat { waited, said: worker.final_output() })
             }
         }
+    }
+
+    /// How its process came to be: `fork` or `spawn`.
+    pub(super) fn origin(&self) -> &'static str {
+        self.origin
     }
 
     /// What the process has printed last, on either output.

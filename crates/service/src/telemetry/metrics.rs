@@ -3,6 +3,7 @@
 #[cfg(feature = "export")]
 mod exported;
 mod exposition;
+mod labels;
 mod process;
 #[cfg(not(feature = "export"))]
 mod unexported;
@@ -10,14 +11,19 @@ mod unexported;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 pub use exposition::{Exposition, Format};
+use labels::{
+    ActiveInvocation, Example, HttpRequest, HttpRoute, Installation, InvocationEnd, Plugin, PluginRuntime, Runtime,
+    StartKind, StorageKind, StorageOperation,
+};
+pub use labels::{Call, Invocation, Outcome, RuntimeKind, Success};
 
 #[cfg(feature = "export")]
 use crate::telemetry::export::meters as export;
@@ -32,154 +38,8 @@ const LONG_BUCKETS: [f64; 16] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
 type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
+type Examples = HistogramWithExemplars<Example>;
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
-
-macro_rules! label_values {
-    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $word_doc:literal])+ $variant:ident $word:literal,)+ })+) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-            pub enum $name {
-                $($(#[doc = $word_doc])+ $variant,)+
-            }
-
-            impl $name {
-                /// The word in the label.
-                pub const fn as_str(self) -> &'static str {
-                    match self {
-                        $(Self::$variant => $word,)+
-                    }
-                }
-            }
-
-            impl EncodeLabelValue for $name {
-                fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-                    EncodeLabelValue::encode(&self.as_str(), encoder)
-                }
-            }
-        )+
-    };
-}
-
-label_values! {
-    /// On what a plugin runs.
-    RuntimeKind {
-        /// A process of this node.
-        Local "local",
-        /// A developer's machine.
-        Remote "remote",
-        /// A function.
-        Serverless "serverless",
-        /// It was not found out.
-        Unknown "unknown",
-    }
-
-    /// How a call ended.
-    Outcome {
-        /// The plugin ended its answer.
-        Success "success",
-        /// The plugin, its runtime or the daemon failed.
-        Error "error",
-        /// The client went away.
-        ClientDisconnect "client_disconnect",
-        /// The time limit was reached.
-        Timeout "timeout",
-    }
-
-    /// How an installation or a storage operation ended.
-    Success {
-        /// Well.
-        Success "success",
-        /// Not well.
-        Failed "failed",
-    }
-}
-
-/// Whose call it is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Invocation {
-    /// `author/name`.
-    pub plugin_id: Arc<str>,
-    /// `tool`, `model`, `endpoint`, ...: the type of the protocol.
-    pub plugin_type: &'static str,
-    /// On what it runs.
-    pub runtime_type: RuntimeKind,
-    /// The action.
-    pub operation: &'static str,
-}
-
-/// A call with its labels, and the version that it calls, which is no label: each would be a series of its own.
-#[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
-    /// The labels.
-    pub labels: &'a Invocation,
-    /// The plugin's version.
-    pub version: &'a Arc<str>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InvocationEnd {
-    plugin_id: Arc<str>,
-    plugin_type: &'static str,
-    runtime_type: RuntimeKind,
-    operation: &'static str,
-    status: Outcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ActiveInvocation {
-    plugin_id: Arc<str>,
-    plugin_type: &'static str,
-    runtime_type: RuntimeKind,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct HttpRequest {
-    method: &'static str,
-    endpoint: &'static str,
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct HttpRoute {
-    method: &'static str,
-    endpoint: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Plugin {
-    plugin_id: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Installation {
-    plugin_id: String,
-    status: Success,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PluginRuntime {
-    plugin_id: String,
-    runtime_type: RuntimeKind,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Runtime {
-    runtime_type: RuntimeKind,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StorageOperation {
-    operation: &'static str,
-    storage_type: String,
-    status: Success,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StorageKind {
-    operation: &'static str,
-    storage_type: String,
-}
 
 /// The metrics of the process. Clones count together.
 #[derive(Debug, Clone)]
@@ -191,7 +51,7 @@ struct Inner {
     http_requests: Family<HttpRequest, Counter>,
     http_duration: Histograms<HttpRoute>,
     invocations: Family<InvocationEnd, Counter>,
-    invocation_duration: Histograms<Invocation>,
+    invocation_duration: Family<Invocation, Examples, fn() -> Examples>,
     invocations_active: Family<ActiveInvocation, Gauge>,
     installations: Family<Installation, Counter>,
     installation_duration: Histograms<Plugin>,
@@ -200,6 +60,10 @@ struct Inner {
     active_plugins: Family<Runtime, Gauge>,
     active_sessions: Gauge,
     isolation_level: Gauge,
+    invocation_wait: Histograms<Runtime>,
+    starts: Histograms<StartKind>,
+    evictions: Counter,
+    zygotes: Gauge,
     storage_operations: Family<StorageOperation, Counter>,
     storage_duration: Histograms<StorageKind>,
 }
@@ -216,6 +80,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let short: fn() -> Histogram = || Histogram::new(BUCKETS);
         let long: fn() -> Histogram = || Histogram::new(LONG_BUCKETS);
+        let examples: fn() -> Examples = || Examples::new(LONG_BUCKETS.into_iter());
         // counters get their `_total` from the library
         let inner = Inner {
             http_requests: register(&mut registry, "plugin_http_requests", "Requests", Family::default()),
@@ -230,7 +95,7 @@ impl Metrics {
                 &mut registry,
                 "plugin_invocation_duration_seconds",
                 "Time of a call",
-                Family::new_with_constructor(long),
+                Family::new_with_constructor(examples),
             ),
             invocations_active: register(
                 &mut registry,
@@ -268,6 +133,30 @@ impl Metrics {
                 &mut registry,
                 "plugin_isolation_level",
                 "Isolation of local plugins: none (0), L0 (1), L1 (2)",
+                Gauge::default(),
+            ),
+            invocation_wait: register(
+                &mut registry,
+                "plugin_invocation_wait_seconds",
+                "Time until a worker has the request of a call",
+                Family::new_with_constructor(long),
+            ),
+            starts: register(
+                &mut registry,
+                "plugin_worker_start_seconds",
+                "Time of the parts of a start: the preparation of code and environment, and the launch by fork or spawn",
+                Family::new_with_constructor(long),
+            ),
+            evictions: register(
+                &mut registry,
+                "plugin_worker_evictions",
+                "Idle processes that were ended to make room for others",
+                Counter::default(),
+            ),
+            zygotes: register(
+                &mut registry,
+                "plugin_zygotes",
+                "Interpreters that workers can be forked from",
                 Gauge::default(),
             ),
             storage_operations: register(&mut registry, "storage_operations", "Storage operations", Family::default()),
@@ -309,6 +198,7 @@ impl Metrics {
             active,
             labels,
             version,
+            trace_id: None,
             started: Instant::now(),
             outcome: Outcome::ClientDisconnect,
         }
@@ -347,6 +237,28 @@ impl Metrics {
     pub fn active_plugins(&self, runtime_type: RuntimeKind, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.0.active_plugins.get_or_create(&Runtime { runtime_type }).set(count);
+    }
+
+    /// A worker has the request of a call that has waited so long.
+    pub fn invocation_waited(&self, runtime_type: RuntimeKind, wait: Duration) {
+        self.0.invocation_wait.get_or_create(&Runtime { runtime_type }).observe(wait.as_secs_f64());
+        export::waited(runtime_type, wait);
+    }
+
+    /// A part of a worker's start is done: `prepare`, or the launch by `fork` or `spawn`.
+    pub fn worker_started(&self, kind: &'static str, took: Duration) {
+        self.0.starts.get_or_create(&StartKind { kind }).observe(took.as_secs_f64());
+        export::started(kind, took);
+    }
+
+    /// Adds processes that were ended to make room since the last call.
+    pub fn evicted(&self, count: u64) {
+        self.0.evictions.inc_by(count);
+    }
+
+    /// How many interpreters workers can be forked from.
+    pub fn zygotes(&self, count: usize) {
+        self.0.zygotes.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// A storage operation has ended.
@@ -422,6 +334,7 @@ pub struct InvocationGuard {
     active: Gauge,
     labels: Invocation,
     version: Arc<str>,
+    trace_id: Option<String>,
     started: Instant,
     outcome: Outcome,
 }
@@ -430,6 +343,11 @@ impl InvocationGuard {
     /// Ends the call.
     pub fn end(mut self, outcome: Outcome) {
         self.outcome = outcome;
+    }
+
+    /// The call is in a trace that is exported: an example for whoever looks at its duration.
+    pub fn traced(&mut self, trace_id: &str) {
+        self.trace_id = Some(trace_id.to_owned());
     }
 
     /// Sets what a later drop counts.
@@ -444,7 +362,8 @@ impl Drop for InvocationGuard {
         self.active.dec();
         inner.active_sessions.dec();
         let duration = self.started.elapsed();
-        inner.invocation_duration.get_or_create(&self.labels).observe(duration.as_secs_f64());
+        let example = self.trace_id.take().map(|trace_id| Example { trace_id });
+        inner.invocation_duration.get_or_create(&self.labels).observe(duration.as_secs_f64(), example, None);
         export::invocation(Call { labels: &self.labels, version: &self.version }, self.outcome, duration);
         let Invocation { plugin_id, plugin_type, runtime_type, operation } = self.labels.clone();
         let end = InvocationEnd { plugin_id, plugin_type, runtime_type, operation, status: self.outcome };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_manifest::{PluginId, UniqueIdentifier};
-use plugin_runtime::local::{PluginStatus, State};
+use plugin_runtime::local::{Observer, PluginStatus, State};
 use tokio_util::sync::CancellationToken;
 
 use plugin_install::LocalPlatform;
@@ -18,8 +18,29 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Keeps the metrics up to date, until `stop`.
 pub(super) async fn measure(platform: Arc<LocalPlatform>, metrics: Metrics, stop: CancellationToken) {
     let mut shown = Shown::default();
+    let runtime = platform.runtime();
+    runtime.observe(Arc::new(Starts(metrics.clone())));
+    let mut evictions = 0;
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         shown.show(&platform.status(), &metrics);
+        metrics.zygotes(runtime.zygotes());
+        let now = runtime.evictions();
+        metrics.evicted(now - evictions);
+        evictions = now;
+    }
+}
+
+/// Counts the starts of workers.
+#[derive(Debug)]
+struct Starts(Metrics);
+
+impl Observer for Starts {
+    fn started(&self, kind: &'static str, took: Duration) {
+        self.0.worker_started(kind, took);
+    }
+
+    fn prepared(&self, took: Duration) {
+        self.0.worker_started("prepare", took);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use tracing::field::Empty;
@@ -17,6 +18,7 @@ use crate::local::environment::{Cause, EnvironmentError};
 use crate::local::error::StartError;
 use crate::local::launch::{LaunchSpec, Launcher};
 use crate::local::node_memory::NodeMemory;
+use crate::local::observer::Observer;
 use crate::local::preparer::Preparer;
 use crate::local::settings::{LocalSettings, WorkerSettings};
 use crate::local::status::State;
@@ -31,7 +33,8 @@ pub(in crate::local) struct Node {
     launcher: Arc<dyn Launcher>,
     slots: Arc<Semaphore>,
     pub(crate) budget: NodeBudget,
-    memory: NodeMemory,
+    pub(in crate::local) memory: NodeMemory,
+    observer: OnceLock<Arc<dyn Observer>>,
     variables: BTreeMap<OsString, OsString>,
 }
 
@@ -48,8 +51,24 @@ impl Node {
             slots: Arc::new(Semaphore::new(settings.launching_concurrent.clamp(1, Semaphore::MAX_PERMITS))),
             budget: NodeBudget::new(settings.node_buffer_bytes),
             memory: NodeMemory::new(settings.node_memory_bytes),
+            observer: OnceLock::new(),
             variables: variables::of_worker(&settings.process),
             settings,
+        }
+    }
+
+    /// Lets somebody hear of what happens to workers; only the first one does.
+    pub(in crate::local) fn observe(&self, observer: Arc<dyn Observer>) {
+        self.observer.get_or_init(|| observer);
+    }
+
+    pub(in crate::local) fn launcher(&self) -> &dyn Launcher {
+        &*self.launcher
+    }
+
+    fn tell(&self, tell: impl FnOnce(&dyn Observer)) {
+        if let Some(observer) = self.observer.get() {
+            tell(&**observer);
         }
     }
 }
@@ -61,12 +80,14 @@ pub(super) async fn bring_up(
     is_asked: bool,
     cancel: CancellationToken,
 ) -> Result<Arc<Worker>, StartError> {
+    let begun = Instant::now();
     let preparing = tracing::trace_span!(target: "plugin_trace", "python.init_env", plugin.identity = %plugin.id);
     let prepared = node.preparer.prepare(&plugin.id, &*plugin, &cancel).instrument(preparing).await;
     let prepared = prepared.map_err(|error| match error {
         EnvironmentError { cause: Cause::Cancelled, .. } => StartError::Cancelled,
         error => error.into(),
     })?;
+    node.tell(|observer| observer.prepared(begun.elapsed()));
     let around = Surroundings {
         settings: node.worker_settings.clone(),
         log: plugin.log.clone(),
@@ -94,6 +115,7 @@ pub(super) async fn bring_up(
         let (room, slot) = queue.instrument(in_line).await;
         let patience = node.settings.launching_patience;
         let launching = tracing::trace_span!(target: "plugin_trace", "plugin.launch", plugin.start.kind = Empty);
+        let begun = Instant::now();
         let start = Worker::start(&*node.launcher, spec, around).instrument(launching);
         tokio::pin!(start);
         let worker = tokio::select! {
@@ -101,6 +123,7 @@ pub(super) async fn bring_up(
             worker = &mut start => worker,
             () = hold(slot, patience) => start.await,
         }?;
+        node.tell(|observer| observer.started(worker.origin(), begun.elapsed()));
         room.take(&plugin, &worker);
         Ok(worker)
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
-use crate::telemetry::metrics::{Call, Outcome, Success};
+use crate::telemetry::metrics::{Call, Outcome, RuntimeKind, Success};
 
 /// The reference's scope of what is counted of calls.
 const PLUGIN: &str = "dify-plugin-daemon/plugin";
@@ -27,6 +27,8 @@ pub(crate) struct Meters {
     durations: Histogram<f64>,
     requests: Histogram<f64>,
     installations: Histogram<f64>,
+    waits: Histogram<f64>,
+    starts: Histogram<f64>,
     batches: Histogram<u64>,
     batch_bytes: Histogram<u64>,
     oversize: Counter<u64>,
@@ -56,6 +58,8 @@ impl Meters {
             durations: seconds(plugin, "plugin.invocation.duration", "Time of a call"),
             requests: seconds(http, "http.server.request.duration", "Time from a request to the end of its answer"),
             installations: seconds(plugin, "plugin.installation.duration", "Time of an installation"),
+            waits: seconds(plugin, "plugin.invocation.wait", "Time until a worker has the request of a call"),
+            starts: seconds(plugin, "plugin.worker.start", "Time of the parts of a worker's start"),
             batches: batch("plugin.serverless.batch.count", "{batch}", "Calls that one request was cut into"),
             batch_bytes: batch("plugin.serverless.batch.payload_bytes", "By", "Size of such a call"),
             oversize: counter(
@@ -120,6 +124,20 @@ pub(crate) fn installation(plugin_id: &str, status: Success, duration: Duration)
     let Some(meters) = METERS.get() else { return };
     let labels = [KeyValue::new("plugin.id", plugin_id.to_owned()), KeyValue::new("plugin.outcome", status.as_str())];
     meters.installations.record(duration.as_secs_f64(), &labels);
+}
+
+/// A worker has the request of a call.
+pub(crate) fn waited(runtime_type: RuntimeKind, wait: Duration) {
+    if let Some(meters) = METERS.get() {
+        meters.waits.record(wait.as_secs_f64(), &[KeyValue::new("plugin.runtime_type", runtime_type.as_str())]);
+    }
+}
+
+/// A part of a worker's start is done.
+pub(crate) fn started(kind: &'static str, took: Duration) {
+    if let Some(meters) = METERS.get() {
+        meters.starts.record(took.as_secs_f64(), &[KeyValue::new("plugin.start.kind", kind)]);
+    }
 }
 
 /// A request was cut into calls of these sizes.

@@ -11,7 +11,7 @@ use sentry_core::types::{Dsn, ParseDsnError};
 use sentry_core::{Client, ClientOptions, Envelope};
 use tokio::runtime::Handle;
 
-use crate::base::VERSION;
+use crate::VERSION;
 use crate::config::Sentry as Config;
 use crate::telemetry::TraceContext;
 pub(super) use layer::SentryLayer;

@@ -7,7 +7,7 @@ use opentelemetry_sdk::Resource;
 use percent_encoding::percent_decode_str;
 
 use super::otlp::OtlpError;
-use crate::base::VERSION;
+use crate::VERSION;
 use crate::config::{OpenTelemetry, OtlpProtocol};
 
 /// Where a collector listens for gRPC, unless it is told otherwise.

@@ -70,7 +70,8 @@ fn to_plain(text: &str) -> String {
             }
             let _ = writeln!(plain, "# TYPE {name}{suffix} {kind}");
         } else if !line.starts_with('#') {
-            plain.push_str(line);
+            // it has no exemplars
+            plain.push_str(line.split_once(" # {").map_or(line, |(sample, _)| sample));
             plain.push('\n');
         }
     }

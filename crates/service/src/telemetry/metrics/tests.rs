@@ -102,3 +102,16 @@ fn the_process_is_described() {
     let bytes: f64 = memory[0].rsplit(' ').next().unwrap().parse().unwrap();
     assert!(bytes > 1e6, "{bytes}");
 }
+
+#[test]
+fn a_call_in_an_exported_trace_is_an_example_of_its_duration() {
+    let metrics = Metrics::new();
+    let mut guard = metrics.invocation_started(call(), "0.0.1".into());
+    guard.traced("0af7651916cd43dd8448eb211c80319c");
+    guard.end(Outcome::Success);
+    let example = "# {trace_id=\"0af7651916cd43dd8448eb211c80319c\"}";
+    let of = |format| metrics.expose(format).text.matches(example).count();
+    assert_eq!((of(Format::OpenMetrics), of(Format::Plain)), (1, 0));
+    let buckets = samples(&metrics, "plugin_invocation_duration_seconds_bucket");
+    assert!(buckets.iter().all(|line| line.rsplit(' ').next().unwrap().parse::<f64>().is_ok()), "{buckets:?}");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Call, Outcome, Success};
+use super::{Call, Outcome, RuntimeKind, Success};
 
 pub(super) fn invocation(_: Call<'_>, _: Outcome, _: Duration) {}
 
@@ -15,3 +15,7 @@ pub(super) fn oversize_item(_: Call<'_>) {}
 pub(super) fn batch_mismatch(_: Call<'_>, _: &'static str) {}
 
 pub(super) fn function_failure(_: &'static str, _: Option<u16>) {}
+
+pub(super) fn waited(_: RuntimeKind, _: Duration) {}
+
+pub(super) fn started(_: &'static str, _: Duration) {}

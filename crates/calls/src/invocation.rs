@@ -13,7 +13,7 @@ mod request;
 mod running;
 mod runtimes;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::callback::{Callbacks, Caller};
 use crate::transactions::{Registered, Transactions};
 use budget::Budget;
 use plugin_registry::catalog::Declared;
+use plugin_service::per_plugin::PerPlugin;
 use plugin_service::telemetry::metrics::{self, InvocationGuard, Outcome, RuntimeKind};
 use plugin_service::telemetry::{Metrics, TraceContext};
 use running::Running;
@@ -83,6 +84,8 @@ pub struct Invocations {
     callbacks: Arc<Callbacks>,
     metrics: Metrics,
     limits: Limits,
+    /// Limits of single plugins.
+    per_plugin: OnceLock<PerPlugin>,
     /// Knows the sessions of functions, where plugins run as such.
     transactions: Option<Arc<Transactions>>,
 }
@@ -90,13 +93,32 @@ pub struct Invocations {
 impl Invocations {
     /// Calls on these runtimes, within these limits.
     pub fn new(runtimes: Runtimes, callbacks: Arc<Callbacks>, metrics: Metrics, limits: Limits) -> Self {
-        Self { runtimes, callbacks, metrics, limits, transactions: None }
+        Self { runtimes, callbacks, metrics, limits, per_plugin: OnceLock::new(), transactions: None }
     }
 
     /// The same with functions that may call back.
     #[must_use]
     pub fn with_transactions(self, transactions: Arc<Transactions>) -> Self {
         Self { transactions: Some(transactions), ..self }
+    }
+
+    /// Single plugins may have other limits. Only the first call counts.
+    pub fn set_per_plugin(&self, per_plugin: PerPlugin) {
+        self.per_plugin.get_or_init(|| per_plugin);
+    }
+
+    /// The limits of a plugin, but for the size of requests.
+    fn limits_of(&self, plugin: &UniqueIdentifier) -> Limits {
+        let Some(per_plugin) = self.per_plugin.get() else { return self.limits };
+        let own = per_plugin.of(plugin);
+        Limits {
+            total: own.call_timeout_seconds.map_or(self.limits.total, |own| own.value),
+            start: own.call_start_timeout_seconds.map_or(self.limits.start, |own| own.value),
+            idle: own
+                .call_idle_timeout_seconds
+                .map_or(self.limits.idle, |own| Some(own.value).filter(|it| !it.is_zero())),
+            ..self.limits
+        }
     }
 
     /// Dify, and the storage of plugins.
@@ -109,12 +131,13 @@ impl Invocations {
         self.limits
     }
 
-    /// When a call that begins now has to be over.
+    /// When a call that begins now has to be over, if its plugin has no limit of its own.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.limits.total
     }
 
-    /// Hands a request to a worker of the plugin, in a session of this id; returns when the worker has it.
+    /// Hands a request to a worker of the plugin, in a session of this id; returns when the worker has it. `deadline` is that
+    /// of [`Invocations::deadline`] at the beginning; a limit of the plugin's own takes its place.
     pub async fn open(
         &self,
         session_id: SessionId,
@@ -122,6 +145,8 @@ impl Invocations {
         ask: &CallRequest,
         deadline: Instant,
     ) -> Result<Invocation, OpenError> {
+        let limits = self.limits_of(&plugin.identifier);
+        let deadline = (deadline + limits.total).checked_sub(self.limits.total).unwrap_or(deadline);
         let runtime_type = plugin.runtime_type;
         let plugin_id: Arc<str> = plugin.identifier.plugin_id().as_str().into();
         let mut guard = self.metrics.invocation_started(metrics::Invocation {
@@ -137,7 +162,7 @@ impl Invocations {
             action: ask.action,
             origin: Arc::clone(&ask.origin),
             request,
-            start_by: deadline.min(Instant::now() + self.limits.start),
+            start_by: deadline.min(Instant::now() + limits.start),
             deadline,
             traceparent: ask.trace.traceparent(),
         };
@@ -164,7 +189,7 @@ impl Invocations {
             session: Some(session),
             calls,
             registered,
-            budget: Budget::new(deadline, self.limits.idle),
+            budget: Budget::new(deadline, limits.idle),
             guard: Some(guard),
         })
     }

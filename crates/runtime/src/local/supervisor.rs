@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use plugin_manifest::identifier::UniqueIdentifier;
@@ -25,6 +26,7 @@ use self::waiting::{Listening, Waiting};
 use super::environment::{Progress, Step};
 use super::error::StartError;
 use super::pool::Pool;
+use super::settings::PluginSettings;
 use super::status::{FailedState, PluginStatus, State};
 use crate::channel::{Poison, Refused};
 use crate::log::PluginLog;
@@ -53,8 +55,7 @@ pub(super) struct Plugin {
     crashes: AtomicU64,
     /// What a worker of it was last seen to use; 0 before the first.
     memory: AtomicU64,
-    target_in_flight: usize,
-    max_in_flight: usize,
+    settings: ArcSwap<PluginSettings>,
 }
 
 impl fmt::Debug for Plugin {
@@ -118,7 +119,7 @@ impl Plugin {
     /// Nothing is started before the first call or command.
     pub(super) fn new(id: UniqueIdentifier, node: Arc<Node>) -> Arc<Self> {
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let pool = &node.settings.pool;
+        let settings = node.settings_of(&id);
         let plugin = Arc::new(Self {
             pool: Pool::default(),
             log: Arc::new(PluginLog::with_rate(
@@ -134,8 +135,7 @@ impl Plugin {
             listeners: Mutex::default(),
             crashes: AtomicU64::new(0),
             memory: AtomicU64::new(0),
-            target_in_flight: pool.target_in_flight,
-            max_in_flight: pool.max_in_flight,
+            settings: ArcSwap::from_pointee(settings),
             id,
         });
         let lost = plugin.clone();
@@ -154,12 +154,12 @@ impl Plugin {
         })?;
         loop {
             if let Some(picked) = self.pool.pick() {
-                if picked.total >= self.max_in_flight {
+                if picked.total >= self.settings.load().pool.max_in_flight {
                     return Err(OpenError::Busy { in_flight: picked.total });
                 }
                 match picked.worker.channel.open(call).await {
                     Ok(session) => {
-                        if picked.in_flight >= self.target_in_flight {
+                        if picked.in_flight >= self.settings.load().pool.target_in_flight {
                             self.changed.notify_one();
                         }
                         return Ok(session);
@@ -222,6 +222,27 @@ impl Plugin {
     pub(super) async fn restart(&self) -> Result<(), StartError> {
         let (done, result) = oneshot::channel();
         self.ask(Command::Restart(done), result).await
+    }
+
+    /// What holds for it now.
+    pub(super) fn settings(&self) -> Arc<PluginSettings> {
+        self.settings.load_full()
+    }
+
+    /// From now on this holds for it. Workers that were started with something else are replaced, once another is up that was
+    /// not. Whether that is news, and how many workers it makes outdated.
+    pub(super) fn renew(&self, mut settings: PluginSettings) -> Option<usize> {
+        let old = self.settings();
+        if *old == settings {
+            return None;
+        }
+        if *old.launch == *settings.launch {
+            settings.launch = old.launch.clone();
+        }
+        let outdated = self.pool.workers().iter().filter(|worker| worker.is_outdated(&settings.launch)).count();
+        self.settings.store(Arc::new(settings));
+        self.changed.notify_one();
+        Some(outdated)
     }
 
     pub(super) async fn prewarm(&self) {

@@ -1,11 +1,10 @@
 //! One attempt to bring up a worker: code and environment, then a process, then its first heartbeat.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use plugin_manifest::identifier::UniqueIdentifier;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +15,7 @@ use crate::local::error::StartError;
 use crate::local::launch::{LaunchSpec, Launcher};
 use crate::local::node_memory::NodeMemory;
 use crate::local::preparer::Preparer;
-use crate::local::settings::{LocalSettings, WorkerSettings};
+use crate::local::settings::{LocalSettings, PluginSettings, SettingsOfPlugins};
 use crate::local::status::State;
 use crate::local::variables;
 use crate::local::worker::{Surroundings, Worker};
@@ -24,13 +23,12 @@ use crate::local::worker::{Surroundings, Worker};
 /// What all plugins of this node share.
 pub(in crate::local) struct Node {
     pub(in crate::local) settings: LocalSettings,
-    worker_settings: Arc<WorkerSettings>,
     preparer: Arc<dyn Preparer>,
     launcher: Arc<dyn Launcher>,
     slots: Arc<Semaphore>,
     pub(crate) budget: NodeBudget,
     memory: NodeMemory,
-    variables: BTreeMap<OsString, OsString>,
+    of_plugins: Option<Arc<dyn SettingsOfPlugins>>,
 }
 
 impl Node {
@@ -40,15 +38,26 @@ impl Node {
         launcher: Arc<dyn Launcher>,
     ) -> Self {
         Self {
-            worker_settings: Arc::new(settings.worker.clone()),
             preparer,
             launcher,
             slots: Arc::new(Semaphore::new(settings.launching_concurrent.clamp(1, Semaphore::MAX_PERMITS))),
             budget: NodeBudget::new(settings.node_buffer_bytes),
             memory: NodeMemory::new(settings.node_memory_bytes),
-            variables: variables::of_worker(&settings.process),
+            of_plugins: None,
             settings,
         }
+    }
+}
+
+impl Node {
+    /// The same with settings of single plugins.
+    pub(in crate::local) fn with_own_settings(self, of_plugins: Arc<dyn SettingsOfPlugins>) -> Self {
+        Self { of_plugins: Some(of_plugins), ..self }
+    }
+
+    /// What holds for a plugin.
+    pub(in crate::local) fn settings_of(&self, plugin: &UniqueIdentifier) -> PluginSettings {
+        self.of_plugins.as_ref().map_or_else(|| self.settings.of_plugin(), |of_plugins| of_plugins.of(plugin))
     }
 }
 
@@ -63,14 +72,23 @@ pub(super) async fn bring_up(
         EnvironmentError { cause: Cause::Cancelled, .. } => StartError::Cancelled,
         error => error.into(),
     })?;
+    let own = plugin.settings().launch.clone();
+    if let Some(message) = own.refused.clone() {
+        return Err(StartError::Refused { message });
+    }
     let around = Surroundings {
-        settings: node.worker_settings.clone(),
+        settings: own.clone(),
         log: plugin.log.clone(),
         budget: node.budget.clone(),
         poison: plugin.poison.clone(),
         changed: plugin.changed.clone(),
     };
-    let spec = LaunchSpec { plugin: plugin.id.clone(), prepared, variables: node.variables.clone() };
+    let spec = LaunchSpec {
+        plugin: plugin.id.clone(),
+        prepared,
+        variables: variables::of_worker(&own.process),
+        own: Some(own),
+    };
     let start = async {
         let is_told = AtomicBool::new(false);
         let wait = |detail: String| {
@@ -80,7 +98,7 @@ pub(super) async fn bring_up(
             plugin.set_step(State::Preparing { step: "waiting for memory", detail });
         };
         let is_wanted = || is_asked || plugin.is_waited_for();
-        let room = node.memory.room(&plugin, &*node.launcher, node.settings.pool.min_workers, is_wanted, wait).await;
+        let room = node.memory.room(&plugin, &*node.launcher, is_wanted, wait).await;
         plugin.set_step(State::Starting);
         let slot = node.slots.clone().acquire_owned().await.ok();
         let patience = node.settings.launching_patience;

@@ -10,6 +10,7 @@ mod faults;
 mod kill;
 mod life;
 mod log;
+mod own;
 mod serverless;
 
 use std::path::Path;

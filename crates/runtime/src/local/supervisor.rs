@@ -229,8 +229,7 @@ impl Plugin {
         self.settings.load_full()
     }
 
-    /// From now on this holds for it. Workers that were started with something else are replaced, once another is up that was
-    /// not. Whether that is news, and how many workers it makes outdated.
+    /// From now on this holds for it, if it is news. Returns how many workers it makes outdated: another takes their place.
     pub(super) fn renew(&self, mut settings: PluginSettings) -> Option<usize> {
         let old = self.settings();
         if *old == settings {

@@ -70,7 +70,7 @@ pub(crate) fn print(page: Page) -> io::Result<()> {
         Page::Dump => {
             let environment = config::environment();
             let isolation = isolation(environment.get("PLUGIN_ISOLATION").map_or("", String::as_str));
-            config::dump(&environment) + &per_plugin(environment) + &isolation
+            config::dump(&environment) + &per_plugin(&environment) + &isolation
         }
     };
     io::stdout().write_all(text.as_bytes())
@@ -82,10 +82,10 @@ pub(crate) fn presets() -> Vec<&'static str> {
 }
 
 /// What the file with settings of single plugins says, or what is wrong with it, as comments behind the dump.
-fn per_plugin(environment: BTreeMap<String, String>) -> String {
+fn per_plugin(environment: &BTreeMap<String, String>) -> String {
     let opened = match Config::from_vars(environment.clone()) {
         Ok(config) if config.plugins.settings_file.is_none() => return String::new(),
-        Ok(config) => PerPlugin::open(&config, &environment, presets()).map_err(|faults| faults.to_string()),
+        Ok(config) => PerPlugin::open(&config, environment, presets()).map_err(|faults| faults.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match opened {

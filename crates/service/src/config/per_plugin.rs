@@ -21,7 +21,7 @@ mod pattern;
 mod read;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -131,18 +131,26 @@ impl SettingsFile {
         self.text == other.text
     }
 
+    /// Keys that some table sets and that have no effect on plugins that run as functions.
+    pub fn without_effect_on_functions(&self) -> Vec<&'static str> {
+        let of_calls = |name: &str| KEYS.iter().any(|key| key.name == name && key.of_calls);
+        let names = self.tables.values().flat_map(|table| table.overrides.names());
+        let names: BTreeSet<_> = names.filter(|name| !of_calls(name)).collect();
+        names.into_iter().collect()
+    }
+
     /// What it says of a plugin.
     pub fn of(&self, plugin: &UniqueIdentifier) -> Overrides {
-        if self.is_empty() { Overrides::default() } else { self.of_patterns(pattern::of(plugin)) }
+        if self.is_empty() { Overrides::default() } else { self.of_patterns(&pattern::of(plugin)) }
     }
 
     /// What it says of the plugins that a name stands for: the table of that name, and those of wider ones.
     fn of_pattern(&self, pattern: &Pattern) -> Overrides {
-        self.of_patterns(pattern.chain())
+        self.of_patterns(&pattern.chain())
     }
 
     /// `patterns` go from the widest to the most specific one.
-    fn of_patterns(&self, patterns: Vec<Pattern>) -> Overrides {
+    fn of_patterns(&self, patterns: &[Pattern]) -> Overrides {
         let mut all = Overrides::default();
         for table in patterns.iter().filter_map(|pattern| self.tables.get(pattern)) {
             all.override_with(&table.overrides);

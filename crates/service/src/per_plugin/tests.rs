@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::base::Base;
+use crate::config::kind::{Kind, Platform};
 use crate::telemetry::testing::Logged;
 
 fn config(path: &Path) -> Config {
@@ -86,4 +87,22 @@ async fn a_change_comes_into_force_and_a_fault_leaves_what_was_read_before() {
     assert_eq!(max(), Some(5));
     until(&base, "ok: 1 tables of ").await;
     base.lifecycle.soft().cancel();
+}
+
+#[tokio::test]
+async fn what_has_no_effect_on_functions_is_said() {
+    let logged = Logged::on_this_thread();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("plugins.toml");
+    std::fs::write(&path, "[plugins.a]\nworkers_max = 2\ncall_timeout_seconds = 5\nvariables = {A = \"1\"}\n").unwrap();
+    for (platform, expected) in [("local", false), ("serverless", true)] {
+        let mut config = config(&path);
+        config.plugins.platform = <Platform as Kind>::parse(platform).unwrap();
+        let base = Base::new(config);
+        open(&path).unwrap().follow(&base).unwrap();
+        let text = logged.text();
+        assert_eq!(text.contains("have no effect"), expected, "{text}");
+        assert_eq!(text.contains("variables, workers_max"), expected, "{text}");
+        base.lifecycle.soft().cancel();
+    }
 }

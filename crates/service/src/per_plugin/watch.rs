@@ -1,7 +1,7 @@
 //! Follows the file: reads it again on SIGHUP, and when it has changed.
 //!
 //! It is looked at rather than watched: that works on network file systems and for links that are exchanged, as Kubernetes
-//! does with the files of a ConfigMap.
+//! does with the files of a `ConfigMap`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{PerPlugin, Stamp};
 use crate::base::Base;
+use crate::config::Platform;
 use crate::config::per_plugin::{Faults, SettingsFile};
 
 /// The component of `/ready`.
@@ -24,18 +25,18 @@ const LOOK: Duration = Duration::from_secs(1);
 struct Seen {
     /// When it was read last.
     read: Option<Stamp>,
-    /// At the last look, where that was another.
-    changing: Option<Option<Stamp>>,
+    /// At the last look.
+    last: Option<Stamp>,
+    /// Whether that was another.
+    is_changing: bool,
 }
 
 impl Seen {
     /// Whether the file has to be read again.
     fn is_due(&mut self, now: Option<Stamp>) -> bool {
-        if now == self.read {
-            self.changing = None;
-            return false;
-        }
-        self.changing.replace(now) == Some(now)
+        let is_the_same = std::mem::replace(&mut self.last, now) == now;
+        let was_changing = std::mem::replace(&mut self.is_changing, now != self.read);
+        was_changing && self.is_changing && is_the_same
     }
 }
 
@@ -48,6 +49,7 @@ impl PerPlugin {
     pub fn follow(&self, base: &Arc<Base>) -> std::io::Result<()> {
         let Some(followed) = &self.0.followed else { return Ok(()) };
         tracing::info!(file = %followed.path.display(), tables = self.current().len(), "settings of single plugins");
+        self.warn(base);
         self.report(base);
         // from now on, so that a signal that comes early is not lost
         let hangups = Arc::new(tokio::sync::Mutex::new(signal(SignalKind::hangup())?));
@@ -64,7 +66,7 @@ impl PerPlugin {
 
     async fn run(&self, base: &Base, hangups: &mut Signal) {
         let Some(followed) = &self.0.followed else { return };
-        let mut seen = Seen { read: followed.first, changing: None };
+        let mut seen = Seen { read: followed.first, ..Seen::default() };
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -75,7 +77,7 @@ impl PerPlugin {
             let path = followed.path.clone();
             let Ok(now) = tokio::task::spawn_blocking(move || Stamp::of(&path)).await else { continue };
             if is_asked || seen.is_due(now) {
-                seen = Seen { read: now, changing: None };
+                seen = Seen { read: now, ..Seen::default() };
                 self.read_again(base, is_asked).await;
             }
         }
@@ -102,8 +104,20 @@ impl PerPlugin {
         } else {
             tracing::info!(file = path, tables = file.len(), "the settings of plugins were read again");
             self.0.current.send_replace(Arc::new(file));
+            self.warn(base);
         }
         self.report(base);
+    }
+
+    /// Says what has no effect here.
+    fn warn(&self, base: &Base) {
+        let keys = self.current().without_effect_on_functions();
+        if base.config.plugins.platform == Platform::Serverless && !keys.is_empty() {
+            tracing::warn!(
+                keys = keys.join(", "),
+                "these settings of single plugins have no effect, since plugins run as functions (PLATFORM=serverless)"
+            );
+        }
     }
 
     /// Shows in `/ready` what is in force.
@@ -135,7 +149,7 @@ mod tests {
     #[test]
     fn a_change_is_taken_up_when_it_has_settled() {
         let stamp = |size| Some(Stamp { device: 0, inode: 0, size, modified: (0, 0), changed: (0, 0) });
-        let mut seen = Seen { read: stamp(1), changing: None };
+        let mut seen = Seen { read: stamp(1), ..Seen::default() };
         for (now, is_due) in [
             (stamp(1), false),
             (stamp(2), false),

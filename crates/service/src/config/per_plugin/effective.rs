@@ -125,7 +125,8 @@ fn is_empty(value: &Value) -> bool {
 /// What has changed between two states of a plugin, for the log: `memory_limit 1073741824 -> 2147483648`.
 pub fn changes(old: &Settings, new: &Settings) -> String {
     let find = |settings: &Settings, key: &str| settings.0.iter().find(|setting| setting.key == key).cloned();
-    let shown = |setting: &Option<Setting>| setting.as_ref().map_or("(none)".to_owned(), |it| it.shown().to_string());
+    let shown =
+        |setting: &Option<Setting>| setting.as_ref().map_or_else(|| "(none)".to_owned(), |it| it.shown().to_string());
     let gone = old.0.iter().filter(|setting| find(new, &setting.key).is_none());
     let mut changes = Vec::new();
     for key in new.0.iter().chain(gone).map(|setting| &setting.key) {

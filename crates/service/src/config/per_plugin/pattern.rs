@@ -129,8 +129,7 @@ mod tests {
 
     #[test]
     fn names_that_no_plugin_can_have_are_refused() {
-        let mut table = String::new();
-        for text in [
+        let refused = [
             "",
             "*",
             "*/search",
@@ -148,9 +147,8 @@ mod tests {
             "acme/search:0.3.1@abc",
             "acme/search:0.3.1@",
             "https://github.com/acme/search",
-        ] {
-            table.push_str(&format!("{text:?}: {}\n", Pattern::parse(text).unwrap_err()));
-        }
-        insta::assert_snapshot!(table);
+        ]
+        .map(|text| format!("{text:?}: {}", Pattern::parse(text).unwrap_err()));
+        insta::assert_snapshot!(refused.join("\n"));
     }
 }

@@ -95,7 +95,7 @@ fn table(
     for (key, value) in keys {
         let (name, line) = (key.get_ref().as_ref(), lines.at(key.span().start));
         if name == VARIABLES {
-            variables(value, &mut overrides, |line| place(line), lines, &mut refuse);
+            variables(value, &mut overrides, place, lines, &mut refuse);
             continue;
         }
         if value.get_ref().is_table() {

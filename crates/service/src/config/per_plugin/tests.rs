@@ -160,7 +160,7 @@ fn what_is_not_toml_is_reported_with_its_lines() {
 
 #[test]
 fn a_message_shows_the_first_faults_and_counts_the_rest() {
-    let text: String = (0..30).map(|n| format!("a{n} = 1\n")).collect();
+    let text = (0..30).map(|n| format!("a{n} = 1")).collect::<Vec<_>>().join("\n");
     let faults = Faults { path: "/etc/plugins.toml".into(), faults: read(&text).unwrap_err() };
     let shown = faults.to_string();
     assert!(shown.starts_with("PLUGIN_SETTINGS_FILE: /etc/plugins.toml cannot be used\n  line 1: a0: "), "{shown}");

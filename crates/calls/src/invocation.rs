@@ -14,7 +14,7 @@ mod request;
 mod running;
 mod runtimes;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ use crate::recent::Recent;
 use crate::transactions::{Registered, Transactions};
 use budget::Budget;
 use plugin_registry::catalog::Declared;
+use plugin_service::per_plugin::PerPlugin;
 use plugin_service::telemetry::metrics::{self, InvocationGuard, Outcome, RuntimeKind};
 use plugin_service::telemetry::{Metrics, TraceContext};
 use record::Record;
@@ -89,6 +90,8 @@ pub struct Invocations {
     metrics: Metrics,
     limits: Limits,
     recent: Arc<Recent>,
+    /// Limits of single plugins.
+    per_plugin: OnceLock<PerPlugin>,
     /// Knows the sessions of functions, where plugins run as such.
     transactions: Option<Arc<Transactions>>,
 }
@@ -97,7 +100,7 @@ impl Invocations {
     /// Calls on these runtimes, within these limits.
     pub fn new(runtimes: Runtimes, callbacks: Arc<Callbacks>, metrics: Metrics, limits: Limits) -> Self {
         let recent = Arc::new(Recent::new(limits.slow));
-        Self { runtimes, callbacks, metrics, limits, recent, transactions: None }
+        Self { runtimes, callbacks, metrics, limits, recent, per_plugin: OnceLock::new(), transactions: None }
     }
 
     /// The same with functions that may call back.
@@ -111,6 +114,25 @@ impl Invocations {
         Arc::clone(&self.recent)
     }
 
+    /// Single plugins may have other limits. Only the first call counts.
+    pub fn set_per_plugin(&self, per_plugin: PerPlugin) {
+        self.per_plugin.get_or_init(|| per_plugin);
+    }
+
+    /// The limits of a plugin, but for the size of requests.
+    fn limits_of(&self, plugin: &UniqueIdentifier) -> Limits {
+        let Some(per_plugin) = self.per_plugin.get() else { return self.limits };
+        let own = per_plugin.of(plugin);
+        Limits {
+            total: own.call_timeout_seconds.map_or(self.limits.total, |own| own.value),
+            start: own.call_start_timeout_seconds.map_or(self.limits.start, |own| own.value),
+            idle: own
+                .call_idle_timeout_seconds
+                .map_or(self.limits.idle, |own| Some(own.value).filter(|it| !it.is_zero())),
+            ..self.limits
+        }
+    }
+
     /// Dify, and the storage of plugins.
     pub fn callbacks(&self) -> &Callbacks {
         &self.callbacks
@@ -121,12 +143,13 @@ impl Invocations {
         self.limits
     }
 
-    /// When a call that begins now has to be over.
+    /// When a call that begins now has to be over, if its plugin has no limit of its own.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.limits.total
     }
 
-    /// Hands a request to a worker of the plugin, in a session of this id; returns when the worker has it.
+    /// Hands a request to a worker of the plugin, in a session of this id; returns when the worker has it. `deadline` is that
+    /// of [`Invocations::deadline`] at the beginning; a limit of the plugin's own takes its place.
     pub async fn open(
         &self,
         session_id: SessionId,
@@ -134,6 +157,8 @@ impl Invocations {
         ask: &CallRequest,
         deadline: Instant,
     ) -> Result<Invocation, OpenError> {
+        let limits = self.limits_of(&plugin.identifier);
+        let deadline = (deadline + limits.total).checked_sub(self.limits.total).unwrap_or(deadline);
         let runtime_type = plugin.runtime_type;
         let (labels, version) = labels(plugin, ask);
         let plugin_id = Arc::clone(&labels.plugin_id);
@@ -150,7 +175,7 @@ impl Invocations {
             action: ask.action,
             origin: Arc::clone(&ask.origin),
             request,
-            start_by: deadline.min(Instant::now() + self.limits.start),
+            start_by: deadline.min(Instant::now() + limits.start),
             deadline,
             traceparent: trace.traceparent(),
         };
@@ -182,7 +207,7 @@ impl Invocations {
             session: Some(session),
             calls,
             registered,
-            budget: Budget::new(deadline, self.limits.idle),
+            budget: Budget::new(deadline, limits.idle),
             guard: Some(guard),
             record,
         })

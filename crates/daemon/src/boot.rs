@@ -31,6 +31,7 @@ use plugin_service::base::Base;
 use plugin_service::config::address::AddressError;
 use plugin_service::config::{Config, Platform as PlatformKind, sample_keys};
 use plugin_service::lifecycle::OnEnd;
+use plugin_service::per_plugin::PerPlugin;
 use plugin_web::Routes;
 
 /// Why the daemon cannot start.
@@ -90,7 +91,11 @@ enum Home {
 
 /// Opens everything and starts what runs in the background; the routes are what the daemon serves from then on.
 /// `debugging_port` is what [`bind_debugging`] gave.
-pub(crate) async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>) -> Result<Routes, BootError> {
+pub(crate) async fn start(
+    base: &Arc<Base>,
+    per_plugin: &PerPlugin,
+    debugging_port: Option<TcpListener>,
+) -> Result<Routes, BootError> {
     let config = &base.config;
     let stores = Box::pin(stores::open(base)).await?;
     let (watching, watched) = (Arc::clone(base), stores.clone());
@@ -100,7 +105,7 @@ pub(crate) async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>)
     let lookups = Lookups::new(config, &stores, trusted_keys(config));
     let cluster = cluster::start(base, &stores, &lookups.catalog).await?;
     let home = match config.plugins.platform {
-        PlatformKind::Local => Home::Local(local::start(base, Arc::clone(&lookups.packages))?),
+        PlatformKind::Local => Home::Local(local::start(base, per_plugin, Arc::clone(&lookups.packages))?),
         PlatformKind::Serverless => Home::Serverless(serverless::start(base, &stores, &lookups)?),
     };
     let debugging_keys = debugging::keys(config, &stores).await;
@@ -125,12 +130,13 @@ pub(crate) async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>)
     let others = cluster::others(config, &cluster);
     let routing = Routing::new(Arc::clone(&lookups.catalog), others, platform_type);
     let metrics = base.metrics.clone();
-    let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), routing.clone(), runtimes, metrics)?;
+    let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), routing.clone(), runtimes, metrics)?
+        .with_per_plugin(per_plugin);
     let (platform, local, serverless): (Arc<dyn Platform>, _, _) = match home {
         Home::Local(platform) => (Arc::clone(&platform) as _, Some(platform), None),
         Home::Serverless(platform) => (Arc::new(platform.clone()), None, Some(platform)),
     };
-    let forwarder = cluster::forwarder(base, &cluster, &lookups.catalog, routing);
+    let forwarder = cluster::forwarder(base, per_plugin, &cluster, &lookups.catalog, routing);
     let installer = Arc::new(Installer::new(
         stores.database.clone(),
         Arc::clone(&lookups.catalog),
@@ -149,6 +155,8 @@ pub(crate) async fn start(base: &Arc<Base>, debugging_port: Option<TcpListener>)
             installer: Arc::clone(&services.installer),
             management: services.management.clone(),
             calls: calls.invocations.recent(),
+            base: Arc::clone(base),
+            per_plugin: per_plugin.clone(),
             stop: base.lifecycle.soft().clone(),
             cutoff: base.lifecycle.hard().clone(),
         })

@@ -1,13 +1,16 @@
 //! The command line of the daemon.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use plugin_runtime::local::variables;
 use plugin_sandbox::{Level, Mode, Support};
 use plugin_service::base::VERSION;
 use plugin_service::config::{self, Config};
+use plugin_service::per_plugin::PerPlugin;
 
 /// How long `health` waits for an answer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -66,10 +69,29 @@ pub(crate) fn print(page: Page) -> io::Result<()> {
         Page::Example => config::example(),
         Page::Dump => {
             let environment = config::environment();
-            config::dump(&environment) + &isolation(environment.get("PLUGIN_ISOLATION").map_or("", String::as_str))
+            let isolation = isolation(environment.get("PLUGIN_ISOLATION").map_or("", String::as_str));
+            config::dump(&environment) + &per_plugin(&environment) + &isolation
         }
     };
     io::stdout().write_all(text.as_bytes())
+}
+
+/// Names for several variables at once that a file of settings may pass to a plugin.
+pub(crate) fn presets() -> Vec<&'static str> {
+    variables::PRESETS.iter().map(|(preset, _)| *preset).collect()
+}
+
+/// What the file with settings of single plugins says, or what is wrong with it, as comments behind the dump.
+fn per_plugin(environment: &BTreeMap<String, String>) -> String {
+    let opened = match Config::from_vars(environment.clone()) {
+        Ok(config) if config.plugins.settings_file.is_none() => return String::new(),
+        Ok(config) => PerPlugin::open(&config, environment, presets()).map_err(|faults| faults.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match opened {
+        Ok(per_plugin) => per_plugin.current().dump(),
+        Err(error) => error.lines().fold(String::new(), |text, line| text + "# " + line + "\n"),
+    }
 }
 
 /// What comes of `PLUGIN_ISOLATION` on this machine: the last line of the dump.

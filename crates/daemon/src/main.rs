@@ -17,6 +17,7 @@ use plugin_runtime::local::stage;
 use plugin_service::base::{Base, VERSION};
 use plugin_service::config::{self, Config, ConfigError};
 use plugin_service::lifecycle::{init, limits};
+use plugin_service::per_plugin::PerPlugin;
 use plugin_service::telemetry::{Exports, LogHandle, logs};
 use plugin_web::{Front, server};
 
@@ -81,6 +82,7 @@ fn health() -> anyhow::Result<ExitCode> {
 
 fn serve() -> anyhow::Result<ExitCode> {
     let mut config = Config::from_env()?;
+    let per_plugin = PerPlugin::open(&config, &config::environment(), command::presets())?;
     plugin_sandbox::check_threads()?;
     plugin_sandbox::protect()?;
     let zone = TimeZone::get(&config.server.time_zone).context("SERVER_TZ")?;
@@ -94,7 +96,7 @@ fn serve() -> anyhow::Result<ExitCode> {
     }
     let served = config.ensure_keys().map_err(anyhow::Error::from).and_then(|()| {
         exports.open(&config);
-        runtime.block_on(run(config, log.clone()))
+        runtime.block_on(run(config, per_plugin, log.clone()))
     });
     exports.shutdown();
     // blocking calls, such as a look-up of a host name, cannot be abandoned: the process does not wait for them
@@ -103,7 +105,7 @@ fn serve() -> anyhow::Result<ExitCode> {
     served
 }
 
-async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
+async fn run(config: Config, per_plugin: PerPlugin, log: LogHandle) -> anyhow::Result<ExitCode> {
     let listener = server::bind(&config.server).await?;
     config::exposed(&config, listener.local_addr()?)?;
     tracing::info!(version = VERSION, address = %listener.local_addr()?, "plugin daemon is listening");
@@ -113,13 +115,14 @@ async fn run(config: Config, log: LogHandle) -> anyhow::Result<ExitCode> {
     let lifecycle = base.lifecycle.clone();
     lifecycle.watch_signals()?;
     log.watch_signals(&lifecycle)?;
+    per_plugin.follow(&base)?;
     let front = Front::new(base.clone(), plugin_dify_api::early(&base));
     let max_connections = base.config.server.max_connections;
     let server = tokio::spawn(server::serve(listener, front.clone(), max_connections, lifecycle.clone()));
 
     let mut booted = Ok(());
     // abandoned wherever it is, so that a stop need not wait for what cannot be reached
-    let started = lifecycle.soft().run_until_cancelled(boot::start(&base, debugging_port)).await;
+    let started = lifecycle.soft().run_until_cancelled(boot::start(&base, &per_plugin, debugging_port)).await;
     match started.unwrap_or(Err(BootError::Stopped)) {
         Ok(routes) => front.open(routes),
         Err(BootError::Stopped) => {}

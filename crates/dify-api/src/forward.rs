@@ -10,7 +10,7 @@ mod marker;
 mod relay;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +32,7 @@ use crate::named::{named_plugin, named_version};
 use exchange::{Exchange, ExchangeError};
 use marker::{Marked, Marker};
 use plugin_registry::catalog::Catalog;
+use plugin_service::per_plugin::PerPlugin;
 use plugin_service::telemetry::RequestContext;
 use plugin_service::telemetry::trace::TARGET;
 use plugin_web::ApiError;
@@ -51,6 +52,8 @@ struct Inner {
     node: Node,
     marker: Marker,
     limits: ForwardLimits,
+    /// Limits of single plugins.
+    per_plugin: OnceLock<PerPlugin>,
     cutoff: CancellationToken,
 }
 
@@ -92,7 +95,12 @@ impl Forwarder {
         cutoff: CancellationToken,
     ) -> Self {
         let marker = Marker::new(key, node.id);
-        Self(Arc::new(Inner { catalog, routing, node, marker, limits, cutoff }))
+        Self(Arc::new(Inner { catalog, routing, node, marker, limits, per_plugin: OnceLock::new(), cutoff }))
+    }
+
+    /// Single plugins may have other limits. Only the first call counts.
+    pub fn set_per_plugin(&self, per_plugin: PerPlugin) {
+        self.0.per_plugin.get_or_init(|| per_plugin);
     }
 
     /// Answers a request here, or has another node answer it.
@@ -173,7 +181,9 @@ impl Inner {
         sent: &http::Uri,
         is_hook: bool,
     ) -> Result<Response, ApiError> {
-        let deadline = Instant::now() + self.limits.total + MARGIN;
+        let own = self.per_plugin.get().and_then(|per_plugin| per_plugin.of(plugin).call_timeout_seconds);
+        let total = own.map_or(self.limits.total, |own| own.value);
+        let deadline = Instant::now() + total + MARGIN;
         let (parts, body) = request.into_parts();
         let limit = if is_hook { MAX_BODY } else { self.limits.body };
         // the whole body, so that more than one node can be tried

@@ -19,6 +19,7 @@ use plugin_registry::readme::Readmes;
 use plugin_registry::stores::{Lookups, Stores};
 use plugin_service::base::Base;
 use plugin_service::config::{Config, Platform};
+use plugin_service::per_plugin::PerPlugin;
 use plugin_service::telemetry::Metrics;
 use plugin_web::upload::UploadLimit;
 
@@ -115,6 +116,13 @@ impl Calls {
             invocations = invocations.with_transactions(Arc::clone(transactions));
         }
         Ok(Self { catalog, routing, invocations: Arc::new(invocations), endpoints: Arc::new(endpoints), transactions })
+    }
+
+    /// The same with time limits of single plugins.
+    #[must_use]
+    pub fn with_per_plugin(self, per_plugin: &PerPlugin) -> Self {
+        self.invocations.set_per_plugin(per_plugin.clone());
+        self
     }
 }
 

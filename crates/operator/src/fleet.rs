@@ -14,6 +14,9 @@ use plugin_registry::management::{Management, Unlisted};
 use plugin_runtime::debug::{ConnectionStatus, DebugRuntime};
 use plugin_runtime::local::environment::Unused;
 use plugin_runtime::local::{LogEntry, PluginStatus};
+use plugin_service::base::Base;
+use plugin_service::config::per_plugin::Settings;
+use plugin_service::per_plugin::PerPlugin;
 use serde::Serialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +50,15 @@ pub struct UnusedFiles {
     pub folders: Vec<Unused>,
 }
 
+/// A plugin of this node.
+#[derive(Debug, Serialize)]
+pub struct PluginView {
+    #[serde(flatten)]
+    pub status: PluginStatus,
+    /// What holds for it, and where each value comes from. Workers that are `draining` may have been started before a change.
+    pub settings: Settings,
+}
+
 /// What a fleet consists of.
 #[derive(Debug)]
 pub struct FleetParts {
@@ -60,6 +72,9 @@ pub struct FleetParts {
     pub management: Management,
     /// The last slow and the last failed calls of this node.
     pub calls: Arc<Recent>,
+    pub base: Arc<Base>,
+    /// Settings of single plugins.
+    pub per_plugin: PerPlugin,
     /// Ends waits when the daemon begins to stop.
     pub stop: CancellationToken,
     /// Ends streams when the daemon stops hard.
@@ -86,8 +101,9 @@ impl Fleet {
     }
 
     /// The plugins of this node: state, workers and what they use, last failure.
-    pub async fn plugins(&self) -> Result<Vec<PluginStatus>> {
-        Ok(self.local()?.measured_status().await)
+    pub async fn plugins(&self) -> Result<Vec<PluginView>> {
+        let all = self.local()?.measured_status().await;
+        Ok(all.into_iter().map(|status| self.view(status)).collect())
     }
 
     /// How they are kept apart, and what keeps them from more.
@@ -117,8 +133,14 @@ impl Fleet {
     }
 
     /// One of them.
-    pub fn plugin(&self, identifier: &UniqueIdentifier) -> Result<PluginStatus> {
-        self.local()?.status_of(identifier).ok_or(FleetError::NotRequested)
+    pub fn plugin(&self, identifier: &UniqueIdentifier) -> Result<PluginView> {
+        let status = self.local()?.status_of(identifier).ok_or(FleetError::NotRequested)?;
+        Ok(self.view(status))
+    }
+
+    fn view(&self, status: PluginStatus) -> PluginView {
+        let settings = self.0.per_plugin.settings(&self.0.base.config, &status.plugin);
+        PluginView { status, settings }
     }
 
     /// The plugins under development that are connected to this node, the newest connection last.

@@ -46,7 +46,9 @@ pub use self::observer::Observer;
 pub use self::orphans::{Mark, kill_orphans};
 pub use self::preparer::{EnvironmentPreparer, Packages, Preparer};
 pub use self::process::{ChildProcess, Exit, Process, signal_group};
-pub use self::settings::{LocalSettings, PoolSettings, ProcessSettings, WorkerSettings};
+pub use self::settings::{
+    LaunchSettings, LocalSettings, PluginSettings, PoolSettings, ProcessSettings, SettingsOfPlugins, WorkerSettings,
+};
 pub(crate) use self::status::seconds;
 pub use self::status::{FailedState, PluginStatus, State, WorkerStatus};
 pub use crate::log::{Level, LogEntry, PluginLog, Source};
@@ -75,6 +77,32 @@ impl LocalRuntime {
             plugins: CopyMap::default(),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// The same with settings of single plugins.
+    #[must_use]
+    pub fn with_own_settings(
+        settings: LocalSettings,
+        preparer: Arc<dyn Preparer>,
+        launcher: Arc<dyn Launcher>,
+        of_plugins: Arc<dyn SettingsOfPlugins>,
+    ) -> Self {
+        let node = Node::new(settings, preparer, launcher).with_own_settings(of_plugins);
+        Self { node: Arc::new(node), plugins: CopyMap::default(), stopping: AtomicBool::new(false) }
+    }
+
+    /// Asks for the settings of every plugin again. What has changed holds from now on; workers that were started with other
+    /// settings are replaced, and their sessions go on to their end. Returns the plugins whose settings are others now, and
+    /// how many workers of each are replaced.
+    pub fn renew(&self) -> Vec<(UniqueIdentifier, usize)> {
+        // a plugin that is being added right now has either the new settings, or is among these
+        let plugins = self.plugins.change(|plugins| plugins.clone());
+        let renew = |(id, plugin): (&UniqueIdentifier, &Arc<Plugin>)| {
+            Some((id.clone(), plugin.renew(self.node.settings_of(id))?))
+        };
+        let mut renewed: Vec<_> = plugins.iter().filter_map(renew).collect();
+        renewed.sort_unstable();
+        renewed
     }
 
     /// Brings the plugin up now: package, environment, one worker, its first heartbeat. What failed before does not keep
@@ -113,7 +141,7 @@ impl LocalRuntime {
     pub async fn remove(&self, plugin: &UniqueIdentifier, graceful: bool) {
         let removed = self.plugins.change(|plugins| plugins.remove(plugin));
         if let Some(plugin) = removed {
-            let drain = self.node.settings.pool.drain_timeout;
+            let drain = plugin.settings().pool.drain_timeout;
             let deadline = Instant::now() + if graceful { drain } else { std::time::Duration::ZERO };
             plugin.shut_down(deadline, "it was removed").await;
         }

@@ -4,6 +4,7 @@
 //! wrong is reported together. Secrets never print.
 
 pub mod kind;
+pub mod per_plugin;
 pub mod registry;
 
 pub mod address;

@@ -6,6 +6,7 @@ pub mod base;
 pub mod config;
 pub mod json;
 pub mod lifecycle;
+pub mod per_plugin;
 pub mod telemetry;
 
 pub use base::Base;

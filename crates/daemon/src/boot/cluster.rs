@@ -11,6 +11,7 @@ use plugin_registry::cluster::{self, Cluster};
 use plugin_registry::stores::Stores;
 use plugin_service::base::Base;
 use plugin_service::config::{CacheType, Config, Secret};
+use plugin_service::per_plugin::PerPlugin;
 use plugin_store::shared::Node;
 
 /// Announces this node to the others from now on.
@@ -66,6 +67,7 @@ pub(super) fn others(config: &Config, cluster: &Arc<Cluster>) -> Option<Arc<Clus
 /// Passes calls on to other nodes, where there can be any.
 pub(super) fn forwarder(
     base: &Base,
+    per_plugin: &PerPlugin,
     cluster: &Arc<Cluster>,
     catalog: &Arc<Catalog>,
     routing: Routing,
@@ -77,5 +79,7 @@ pub(super) fn forwarder(
     let limits =
         ForwardLimits { total: config.plugins.max_execution_timeout, body: bytes(config.server.max_request_bytes) };
     let cutoff = base.lifecycle.hard().clone();
-    Some(Forwarder::new(Arc::clone(catalog), routing, cluster.node().clone(), key, limits, cutoff))
+    let forwarder = Forwarder::new(Arc::clone(catalog), routing, cluster.node().clone(), key, limits, cutoff);
+    forwarder.set_per_plugin(per_plugin.clone());
+    Some(forwarder)
 }

@@ -3,6 +3,7 @@
 mod isolation;
 mod launcher;
 mod measure;
+mod own;
 mod survey;
 mod uv_cache;
 
@@ -24,8 +25,13 @@ use plugin_registry::packages::Packages;
 use plugin_service::base::Base;
 use plugin_service::config::Config;
 use plugin_service::lifecycle::OnEnd;
+use plugin_service::per_plugin::PerPlugin;
 
-pub(super) fn start(base: &Arc<Base>, packages: Arc<Packages>) -> Result<Arc<LocalPlatform>, BootError> {
+pub(super) fn start(
+    base: &Arc<Base>,
+    per_plugin: &PerPlugin,
+    packages: Arc<Packages>,
+) -> Result<Arc<LocalPlatform>, BootError> {
     let config = &base.config;
     let mut inherited: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
     uv_cache::choose(config, &mut inherited);
@@ -40,11 +46,19 @@ pub(super) fn start(base: &Arc<Base>, packages: Arc<Packages>) -> Result<Arc<Loc
         );
     }
     let environments = Arc::new(Environments::new(environment_settings(config, inherited, &settings.process)));
-    let launcher = launcher::of(config, &settings.process)
+    let launcher = launcher::of(config, &settings.process, per_plugin.path().is_some())
         .map_err(|source| BootError::System { what: "failed to start the thread that starts plugins", source })?;
     let preparer = EnvironmentPreparer { environments: Arc::clone(&environments), packages };
     let drain = settings.worker.stop_grace;
-    let runtime = Arc::new(LocalRuntime::new(settings, Arc::new(preparer), launcher));
+    let preparer = Arc::new(preparer);
+    let runtime = if per_plugin.path().is_some() {
+        let own = own::OwnSettings::new(base, per_plugin, &settings)?;
+        let runtime = Arc::new(LocalRuntime::with_own_settings(settings, preparer, launcher, Arc::new(own)));
+        own::follow(base, per_plugin, &runtime);
+        runtime
+    } else {
+        Arc::new(LocalRuntime::new(settings, preparer, launcher))
+    };
     let lifecycle = &base.lifecycle;
     let stopped = Arc::clone(&runtime);
     lifecycle.on_stop("local plugins", move || async move { stopped.stop_all(Instant::now() + drain).await });
@@ -107,29 +121,7 @@ fn local_settings(
     let workers = &config.workers;
     let stage = stage::command()
         .map_err(|source| BootError::System { what: "the daemon cannot locate its executable", source })?;
-    let pool = PoolSettings {
-        min_workers: count(workers.min),
-        max_workers: count(workers.max),
-        target_in_flight: count(workers.target_calls),
-        max_in_flight: count(workers.max_calls),
-        idle_timeout: workers.idle_timeout,
-        drain_timeout: config.plugins.max_execution_timeout,
-    };
-    let worker = WorkerSettings {
-        start_timeout: config.python.init_timeout,
-        silence_warning: workers.silence_limit / 2,
-        silence_limit: workers.silence_limit,
-        cancel_grace: workers.cancel_calls.then_some(workers.cancel_grace),
-        stop_grace: workers.stop_grace,
-        max_line_bytes: bytes(workers.max_line_bytes),
-        log_lines_per_second: workers.log_lines_per_second,
-        session_buffer_bytes: bytes(workers.session_buffer_bytes),
-        memory_soft_limit: limit(workers.memory_soft_limit_bytes),
-        memory_hard_limit: limit(workers.memory_limit_bytes),
-        max_processes: Some(count(workers.max_processes)).filter(|count| *count > 0),
-        ..WorkerSettings::default()
-    };
-    let extra_variables: Vec<String> = workers.pass_variables.iter().filter(|name| !name.is_empty()).cloned().collect();
+    let extra_variables = names(&workers.pass_variables);
     check_presets(&extra_variables)?;
     let mut process = ProcessSettings {
         inherited,
@@ -155,14 +147,51 @@ fn local_settings(
         );
     }
     Ok(LocalSettings {
-        pool,
-        worker,
+        pool: pool(config),
+        worker: worker(config),
         process,
         launching_concurrent,
         node_buffer_bytes: bytes(workers.node_buffer_bytes),
         node_memory_bytes,
         ..LocalSettings::default()
     })
+}
+
+/// How many workers a plugin has.
+fn pool(config: &Config) -> PoolSettings {
+    let workers = &config.workers;
+    PoolSettings {
+        min_workers: count(workers.min),
+        max_workers: count(workers.max),
+        target_in_flight: count(workers.target_calls),
+        max_in_flight: count(workers.max_calls),
+        idle_timeout: workers.idle_timeout,
+        drain_timeout: config.plugins.max_execution_timeout,
+    }
+}
+
+/// The limits of a worker.
+fn worker(config: &Config) -> WorkerSettings {
+    let workers = &config.workers;
+    WorkerSettings {
+        start_timeout: config.python.init_timeout,
+        silence_warning: workers.silence_limit / 2,
+        silence_limit: workers.silence_limit,
+        cancel_grace: workers.cancel_calls.then_some(workers.cancel_grace),
+        stop_grace: workers.stop_grace,
+        max_line_bytes: bytes(workers.max_line_bytes),
+        log_lines_per_second: workers.log_lines_per_second,
+        session_buffer_bytes: bytes(workers.session_buffer_bytes),
+        memory_soft_limit: limit(workers.memory_soft_limit_bytes),
+        memory_hard_limit: limit(workers.memory_limit_bytes),
+        max_processes: Some(count(workers.max_processes)).filter(|count| *count > 0),
+        ..WorkerSettings::default()
+    }
+}
+
+/// Names without those that a trailing comma makes.
+fn names(list: &[String]) -> Vec<String> {
+    list.iter().filter(|name| !name.is_empty()).cloned().collect()
 }
 
 fn check_presets(names: &[String]) -> Result<(), BootError> {

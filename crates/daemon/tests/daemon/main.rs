@@ -12,6 +12,7 @@ mod faults;
 mod kill;
 mod life;
 mod log;
+mod own;
 #[cfg(feature = "export")]
 mod sentry;
 mod serverless;

@@ -6,12 +6,12 @@ use axum::extract::State;
 use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_registry::management::Unlisted;
 use plugin_runtime::debug::ConnectionStatus;
-use plugin_runtime::local::{LogEntry, PluginStatus};
+use plugin_runtime::local::LogEntry;
 use plugin_web::{Bound, Success, Validate, Violations};
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
-use crate::fleet::{Fleet, IsolationStatus, UnusedFiles};
+use crate::fleet::{Fleet, IsolationStatus, PluginView, UnusedFiles};
 
 /// The longest wait for a new log entry, in seconds.
 const LONGEST_WAIT: u64 = 60;
@@ -25,11 +25,11 @@ impl Validate for Version {
     fn validate(&self, _: &mut Violations) {}
 }
 
-pub(super) async fn list(State(fleet): State<Fleet>) -> Answer<Vec<PluginStatus>> {
+pub(super) async fn list(State(fleet): State<Fleet>) -> Answer<Vec<PluginView>> {
     Ok(Success(fleet.plugins().await?))
 }
 
-pub(super) async fn status(State(fleet): State<Fleet>, Bound(params): Bound<Version>) -> Answer<PluginStatus> {
+pub(super) async fn status(State(fleet): State<Fleet>, Bound(params): Bound<Version>) -> Answer<PluginView> {
     Ok(Success(fleet.plugin(&params.plugin_unique_identifier)?))
 }
 

@@ -1,14 +1,16 @@
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_calls::recent::Recent;
 use plugin_install::testing::InstallBed;
 use plugin_registry::management::Management;
 use plugin_service::base::Base;
+use plugin_service::per_plugin::PerPlugin;
 use plugin_web::testing::{ApiClient, Sent};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +22,10 @@ const KEY: &str = "the-administrators-key";
 async fn admin() -> (InstallBed, ApiClient) {
     let bed = InstallBed::with(&ENABLED).await;
     let node = bed.node();
+    let base = Base::new(bed.config.clone());
     let fleet = Fleet::new(FleetParts {
+        base: Arc::clone(&base),
+        per_plugin: PerPlugin::default(),
         local: None,
         serverless: None,
         debugged: None,
@@ -30,7 +35,6 @@ async fn admin() -> (InstallBed, ApiClient) {
         stop: CancellationToken::new(),
         cutoff: CancellationToken::new(),
     });
-    let base = Base::new(bed.config.clone());
     let client = ApiClient::new(&base, super::all(&base, &fleet));
     (bed, client)
 }

@@ -14,6 +14,9 @@ pub enum StartError {
     /// Its code or its Python environment could not be made ready.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// What its settings demand, this system does not give.
+    #[error("the plugin is not started: {message}")]
+    Refused { message: String },
     /// The process could not be made.
     #[error("failed to start the plugin process: {message}")]
     Spawn { message: String },
@@ -39,6 +42,7 @@ impl StartError {
     pub const fn cause(&self) -> &'static str {
         match self {
             Self::Environment(error) => error.cause.as_str(),
+            Self::Refused { .. } => "refused",
             Self::Spawn { .. } => "spawn",
             Self::Exited { out_of_memory: true, .. } => "oom_killed",
             Self::Exited { .. } => "crashed",

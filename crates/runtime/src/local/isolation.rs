@@ -19,7 +19,7 @@ pub use self::worker::{Confinement, confine};
 const LANDLOCK_WITH_SIGNALS: u32 = 6;
 
 /// How plugins and the tools that work for them are kept apart from the daemon and each other. The default: not at all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Isolation {
     pub level: Level,
     /// The version of Landlock of this system; 0 where there is none.
@@ -56,14 +56,27 @@ impl Isolation {
     ///
     /// When a required level cannot be reached, or `working_path` cannot be written.
     pub fn of_system(mode: Mode, working_path: &Path, private: Vec<PathBuf>) -> Result<Self, IsolationError> {
-        let support = Support::probe();
+        Self::of(&Support::probe(), mode, working_path, private)
+    }
+
+    /// The same on a system that allows this. Blocks: makes a folder below `working_path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Isolation::of_system`].
+    pub fn of(
+        support: &Support,
+        mode: Mode,
+        working_path: &Path,
+        private: Vec<PathBuf>,
+    ) -> Result<Self, IsolationError> {
         let level = support.choose(mode)?;
         let mut isolation = Self {
             level,
             landlock: support.landlock,
             private,
             umask: plugin_sandbox::umask_of_children(),
-            gaps: if level == Level::None { Vec::new() } else { support.gaps },
+            gaps: if level == Level::None { Vec::new() } else { support.gaps.clone() },
             ..Self::default()
         };
         isolation.private.push(working_path.to_owned());
@@ -72,6 +85,15 @@ impl Isolation {
             isolation.scratch = Some(Arc::new(Scratch::open(working_path).map_err(failed)?));
         }
         Ok(isolation)
+    }
+
+    /// The same for one plugin at another level, which `support` allows. `scratch` is for levels that need it, where this one
+    /// did not.
+    #[must_use]
+    pub fn at_level(&self, level: Level, support: &Support, scratch: Option<Arc<Scratch>>) -> Self {
+        let scratch = if level >= Level::Confined { self.scratch.clone().or(scratch) } else { None };
+        let gaps = if level == Level::None { Vec::new() } else { support.gaps.clone() };
+        Self { level, scratch, gaps, ..self.clone() }
     }
 
     /// The level and what is missing, on one line.

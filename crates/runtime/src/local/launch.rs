@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugin_manifest::identifier::UniqueIdentifier;
@@ -17,6 +18,7 @@ use tokio::net::unix::pipe;
 
 use super::environment::Prepared;
 use super::process::Process;
+use super::settings::{LaunchSettings, ProcessSettings};
 
 pub use self::spawn::SpawnLauncher;
 pub use self::zygote::{PreforkSettings, ZygoteLauncher};
@@ -29,6 +31,15 @@ pub struct LaunchSpec {
     pub prepared: Prepared,
     /// The whole environment of the process.
     pub variables: BTreeMap<OsString, OsString>,
+    /// What is put on it, and whether it may be forked; `None`: as the launcher does it with all.
+    pub own: Option<Arc<LaunchSettings>>,
+}
+
+impl LaunchSpec {
+    /// How the process is made, by a launcher with these settings.
+    fn process<'a>(&'a self, of_launcher: &'a ProcessSettings) -> &'a ProcessSettings {
+        self.own.as_ref().map_or(of_launcher, |own| &own.process)
+    }
 }
 
 /// A process that leads its own process group, and the daemon's ends of its pipes.

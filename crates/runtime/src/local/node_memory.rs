@@ -102,7 +102,6 @@ impl NodeMemory {
         &self,
         plugin: &Arc<Plugin>,
         launcher: &dyn Launcher,
-        min_workers: usize,
         is_wanted: impl Fn() -> bool,
         wait: impl Fn(String),
     ) -> Room<'_> {
@@ -143,7 +142,7 @@ impl NodeMemory {
             if is_alone || used.saturating_add(needed) <= limit {
                 return self.reserve(needed);
             }
-            if let Some(worker) = end_idle(&residents, plugin, min_workers) {
+            if let Some(worker) = end_idle(&residents, plugin) {
                 self.evictions.fetch_add(1, Ordering::Relaxed);
                 // one that ends slowly is not waited for: another is asked
                 tokio::time::timeout(END, worker.ended()).await.ok();
@@ -184,13 +183,13 @@ impl NodeMemory {
 }
 
 /// Retires the least recently called worker that may be retired; returns it.
-fn end_idle(residents: &Residents, but: &Arc<Plugin>, min_workers: usize) -> Option<Arc<Worker>> {
+fn end_idle(residents: &Residents, but: &Arc<Plugin>) -> Option<Arc<Worker>> {
     let may_rest = |(plugin, worker): &&(Arc<Plugin>, Arc<Worker>)| {
         !Arc::ptr_eq(plugin, but)
             && !worker.is_retired()
             // it is about to be called
             && !plugin.is_waited_for()
-            && plugin.workers() > min_workers
+            && plugin.workers() > plugin.settings().pool.min_workers
     };
     let mut idle: Vec<_> =
         residents.iter().filter(may_rest).filter_map(|found| Some((found.1.idle()?, found))).collect();

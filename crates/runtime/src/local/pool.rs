@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::settings::LaunchSettings;
 use super::status::WorkerStatus;
 use super::worker::Worker;
 use crate::session::Failure;
@@ -94,6 +95,16 @@ impl Pool {
     pub(super) fn next_idle(&self, for_long: Duration) -> Option<Duration> {
         let idle = |worker: &Arc<Worker>| for_long.saturating_sub(worker.idle().unwrap_or_default());
         self.lock().active.iter().map(idle).min()
+    }
+
+    /// Whether a worker that takes sessions was started with other settings.
+    pub(super) fn has_outdated(&self, current: &Arc<LaunchSettings>) -> bool {
+        self.lock().active.iter().any(|worker| !worker.is_retired() && worker.is_outdated(current))
+    }
+
+    /// Lets those go that were started with other settings.
+    pub(super) fn retire_outdated(&self, current: &Arc<LaunchSettings>) {
+        self.lock().active.iter().filter(|worker| worker.is_outdated(current)).for_each(|worker| worker.retire());
     }
 
     /// Lets all active workers go but the newest.

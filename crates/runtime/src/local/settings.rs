@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use plugin_manifest::identifier::UniqueIdentifier;
 
 use super::environment::Proxies;
 use super::isolation::Isolation;
@@ -28,8 +31,33 @@ pub struct LocalSettings {
     pub node_memory_bytes: Option<u64>,
 }
 
+/// What holds for one plugin, where it is not what holds for all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginSettings {
+    pub pool: PoolSettings,
+    /// What its processes are started with; a change needs other processes.
+    pub launch: Arc<LaunchSettings>,
+}
+
+/// What the processes of one plugin are started with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaunchSettings {
+    pub worker: WorkerSettings,
+    pub process: ProcessSettings,
+    /// Whether it may be forked from a warm interpreter; `None`: as the launcher does it with all.
+    pub prefork: Option<bool>,
+    /// Why it must not be started, such as a level of isolation that this system does not reach.
+    pub refused: Option<String>,
+}
+
+/// Knows what holds for each plugin.
+pub trait SettingsOfPlugins: Send + Sync {
+    /// Called for each new plugin, and for every plugin when settings have changed. Must not block.
+    fn of(&self, plugin: &UniqueIdentifier) -> PluginSettings;
+}
+
 /// How many workers a plugin version has, and for how long.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolSettings {
     /// Workers that are kept although nobody calls.
     pub min_workers: usize,
@@ -46,7 +74,7 @@ pub struct PoolSettings {
 }
 
 /// Limits of one worker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WorkerSettings {
     /// From spawn to the first heartbeat (lifecycle-and-storage 1.6).
     pub start_timeout: Duration,
@@ -82,7 +110,7 @@ pub struct WorkerSettings {
 }
 
 /// How a worker process is made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProcessSettings {
     /// The daemon's own environment. Only what [`super::variables`] lists, and `extra_variables`, goes on to plugins.
     pub inherited: BTreeMap<OsString, OsString>,
@@ -99,6 +127,8 @@ pub struct ProcessSettings {
     /// A folder for the program through which plugins are started so that single calls can be cancelled. `None`: plugins
     /// are started directly, and a call that nobody waits for goes on until its worker is replaced.
     pub bootstrap: Option<PathBuf>,
+    /// Variables that plugins get with these values, whatever `inherited` has.
+    pub fixed: BTreeMap<String, String>,
     /// How plugins are kept apart; applied by the stage.
     pub isolation: Isolation,
     /// Open files, soft and hard.
@@ -107,6 +137,15 @@ pub struct ProcessSettings {
     pub max_file_bytes: Option<u64>,
     /// Bytes of address space.
     pub max_address_space: Option<u64>,
+}
+
+impl LocalSettings {
+    /// What holds for a plugin without settings of its own.
+    pub fn of_plugin(&self) -> PluginSettings {
+        let launch =
+            LaunchSettings { worker: self.worker.clone(), process: self.process.clone(), prefork: None, refused: None };
+        PluginSettings { pool: self.pool.clone(), launch: Arc::new(launch) }
+    }
 }
 
 impl WorkerSettings {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use plugin_manifest::identifier::UniqueIdentifier;
@@ -23,9 +24,10 @@ use tracing::Span;
 
 pub(super) use self::bring_up::Node;
 use self::waiting::{Listening, Waiting};
-use super::environment::{Progress, Step};
+use super::environment::Progress;
 use super::error::StartError;
 use super::pool::Pool;
+use super::settings::PluginSettings;
 use super::status::{FailedState, PluginStatus, State};
 use crate::channel::{Poison, Refused};
 use crate::log::PluginLog;
@@ -56,8 +58,7 @@ pub(super) struct Plugin {
     crashes: AtomicU64,
     /// What a worker of it was last seen to use; 0 before the first.
     memory: AtomicU64,
-    target_in_flight: usize,
-    max_in_flight: usize,
+    settings: ArcSwap<PluginSettings>,
 }
 
 impl fmt::Debug for Plugin {
@@ -121,7 +122,7 @@ impl Plugin {
     /// Nothing is started before the first call or command.
     pub(super) fn new(id: UniqueIdentifier, node: Arc<Node>) -> Arc<Self> {
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let pool = &node.settings.pool;
+        let settings = node.settings_of(&id);
         let plugin = Arc::new(Self {
             pool: Pool::default(),
             log: Arc::new(PluginLog::with_rate(
@@ -138,8 +139,7 @@ impl Plugin {
             listeners: Mutex::default(),
             crashes: AtomicU64::new(0),
             memory: AtomicU64::new(0),
-            target_in_flight: pool.target_in_flight,
-            max_in_flight: pool.max_in_flight,
+            settings: ArcSwap::from_pointee(settings),
             id,
         });
         let lost = plugin.clone();
@@ -158,12 +158,12 @@ impl Plugin {
         })?;
         loop {
             if let Some(picked) = self.pool.pick() {
-                if picked.total >= self.max_in_flight {
+                if picked.total >= self.settings.load().pool.max_in_flight {
                     return Err(OpenError::Busy { in_flight: picked.total });
                 }
                 match picked.worker.channel.open(call).await {
                     Ok(session) => {
-                        if picked.in_flight >= self.target_in_flight {
+                        if picked.in_flight >= self.settings.load().pool.target_in_flight {
                             self.changed.notify_one();
                         }
                         return Ok(session);
@@ -226,6 +226,26 @@ impl Plugin {
     pub(super) async fn restart(&self) -> Result<(), StartError> {
         let (done, result) = oneshot::channel();
         self.ask(Command::Restart(done), result).await
+    }
+
+    /// What holds for it now.
+    pub(super) fn settings(&self) -> Arc<PluginSettings> {
+        self.settings.load_full()
+    }
+
+    /// From now on this holds for it, if it is news. Returns how many workers it makes outdated: another takes their place.
+    pub(super) fn renew(&self, mut settings: PluginSettings) -> Option<usize> {
+        let old = self.settings();
+        if *old == settings {
+            return None;
+        }
+        if *old.launch == *settings.launch {
+            settings.launch = old.launch.clone();
+        }
+        let outdated = self.pool.workers().iter().filter(|worker| worker.is_outdated(&settings.launch)).count();
+        self.settings.store(Arc::new(settings));
+        self.changed.notify_one();
+        Some(outdated)
     }
 
     pub(super) async fn prewarm(&self) {
@@ -321,14 +341,6 @@ impl Plugin {
         }
     }
 
-    /// The next start is because of what is going on here, unless something else was first.
-    fn caused_by_this(&self) {
-        let mut cause = self.cause.lock();
-        if cause.is_none() {
-            *cause = Span::current();
-        }
-    }
-
     /// Every change wakes those who wait, who then look for themselves.
     fn set_state(&self, state: State, failed: Option<Failed>) {
         self.phase.send_modify(|phase| {
@@ -349,16 +361,6 @@ impl Plugin {
     fn set_step(&self, state: State) {
         if self.pool.len() == 0 {
             self.set_state(state, None);
-        }
-    }
-}
-
-impl Progress for Plugin {
-    fn report(&self, step: Step, detail: &str) {
-        self.set_step(State::Preparing { step: step.as_str(), detail: detail.to_owned() });
-        let listeners = self.listeners.lock().clone();
-        for listener in listeners {
-            listener.report(step, detail);
         }
     }
 }

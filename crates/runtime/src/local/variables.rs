@@ -156,6 +156,7 @@ pub fn of_plugin(settings: &ProcessSettings) -> BTreeMap<OsString, OsString> {
             variables.insert(name.into(), value.into());
         }
     }
+    variables.extend(settings.fixed.iter().map(|(name, value)| (name.into(), value.into())));
     variables
 }
 

@@ -22,7 +22,7 @@ use super::error::StartError;
 use super::launch::{LaunchSpec, Launcher};
 use super::orphans::Mark;
 use super::process::Exit;
-use super::settings::WorkerSettings;
+use super::settings::LaunchSettings;
 use super::status::WorkerStatus;
 use super::tree::{self, Tree};
 use crate::channel::{Channel, Input, NodeBudget, Poison, Sessions, Vitals};
@@ -35,7 +35,7 @@ use crate::task::{self, Task};
 /// What a worker shares with its surroundings.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
-    pub(crate) settings: Arc<WorkerSettings>,
+    pub(crate) settings: Arc<LaunchSettings>,
     pub(crate) log: Arc<PluginLog>,
     pub(crate) budget: NodeBudget,
     pub(crate) poison: Arc<Poison>,
@@ -55,6 +55,8 @@ pub(crate) struct Worker {
     pub(super) channel: Channel,
     control: Arc<Control>,
     ended: watch::Receiver<Option<Ended>>,
+    /// What it was started with.
+    settings: Arc<LaunchSettings>,
 }
 
 /// How others make a worker stop.
@@ -107,13 +109,14 @@ impl Worker {
         let id = uuid::Uuid::now_v7().to_string();
         let mark = Mark::new(&id);
         spec.variables.extend([mark.variable()]);
-        let start_timeout = around.settings.start_timeout;
+        let settings = around.settings;
+        let start_timeout = settings.worker.start_timeout;
         let launched = launcher.launch(spec).await.map_err(|error| StartError::Spawn { message: error.to_string() })?;
         let pid = launched.process.pid();
         let origin = launched.origin.kind();
         Span::current().record("plugin.start.kind", origin);
 
-        let limits = around.settings.channel();
+        let limits = settings.worker.channel();
         let (input, writing) = Input::new(launched.stdin, &limits);
         let channel = Channel {
             pid: Some(pid),
@@ -142,13 +145,13 @@ impl Worker {
             output: Some(task::spawn(Task::Output, name.clone(), output)),
             stderr: Some(task::spawn(Task::Stderr, name.clone(), stderr.run(launched.stderr, exited))),
             writer: Some(task::spawn(Task::Input, name, writing)),
-            settings: around.settings,
+            settings: settings.clone(),
             changed: around.changed,
             report_end,
         };
         keeper.start();
 
-        let worker = Arc::new(Self { id, origin, pid, mark, channel, control, ended });
+        let worker = Arc::new(Self { id, origin, pid, mark, channel, control, ended, settings });
         tokio::select! {
             biased;
             () = worker.channel.vitals.ready() => Ok(worker),
@@ -203,6 +206,11 @@ impl Worker {
     /// Whether a new session is better opened elsewhere, if there is an elsewhere.
     pub(crate) fn is_doubtful(&self, silent: Duration) -> bool {
         self.channel.input.is_stalled() || self.channel.vitals.silent_for() > silent
+    }
+
+    /// Whether it was started with other settings than these.
+    pub(crate) fn is_outdated(&self, current: &Arc<LaunchSettings>) -> bool {
+        !Arc::ptr_eq(&self.settings, current)
     }
 
     /// Takes no new sessions from now on.

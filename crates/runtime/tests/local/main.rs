@@ -7,6 +7,8 @@ mod lifecycle;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod own;
+#[cfg(test)]
 mod parent;
 #[cfg(test)]
 mod pressure;

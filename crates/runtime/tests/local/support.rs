@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use plugin_manifest::UniqueIdentifier;
 use plugin_protocol::{Action, Origin, SessionId, envelope};
 use plugin_runtime::local::environment::{Cause, EnvironmentError, Prepared, Progress, Silent, Step};
-use plugin_runtime::local::{LocalRuntime, LocalSettings, PluginStatus, Preparer, SpawnLauncher, StartError};
+use plugin_runtime::local::{
+    LocalRuntime, LocalSettings, PluginStatus, Preparer, SettingsOfPlugins, SpawnLauncher, StartError,
+};
 use plugin_runtime::{Call, Event, OpenError, Runtime, Session};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -71,6 +73,26 @@ impl Host {
     }
 
     pub(crate) fn with(start: &str, change: impl FnOnce(&mut LocalSettings)) -> Self {
+        Self::made(start, change, |settings, preparer, launcher| LocalRuntime::new(settings, preparer, launcher))
+    }
+
+    /// With settings of single plugins, made from those of all.
+    pub(crate) fn with_own(
+        start: &str,
+        change: impl FnOnce(&mut LocalSettings),
+        own: impl FnOnce(&LocalSettings) -> Arc<dyn SettingsOfPlugins>,
+    ) -> Self {
+        Self::made(start, change, |settings, preparer, launcher| {
+            let own = own(&settings);
+            LocalRuntime::with_own_settings(settings, preparer, launcher, own)
+        })
+    }
+
+    fn made(
+        start: &str,
+        change: impl FnOnce(&mut LocalSettings),
+        runtime: impl FnOnce(LocalSettings, Arc<FakePreparer>, Arc<SpawnLauncher>) -> LocalRuntime,
+    ) -> Self {
         let mut settings = LocalSettings::default();
         settings.worker.check_interval = Duration::from_millis(100);
         settings.process.inherited = std::env::vars_os().collect();
@@ -83,7 +105,7 @@ impl Host {
             attempts: AtomicUsize::new(0),
         });
         let launcher = Arc::new(SpawnLauncher::new(settings.process.clone()).unwrap());
-        let runtime = Arc::new(LocalRuntime::new(settings, preparer.clone(), launcher));
+        let runtime = Arc::new(runtime(settings, preparer.clone(), launcher));
         Self { runtime, preparer, plugin: plugin("plugin") }
     }
 

@@ -1,7 +1,9 @@
 //! Where a fork would not be the same, a new interpreter is started, and the log says why.
 
-use plugin_runtime::local::Launcher as _;
+use std::sync::Arc;
+
 use plugin_runtime::local::environment::Silent;
+use plugin_runtime::local::{Launcher as _, LocalSettings, PluginSettings};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -95,4 +97,48 @@ async fn every_environment_has_its_own() {
     host.stop("one").await;
     place.make_plugin("one", 'b', &[]);
     assert_eq!(host.ask("one", json!({"do": "version"})).await, "b");
+}
+
+/// `on` may be forked, `off` may not, `own` has a variable of its own; nothing is said of `other`.
+fn own(settings: &LocalSettings, name: &str) -> PluginSettings {
+    let mut own = settings.of_plugin();
+    let launch = Arc::make_mut(&mut own.launch);
+    launch.prefork = match name {
+        "on" | "own" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    };
+    if name == "own" {
+        launch.process.fixed = [("FIXED".to_owned(), "1".to_owned())].into();
+    }
+    own
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_settings_of_single_plugins() {
+    let place = Place::new();
+    place.make_environment('a', SDK);
+    for name in ["on", "off", "own", "other"] {
+        place.make_plugin(name, 'a', &[]);
+    }
+    let started = async |host: &Host, name: &str| {
+        host.ask(name, json!({"do": "version"})).await;
+        let log = host.log(name);
+        log.lines().find_map(|line| line.split_once("plugin process started")).unwrap().1.to_owned()
+    };
+    let reason = |text: &str| format!(" by a new interpreter, not by a fork: {text}");
+
+    // where the others are forked
+    let host = Host::with_own(&place, |_, prefork| prefork.except = vec!["test/on".into(), "test/other".into()], own);
+    assert_eq!(started(&host, "on").await, " by a fork", "it wins over the list");
+    assert_eq!(started(&host, "off").await, reason("its own settings say prefork = \"off\""));
+    assert_eq!(started(&host, "own").await, reason("it has variables of its own"));
+    assert_eq!(started(&host, "other").await, reason("it is named in PLUGIN_PREFORK_EXCEPT"));
+
+    // where they are not
+    let host = Host::with_own(&place, |_, prefork| prefork.by_default = false, own);
+    assert_eq!(started(&host, "other").await, "");
+    assert!(host.launcher.kept().is_empty(), "nothing is kept for plugins that are not forked");
+    assert_eq!(started(&host, "off").await, "");
+    assert_eq!(started(&host, "on").await, " by a fork");
 }

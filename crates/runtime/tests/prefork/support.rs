@@ -13,7 +13,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use plugin_manifest::UniqueIdentifier;
 use plugin_runtime::local::environment::{EnvironmentError, Prepared, Progress};
-use plugin_runtime::local::{Launcher as _, LocalRuntime, LocalSettings, PreforkSettings, Preparer, ZygoteLauncher};
+use plugin_runtime::local::{
+    Launcher as _, LocalRuntime, LocalSettings, PluginSettings, PreforkSettings, Preparer, SettingsOfPlugins,
+    ZygoteLauncher,
+};
 use plugin_runtime::{Event, Runtime, Session};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -108,6 +111,15 @@ impl Preparer for Linked {
     }
 }
 
+/// What holds for each plugin.
+struct Own(LocalSettings, fn(&LocalSettings, &str) -> PluginSettings);
+
+impl SettingsOfPlugins for Own {
+    fn of(&self, plugin: &UniqueIdentifier) -> PluginSettings {
+        self.1(&self.0, plugin.name())
+    }
+}
+
 /// A runtime for the plugins of a place.
 pub(crate) struct Host {
     pub(crate) runtime: Arc<LocalRuntime>,
@@ -129,6 +141,15 @@ impl Host {
     }
 
     pub(crate) fn with(place: &Place, change: impl FnOnce(&mut LocalSettings, &mut PreforkSettings)) -> Self {
+        Self::with_own(place, change, |settings, _| settings.of_plugin())
+    }
+
+    /// With settings of single plugins, by their names.
+    pub(crate) fn with_own(
+        place: &Place,
+        change: impl FnOnce(&mut LocalSettings, &mut PreforkSettings),
+        own: fn(&LocalSettings, &str) -> PluginSettings,
+    ) -> Self {
         let (mut settings, mut prefork) = (LocalSettings::default(), PreforkSettings::default());
         settings.process.bootstrap = Some(place.path().join(".bootstrap"));
         let inherited = ["PATH", "HOME", "LANG", "TZ"].map(|name| {
@@ -144,7 +165,10 @@ impl Host {
         settings.pool.max_workers = 1;
         change(&mut settings, &mut prefork);
         let launcher = Arc::new(ZygoteLauncher::new(settings.process.clone(), prefork).unwrap());
-        let runtime = Arc::new(LocalRuntime::new(settings, Arc::new(Linked(place.path())), launcher.clone()));
+        let own = Own(settings.clone(), own);
+        let preparer = Arc::new(Linked(place.path()));
+        let runtime = LocalRuntime::with_own_settings(settings, preparer, launcher.clone(), Arc::new(own));
+        let runtime = Arc::new(runtime);
         Self { runtime, launcher }
     }
 

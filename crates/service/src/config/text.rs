@@ -7,7 +7,7 @@ use std::path::Path;
 use super::kind::{Kind, Text};
 use super::mask::masked;
 use super::registry::{Flag, Reader, Variable};
-use super::{GROUPS, compute_defaults, keys};
+use super::{GROUPS, compute_defaults, keys, per_plugin};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -37,6 +37,7 @@ pub fn reference() -> String {
             page.push_str(&row(variable));
         }
     }
+    page.push_str(&per_plugin::reference());
     page
 }
 

@@ -111,6 +111,7 @@ impl Instance {
             plugin: plugin.clone(),
             prepared: prepared.clone(),
             variables: environment(plugin, settings, address, &mark).into_iter().collect(),
+            own: None,
         };
         let launched = launcher.launch(spec).await?;
         let instance = Self::watch(plugin, launched, mark, address, settings.stop_grace);

@@ -85,7 +85,7 @@ impl EnvironmentSettings {
 }
 
 /// Proxies of the configuration; empty means not configured.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     pub http: String,
     pub https: String,

@@ -95,6 +95,13 @@ impl Scratch {
     }
 }
 
+/// No two have the same folder.
+impl PartialEq for Scratch {
+    fn eq(&self, other: &Self) -> bool {
+        self.folder == other.folder
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.folder).and_then(|()| std::fs::remove_file(&self.lock)) {

@@ -69,6 +69,7 @@ impl SpawnLauncher {
         spec: &LaunchSpec,
         bootstrap: Option<PathBuf>,
     ) -> (Command, Option<ScratchFolder>) {
+        let settings = spec.process(settings);
         let Confinement { policy, variables, scratch } = confine(settings, spec, bootstrap.as_deref());
         let through = bootstrap.map_or_else(|| "-m".into(), PathBuf::into_os_string);
         let args = [through, OsString::from(&spec.prepared.entrypoint)];

@@ -49,6 +49,8 @@ const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(30);
 /// When workers are forked.
 #[derive(Clone, Debug)]
 pub struct PreforkSettings {
+    /// Whether plugins are forked that have no settings of their own.
+    pub by_default: bool,
     /// Plugins, as `author/name`, that are always started by a new interpreter.
     pub except: Vec<String>,
     /// How long a zygote is kept that forks no worker.
@@ -57,7 +59,7 @@ pub struct PreforkSettings {
 
 impl Default for PreforkSettings {
     fn default() -> Self {
-        Self { except: Vec::new(), idle_timeout: Duration::from_hours(1) }
+        Self { by_default: true, except: Vec::new(), idle_timeout: Duration::from_hours(1) }
     }
 }
 
@@ -123,6 +125,9 @@ impl Launcher for ZygoteLauncher {
     }
 
     async fn launch(&self, mut spec: LaunchSpec) -> io::Result<Launched> {
+        if !self.shared.prefork.by_default && spec.own.as_ref().is_none_or(|own| own.prefork != Some(true)) {
+            return self.shared.spawner.launch(spec).await;
+        }
         let environment = shared_environment(&spec).await;
         if let Some(environment) = &environment {
             // by its own path and not through the plugin's folder, for spawned workers, too: paths of modules are the same
@@ -146,9 +151,21 @@ impl Launcher for ZygoteLauncher {
 impl Shared {
     /// A forked worker, or the reason why there is none.
     async fn fork(&self, spec: &LaunchSpec, environment: Option<PathBuf>) -> Result<Launched, String> {
-        let plugin = format!("{}/{}", spec.plugin.author(), spec.plugin.name());
-        if self.prefork.except.contains(&plugin) {
-            return Err("it is named in PLUGIN_PREFORK_EXCEPT".into());
+        let own = spec.own.as_ref();
+        match own.and_then(|own| own.prefork) {
+            Some(true) => {}
+            Some(false) => return Err("its own settings say prefork = \"off\"".into()),
+            None => {
+                let plugin = format!("{}/{}", spec.plugin.author(), spec.plugin.name());
+                if self.prefork.except.contains(&plugin) {
+                    return Err("it is named in PLUGIN_PREFORK_EXCEPT".into());
+                }
+            }
+        }
+        // what an interpreter has put on, its forks cannot take off
+        let level = spec.process(&self.settings).isolation.level;
+        if level < self.settings.isolation.of_zygote().level {
+            return Err(format!("its own isolation, {level}, is less than that of what it would be forked from"));
         }
         let programs = self.settings.bootstrap.as_ref().ok_or("PLUGIN_CANCEL_CALLS is off")?;
         let environment = environment.ok_or("its environment is its own")?;
@@ -282,6 +299,10 @@ impl Shared {
 
     /// Makes zygotes for the environments that had one when the last daemon ended, one after another.
     async fn warm_up(&self) {
+        if !self.prefork.by_default {
+            // it is not known which of them belong to plugins that may still be forked
+            return;
+        }
         let Some(programs) = self.settings.bootstrap.clone() else { return };
         let read = programs.clone();
         let last = tokio::task::spawn_blocking(move || Warm::of_last_start(&read)).await.unwrap_or_default();
@@ -320,7 +341,7 @@ impl Confined {
         let (settings, spec, bootstrap) = (settings.clone(), spec.clone(), bootstrap.to_owned());
         let prepare = move || {
             let isolation::Confinement { policy, variables, scratch } =
-                isolation::confine(&settings, &spec, Some(&bootstrap));
+                isolation::confine(spec.process(&settings), &spec, Some(&bootstrap));
             let staged = !settings.stage.is_empty();
             let prepared = staged.then(|| policy.prepare()).transpose().map_err(io::Error::other)?;
             Ok(Self { variables, scratch, prepared })

@@ -168,12 +168,10 @@ impl Actor {
         let waiting = self.plugin.waiting.load(Ordering::Relaxed) > 0;
         self.keep |= waiting;
 
-        let PoolSettings { min_workers, idle_timeout, .. } = self.node.settings.pool;
+        let own = self.plugin.settings();
+        let PoolSettings { min_workers, idle_timeout, drain_timeout, .. } = own.pool;
         self.plugin.pool.retire_idle(idle_timeout, min_workers);
-        self.drain_retired(
-            Instant::now() + self.node.settings.pool.drain_timeout,
-            "it was replaced or not needed any more",
-        );
+        self.drain_retired(Instant::now() + drain_timeout, "it was replaced or not needed any more");
 
         let up = self.plugin.pool.len();
         if up > 0 {
@@ -182,7 +180,9 @@ impl Actor {
                 let _ = done.send(Ok(()));
             }
         }
-        let asked = !self.ensures.is_empty() || !self.restarts.is_empty();
+        // with settings that have changed meanwhile
+        let outdated = self.plugin.pool.has_outdated(&own.launch);
+        let asked = !self.ensures.is_empty() || !self.restarts.is_empty() || outdated;
         let missing = up < self.wanted();
         if let Some(attempt) = &self.attempt {
             if !asked && !missing {
@@ -196,7 +196,8 @@ impl Actor {
 
     /// How many workers there should be.
     fn wanted(&self) -> usize {
-        let pool = &self.node.settings.pool;
+        let own = self.plugin.settings();
+        let pool = &own.pool;
         let by_load = self.plugin.pool.in_flight().div_ceil(pool.target_in_flight.max(1));
         by_load.max(usize::from(self.keep || self.prewarm)).max(pool.min_workers).min(pool.max_workers.max(1))
     }
@@ -239,6 +240,11 @@ impl Actor {
                 self.prepared = true;
                 self.failed = None;
                 self.keep = true;
+                let current = self.plugin.settings();
+                // one that began before a change is replaced in its turn
+                if !worker.is_outdated(&current.launch) {
+                    self.plugin.pool.retire_outdated(&current.launch);
+                }
                 self.plugin.pool.add(worker);
                 if !restarted.is_empty() {
                     self.plugin.pool.retire_all_but_newest();
@@ -250,6 +256,8 @@ impl Actor {
                     _ => Kind::Start,
                 };
                 self.prepared |= kind == Kind::Start;
+                // what they were started with does not hold any more, also where the plugin does not start otherwise
+                self.plugin.pool.retire_outdated(&self.plugin.settings().launch);
                 // the next call tries again, nobody else
                 self.keep = false;
                 self.failed(kind, error.cause(), error.to_string());
@@ -338,7 +346,8 @@ impl Actor {
 
     /// When to look again although nothing has happened.
     fn next_wake(&self) -> Option<Instant> {
-        let pool = &self.node.settings.pool;
+        let own = self.plugin.settings();
+        let pool = &own.pool;
         let up = self.plugin.pool.len();
         let retry = self.backoff.next_try().filter(|_| self.attempt.is_none() && up < self.wanted());
         let idle = (up > pool.min_workers)

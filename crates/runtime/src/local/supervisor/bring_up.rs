@@ -1,11 +1,10 @@
 //! One attempt to bring up a worker: code and environment, then a process, then its first heartbeat.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use plugin_manifest::identifier::UniqueIdentifier;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +19,7 @@ use crate::local::launch::{LaunchSpec, Launcher};
 use crate::local::node_memory::NodeMemory;
 use crate::local::observer::Observer;
 use crate::local::preparer::Preparer;
-use crate::local::settings::{LocalSettings, WorkerSettings};
+use crate::local::settings::{LocalSettings, PluginSettings, SettingsOfPlugins};
 use crate::local::status::State;
 use crate::local::variables;
 use crate::local::worker::{Surroundings, Worker};
@@ -28,14 +27,13 @@ use crate::local::worker::{Surroundings, Worker};
 /// What all plugins of this node share.
 pub(in crate::local) struct Node {
     pub(in crate::local) settings: LocalSettings,
-    worker_settings: Arc<WorkerSettings>,
     preparer: Arc<dyn Preparer>,
     launcher: Arc<dyn Launcher>,
     slots: Arc<Semaphore>,
     pub(crate) budget: NodeBudget,
     pub(in crate::local) memory: NodeMemory,
     observer: OnceLock<Arc<dyn Observer>>,
-    variables: BTreeMap<OsString, OsString>,
+    of_plugins: Option<Arc<dyn SettingsOfPlugins>>,
 }
 
 impl Node {
@@ -45,14 +43,13 @@ impl Node {
         launcher: Arc<dyn Launcher>,
     ) -> Self {
         Self {
-            worker_settings: Arc::new(settings.worker.clone()),
             preparer,
             launcher,
             slots: Arc::new(Semaphore::new(settings.launching_concurrent.clamp(1, Semaphore::MAX_PERMITS))),
             budget: NodeBudget::new(settings.node_buffer_bytes),
             memory: NodeMemory::new(settings.node_memory_bytes),
             observer: OnceLock::new(),
-            variables: variables::of_worker(&settings.process),
+            of_plugins: None,
             settings,
         }
     }
@@ -73,6 +70,18 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The same with settings of single plugins.
+    pub(in crate::local) fn with_own_settings(self, of_plugins: Arc<dyn SettingsOfPlugins>) -> Self {
+        Self { of_plugins: Some(of_plugins), ..self }
+    }
+
+    /// What holds for a plugin.
+    pub(in crate::local) fn settings_of(&self, plugin: &UniqueIdentifier) -> PluginSettings {
+        self.of_plugins.as_ref().map_or_else(|| self.settings.of_plugin(), |of_plugins| of_plugins.of(plugin))
+    }
+}
+
 /// Brings up one worker, which somebody has asked for or not. Cancelling ends everything that was begun.
 pub(super) async fn bring_up(
     node: Arc<Node>,
@@ -88,14 +97,23 @@ pub(super) async fn bring_up(
         error => error.into(),
     })?;
     node.tell(|observer| observer.prepared(begun.elapsed()));
+    let own = plugin.settings().launch.clone();
+    if let Some(message) = own.refused.clone() {
+        return Err(StartError::Refused { message });
+    }
     let around = Surroundings {
-        settings: node.worker_settings.clone(),
+        settings: own.clone(),
         log: plugin.log.clone(),
         budget: node.budget.clone(),
         poison: plugin.poison.clone(),
         changed: plugin.changed.clone(),
     };
-    let spec = LaunchSpec { plugin: plugin.id.clone(), prepared, variables: node.variables.clone() };
+    let spec = LaunchSpec {
+        plugin: plugin.id.clone(),
+        prepared,
+        variables: variables::of_worker(&own.process),
+        own: Some(own),
+    };
     let start = async {
         let is_told = AtomicBool::new(false);
         let wait = |detail: String| {
@@ -107,8 +125,7 @@ pub(super) async fn bring_up(
         let is_wanted = || is_asked || plugin.is_waited_for();
         let in_line = tracing::trace_span!(target: "plugin_trace", "plugin.start.queue");
         let queue = async {
-            let least = node.settings.pool.min_workers;
-            let room = node.memory.room(&plugin, &*node.launcher, least, is_wanted, wait).await;
+            let room = node.memory.room(&plugin, &*node.launcher, is_wanted, wait).await;
             plugin.set_step(State::Starting);
             (room, node.slots.clone().acquire_owned().await.ok())
         };

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tracing::Span;
+
 use super::Plugin;
-use crate::local::environment::Progress;
+use crate::local::environment::{Progress, Step};
+use crate::local::status::State;
 
 /// Counts a call that waits, and wakes the actor.
 pub(super) struct Waiting<'a>(&'a Plugin);
@@ -40,5 +43,25 @@ impl Drop for Listening<'_> {
         let Self(plugin, progress) = self;
         plugin.listeners.lock().retain(|other| !Arc::ptr_eq(other, progress));
         plugin.changed.notify_one();
+    }
+}
+
+impl Plugin {
+    /// The next start is because of what is going on here, unless something else was first.
+    fn caused_by_this(&self) {
+        let mut cause = self.cause.lock();
+        if cause.is_none() {
+            *cause = Span::current();
+        }
+    }
+}
+
+impl Progress for Plugin {
+    fn report(&self, step: Step, detail: &str) {
+        self.set_step(State::Preparing { step: step.as_str(), detail: detail.to_owned() });
+        let listeners = self.listeners.lock().clone();
+        for listener in listeners {
+            listener.report(step, detail);
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::channel::Channel;
 use crate::local::cgroup;
 use crate::local::orphans::Mark;
 use crate::local::process::{Exit, Process, signal_group};
-use crate::local::settings::WorkerSettings;
+use crate::local::settings::{LaunchSettings, WorkerSettings};
 use crate::local::tree;
 use crate::log::{Level, Tail};
 use crate::proc;
@@ -45,7 +45,7 @@ pub(super) struct Keeper {
     pub(super) output: Option<Running<OutputEnd>>,
     pub(super) stderr: Option<Running<()>>,
     pub(super) writer: Option<Running<()>>,
-    pub(super) settings: Arc<WorkerSettings>,
+    pub(super) settings: Arc<LaunchSettings>,
     pub(super) changed: Arc<Notify>,
     pub(super) report_end: watch::Sender<Option<Ended>>,
 }
@@ -121,7 +121,7 @@ impl Keeper {
     /// memory shortly before.
     async fn watch(&mut self) -> Option<u64> {
         let mut oom_kills = cgroup::oom_kills();
-        let every = self.settings.check_interval.max(Duration::from_millis(10));
+        let every = self.settings.worker.check_interval.max(Duration::from_millis(10));
         let mut tick = tokio::time::interval_at(Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let tree_every = every.min(TREE_EVERY);
@@ -170,7 +170,7 @@ impl Keeper {
     async fn end(&mut self) {
         let pid = self.process.pid();
         signal_group(pid, Signal::SIGTERM);
-        if tokio::time::timeout(self.settings.stop_grace, self.process.exited()).await.is_err() {
+        if tokio::time::timeout(self.settings.worker.stop_grace, self.process.exited()).await.is_err() {
             self.note(Level::Warn, "plugin process ignores SIGTERM and is killed");
             signal_group(pid, Signal::SIGKILL);
             self.process.exited().await;
@@ -202,12 +202,12 @@ impl Keeper {
             return;
         }
         let silent = self.channel.vitals.silent_for();
-        if silent > self.settings.silence_limit {
+        if silent > self.settings.worker.silence_limit {
             let failure = Failure::WorkerSilent { seconds: silent.as_secs(), stderr: self.tail.text() };
             self.note(Level::Error, &failure.to_string());
             self.channel.suspect(&format!("silent for {} s", silent.as_secs()));
             self.control.fail(&self.channel, failure);
-        } else if silent > self.settings.silence_warning {
+        } else if silent > self.settings.worker.silence_warning {
             if !std::mem::replace(warned, true) {
                 self.note(Level::Warn, &format!("plugin has been silent for {} s, it may be dead", silent.as_secs()));
             }
@@ -218,7 +218,8 @@ impl Keeper {
 
     /// What the worker and all that it has started use together.
     async fn check_tree(&self) {
-        let WorkerSettings { memory_soft_limit: soft, memory_hard_limit: hard, max_processes, .. } = *self.settings;
+        let WorkerSettings { memory_soft_limit: soft, memory_hard_limit: hard, max_processes, .. } =
+            self.settings.worker;
         if soft.is_none() && hard.is_none() && max_processes.is_none() {
             return;
         }
@@ -274,7 +275,7 @@ impl Keeper {
 
     /// Abandoned work ends with the process, once the sessions that still have a caller are done.
     fn check_abandoned(&self) {
-        let Some(grace) = self.settings.cancel_grace else { return };
+        let Some(grace) = self.settings.worker.cancel_grace else { return };
         let abandoned = self.channel.sessions.longest_abandoned().unwrap_or_default();
         if abandoned > grace && !self.channel.sessions.refuses() {
             let seconds = abandoned.as_secs();

@@ -7,6 +7,9 @@ group! {
     Plugins, "Plugins";
     /// Where plugins run: `local` or `serverless`.
     platform: Platform = "PLATFORM" => "local";
+    /// File with settings of single plugins, in TOML: isolation, limits, processes, variables. Read at the start, on SIGHUP
+    /// and when it changes; see [operations.md](operations.md#settings-of-single-plugins).
+    settings_file: Path = "PLUGIN_SETTINGS_FILE";
     /// Folder of extracted plugins.
     working_path: Path = "PLUGIN_WORKING_PATH" => "<PLUGIN_DATA_PATH>/cwd" [Computed];
     /// Prefix of installed packages in the storage.

@@ -1,0 +1,245 @@
+//! Settings of single plugins: the file at the start, and while the daemon runs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use plugin_sandbox::{Level, Support};
+use plugin_testkit::{Client, Daemon, plugins};
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::faults::misbehaving;
+use crate::log::lines_in;
+use crate::{daemon, tenant};
+
+const ADMIN_KEY: &str = "the-operators-key";
+
+/// Says what its process may do and knows; `FOLDER` is one that it needs leave to write.
+const TELLS: &str = "\
+import resource
+def can_write():
+    try:
+        open('FOLDER/file', 'w').close()
+        return True
+    except OSError:
+        return False
+told = {'files': resource.getrlimit(resource.RLIMIT_NOFILE)[0], 'variable': os.environ.get('OF_ITS_OWN'),
+        'secret': os.environ.get('SERVER_KEY'), 'writes': can_write(), 'pid': os.getpid()}
+chunk = {'type': 'text', 'message': {'text': json.dumps(told)}, 'meta': None}
+say('session', request['session_id'], {'type': 'stream', 'data': chunk})
+say('session', request['session_id'], {'type': 'end', 'data': {}})
+";
+
+struct Case {
+    running: Daemon,
+    client: Client,
+    file: PathBuf,
+    _folder: tempfile::TempDir,
+    /// What the plugin needs leave to write.
+    writable: PathBuf,
+}
+
+impl Case {
+    async fn new(text: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (file, writable) = (folder.path().join("plugins.toml"), folder.path().join("results"));
+        std::fs::create_dir(&writable)?;
+        std::fs::write(&file, text.replace("FOLDER", &writable.display().to_string()))?;
+        let running = daemon()?
+            .with("LOG_OUTPUT_FORMAT", "json")
+            .with("PLUGIN_SETTINGS_FILE", &file.display().to_string())
+            .with("PLUGIN_ISOLATION_WRITE", "/nonexistent")
+            .with("PLUGIN_WORKER_MAX_OPEN_FILES", "500")
+            .with("ADMIN_API_ENABLED", "true")
+            .with("ADMIN_API_KEY", ADMIN_KEY)
+            .start()
+            .await?;
+        let client = running.client(&tenant())?;
+        let tells = TELLS.replace("FOLDER", &writable.display().to_string());
+        client.install_package(&misbehaving(&tells.replace('\n', "\n    "))?).await?;
+        Ok(Self { running, client, file, _folder: folder, writable })
+    }
+
+    fn write(&self, text: &str) -> Result<()> {
+        Ok(std::fs::write(&self.file, text.replace("FOLDER", &self.writable.display().to_string()))?)
+    }
+
+    /// What the plugin's process says of itself.
+    async fn told(&self) -> Result<Value> {
+        let events = self.client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await?;
+        Ok(serde_json::from_str(events[0]["message"]["text"].as_str().context("no text")?)?)
+    }
+
+    /// Calls until the process says this.
+    async fn until_told(&self, name: &str, value: Value) -> Result<Value> {
+        let told = async {
+            loop {
+                let told = self.told().await?;
+                if told[name] == value {
+                    return anyhow::Ok(told);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_mins(2), told).await.with_context(|| format!("{name}: {}", self.running.log()))?
+    }
+
+    /// The settings of the plugin as operators see them.
+    async fn settings(&self) -> Result<Value> {
+        let request = reqwest::Client::new().get(format!("{}/admin/plugins", self.running.url()));
+        let plugins: Value = request.header("X-Admin-Api-Key", ADMIN_KEY).send().await?.json().await?;
+        Ok(plugins["data"][0]["settings"].clone())
+    }
+
+    /// Waits until `/ready` says this of the file.
+    async fn until_ready_says(&self, expected: &str) -> Result<String> {
+        let said = async {
+            loop {
+                let answer = reqwest::get(format!("{}/ready", self.running.url())).await?;
+                ensure!(answer.status() == 200, "{answer:?}");
+                let report: Value = answer.json().await?;
+                let said = report["components"]["plugin settings"].as_str().unwrap_or_default();
+                if said.contains(expected) {
+                    return Ok(said.to_owned());
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_mins(2), said).await.with_context(|| format!("{expected}: {}", self.running.log()))?
+    }
+
+    async fn hang_up(&self) -> Result<()> {
+        let pid = self.running.pid().context("it is gone")?.to_string();
+        ensure!(Command::new("kill").args(["-HUP", &pid]).status().await?.success());
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_has_settings_of_its_own_and_a_change_replaces_its_process() -> Result<()> {
+    let case = Case::new(
+        "[plugins.\"testkit/light\"]\nmax_open_files = 300\nisolation_write = [\"FOLDER\"]\nvariables = {OF_ITS_OWN = \"1\"}\n",
+    )
+    .await?;
+    let told = case.told().await?;
+    ensure!(told["files"] == 300 && told["variable"] == "1" && told["writes"] == true, "{told}");
+    ensure!(told["secret"].is_null(), "{told}");
+    let settings = case.settings().await?;
+    let file = case.file.display().to_string();
+    let own = json!({"value": 300, "source": format!("{file}:2 [plugins.\"testkit/light\"]")});
+    ensure!(settings["max_open_files"] == own, "{settings}");
+    ensure!(settings["variables.OF_ITS_OWN"]["value"] == "(hidden)", "{settings}");
+    ensure!(settings["workers_max"] == json!({"value": 1, "source": "default"}), "{settings}");
+
+    // by a change of the file
+    case.write("[plugins.\"testkit/*\"]\nmax_open_files = 200\n")?;
+    let changed = case.until_told("files", json!(200)).await?;
+    ensure!(changed["variable"].is_null() && changed["pid"] != told["pid"], "{changed}");
+    let is_confined = Support::probe().level == Level::Confined;
+    ensure!(changed["writes"] == !is_confined, "{changed}");
+    let lines = lines_in(&case.running.log(), "the settings of a plugin have changed");
+    ensure!(lines.len() == 1 && lines[0]["attributes"]["replaced"] == 1, "{lines:?}");
+    let changes = lines[0]["attributes"]["changes"].as_str().unwrap_or_default();
+    ensure!(changes.contains("max_open_files 300 -> 200"), "{changes}");
+    ensure!(changes.ends_with("variables.OF_ITS_OWN \"(hidden)\" -> (none)"), "{changes}");
+
+    // what is wrong changes nothing
+    case.write("[plugins.\"testkit/*\"]\nmax_open_files = 250\nmax_processes = \"many\"\n")?;
+    case.hang_up().await?;
+    let said = case.until_ready_says("failing: ").await?;
+    ensure!(
+        said.contains(&format!("{file} as it is now is not in force: line 3, [plugins.\"testkit/*\"]: max_processes")),
+        "{said}"
+    );
+    let message = "the settings of plugins on disk are not in force, those read before stay";
+    let errors = lines_in(&case.running.log(), message);
+    ensure!(
+        errors.len() == 1 && errors[0]["attributes"]["fault"].as_str().is_some_and(|it| it.starts_with("line 3, ")),
+        "{errors:?}"
+    );
+    ensure!(case.told().await?["files"] == 200);
+
+    // a signal is enough, without a change it says so
+    case.write("")?;
+    case.hang_up().await?;
+    case.until_told("files", json!(500)).await?;
+    case.until_ready_says("ok: 0 tables of ").await?;
+    case.running.terminate().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_plugin_is_let_out_of_isolation_and_others_stay_in() -> Result<()> {
+    let case = Case::new("[plugins.\"testkit/light\"]\nisolation = \"off\"\n").await?;
+    let told = case.told().await?;
+    ensure!(told["writes"] == true, "{told}");
+    let confinement = |pid: &Value| std::fs::read_to_string(format!("/proc/{pid}/status"));
+    ensure!(confinement(&told["pid"])?.contains("Seccomp:\t0"), "{told}");
+    let level = Support::probe().level;
+    case.write("[plugins.\"testkit/other\"]\nisolation = \"off\"\n")?;
+    case.hang_up().await?;
+    let old = told["pid"].clone();
+    let new = timeout(Duration::from_mins(2), async {
+        loop {
+            let told = case.told().await?;
+            if told["pid"] != old {
+                return anyhow::Ok(told["pid"].clone());
+            }
+        }
+    });
+    let new = new.await??;
+    let is_confined = confinement(&new)?.contains("Seccomp:\t2");
+    ensure!(is_confined == (level == Level::Confined), "it is kept apart again, as far as {level}");
+    case.running.terminate().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_has_the_time_limit_of_its_plugin() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("plugins.toml");
+    std::fs::write(&file, "[plugins.\"testkit/light\"]\ncall_idle_timeout_seconds = 1\n")?;
+    let running = daemon()?.with("PLUGIN_SETTINGS_FILE", &file.display().to_string()).start().await?;
+    let client = running.client(&tenant())?;
+    client.install_package(&plugins::light("late", &[])?).await?;
+    let call = client.invoke_tool("testkit/light", "light", "answer", json!({"seconds": 600})).await?;
+    let failed = timeout(Duration::from_mins(2), call.collect()).await?.unwrap_err().to_string();
+    ensure!(failed.contains("sent nothing for 1 s"), "{failed}");
+    running.terminate().await?;
+    Ok(())
+}
+
+/// What a command of the daemon prints, with this file.
+fn print(arguments: &[&str], file: &Path) -> Result<(bool, String)> {
+    let folder = tempfile::tempdir()?;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dify-plugin-daemon"));
+    command.args(arguments).env("PLUGIN_DATA_PATH", folder.path()).env("PLUGIN_SETTINGS_FILE", file);
+    let output = command.output()?;
+    Ok((output.status.success(), String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?))
+}
+
+#[test]
+fn a_wrong_file_stops_the_start_and_a_dump_shows_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("plugins.toml");
+    std::fs::write(&file, "[plugins.\"acme/search\"]\nworker_max = 2\nisolation = \"L1\"\n")?;
+    let (started, printed) = print(&[], &file)?;
+    ensure!(!started, "{printed}");
+    let expected = format!(
+        "PLUGIN_SETTINGS_FILE: {} cannot be used\n  \
+         line 2, [plugins.\"acme/search\"]: worker_max: there is no such setting; did you mean workers_max?\n  \
+         line 3, [plugins.\"acme/search\"]: isolation: \"L1\" is not one of auto, off, required, required:L0, required:L1",
+        file.display()
+    );
+    ensure!(printed.contains(&expected), "{printed}");
+    let (dumped, printed) = print(&["config", "dump"], &file)?;
+    ensure!(dumped && printed.contains("# PLUGIN_SETTINGS_FILE: ") && printed.contains("#   line 3, "), "{printed}");
+
+    std::fs::write(&file, "[plugins.\"acme/search\"]\nworkers_max = 2\nvariables = {A = \"s3cr3t\"}\n")?;
+    let (_, printed) = print(&["config", "dump"], &file)?;
+    ensure!(printed.contains("\n#   workers_max = 2  # line 2, instead of PLUGIN_WORKERS_MAX\n"), "{printed}");
+    ensure!(!printed.contains("s3cr3t"), "{printed}");
+    Ok(())
+}

@@ -70,7 +70,6 @@ def up(project: Project, way: str, needs: list[str], key: str, size: int, plugin
     project.wait_healthy("plugin_daemon")
     daemon.install(plugin)
     daemon.look("around")
-    used = {name: part for name, part in ready["components"].items() if name in ("database", "redis", "cache", "shared state")}
     outcome: list = []
     drained = ways.drain(outcome, lambda: daemon.look("slow"), lambda: project.compose("stop", "--timeout", "60", "plugin_daemon"))
     expect("the call during the stop", outcome, [{"slow": "done"}])
@@ -79,8 +78,8 @@ def up(project: Project, way: str, needs: list[str], key: str, size: int, plugin
     daemon = client.Daemon(project.container("plugin_daemon")["State"]["Pid"], key=key)
     engine.until(f"{way}: /ready after another start", daemon.ready, 90)
     daemon.look("around")
-    words = [f"with {', '.join(sorted(used))}", "installed and called", f"drained in {drained:.1f} s", "called again after another start"]
-    return Row("compose", way, ways.reason(ready["isolation"]), took, words, size)
+    words = ["installed and called", f"drained in {drained:.1f} s", "called again after another start"]
+    return Row("compose", way, ways.level(ready), took, words, size)
 
 
 def own(image, plugin: Path) -> Row:

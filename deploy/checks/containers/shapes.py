@@ -79,8 +79,7 @@ def add_servers(cluster: Cluster) -> None:
 
 def row(shape: str, pod: Pod, took: float, words: list[str], size: int) -> Row:
     ready = client.Daemon(pod.pid).ready()
-    isolation = ready.get("isolation")
-    return Row("chart", shape, ways.reason(isolation) if isolation else "plugins run elsewhere", took, words, size)
+    return Row("chart", shape, ways.level(ready), took, words, size)
 
 
 def one_pod(shape: str, image, plugin: Path, *values: dict) -> Row:

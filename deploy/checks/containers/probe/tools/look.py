@@ -5,7 +5,7 @@ import time
 from dify_plugin import Tool
 
 # What a plugin must not read at L1, though its user may.
-FOREIGN = ("/app/storage/keys/server_key", "/app/storage/daemon.db", "/app/entrypoint.sh")
+FOREIGN = ("/app/storage/daemon.db", "/app/entrypoint.sh", "/app/main")
 
 
 class LookTool(Tool):

@@ -53,6 +53,16 @@ class Daemon:
 
     def __init__(self, pid: int, port: int = 5002, key: str = KEY) -> None:
         self.pid, self.port, self.key = pid, port, key
+        self.last = "no answer"
+
+    def wait_ready(self, seconds: float = 30) -> dict:
+        """What /ready says, as soon as it says yes."""
+        end = time.monotonic() + seconds
+        while (found := self.ready()) is None:
+            if time.monotonic() > end:
+                raise Fault(f"/ready does not say yes within {seconds:.0f} s: {self.last}")
+            time.sleep(0.2)
+        return found
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None, timeout: float = 120) -> tuple[int, bytes]:
         connection = Connection(self.pid, self.port, timeout)
@@ -73,6 +83,7 @@ class Daemon:
         """What /ready says, once it says yes."""
         try:
             status, text = self.ask("GET", "/ready", timeout=5)
+            self.last = f"{status} {text.decode(errors='replace')}"
             return json.loads(text) if status == 200 else None
         except (OSError, http.client.HTTPException):
             return None

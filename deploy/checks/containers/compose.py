@@ -65,7 +65,7 @@ def up(project: Project, way: str, needs: list[str], key: str, size: int, plugin
     begun = time.monotonic()
     project.compose("up", "--detach", "--no-build", "--no-deps", "plugin_daemon")
     daemon = client.Daemon(project.container("plugin_daemon")["State"]["Pid"], key=key)
-    ready = engine.until(f"{way}: /ready", daemon.ready, 90)
+    ready = daemon.wait_ready()
     took = time.monotonic() - begun
     project.wait_healthy("plugin_daemon")
     daemon.install(plugin)
@@ -76,7 +76,7 @@ def up(project: Project, way: str, needs: list[str], key: str, size: int, plugin
     expect("exit status after the stop", project.container("plugin_daemon")["State"]["ExitCode"], 0)
     project.compose("start", "plugin_daemon")
     daemon = client.Daemon(project.container("plugin_daemon")["State"]["Pid"], key=key)
-    engine.until(f"{way}: /ready after another start", daemon.ready, 90)
+    daemon.wait_ready()
     daemon.look("around")
     words = ["installed and called", f"drained in {drained:.1f} s", "called again after another start"]
     return Row("compose", way, ways.level(ready), took, words, size)
@@ -85,8 +85,7 @@ def up(project: Project, way: str, needs: list[str], key: str, size: int, plugin
 def own(image, plugin: Path) -> Row:
     """deploy/compose/compose.yaml, with nothing but what a network of this machine needs besides."""
     folder = fresh("compose-own")
-    extra = folder / "network.yaml"
-    extra.write_text(json.dumps({"services": {"plugin_daemon": {"environment": bases.variables()}}}))
+    extra = for_machine(folder)
     variables = {
         "DB_PASSWORD": "a-password-of-checks", "SERVER_KEY": client.KEY, "DIFY_INNER_API_KEY": client.KEY, "FORCE_VERIFYING_SIGNATURE": "false",
         "PLUGIN_DAEMON_IMAGE": image.name, "PLUGIN_DAEMON_PUBLISH": "127.0.0.1:15002", "PLUGIN_DEBUGGING_PUBLISH": "127.0.0.1:15003",
@@ -105,8 +104,7 @@ def override(image, plugin: Path) -> Row:
         (folder / "volumes" / name).mkdir(parents=True)
     # what the reference, which runs as root, has left there
     (folder / "volumes/plugin_daemon/plugin/left-by-root").touch()
-    extra = folder / "network.yaml"
-    extra.write_text(json.dumps({"services": {"plugin_daemon": {"environment": bases.variables()}}}))
+    extra = for_machine(folder)
     key = "a-key-that-nobody-can-read-in-sources"
     variables = {
         "PLUGIN_DAEMON_IMAGE": image.name, "PLUGIN_DAEMON_KEY": key, "PLUGIN_DIFY_INNER_API_KEY": f"{key}-2", "FORCE_VERIFYING_SIGNATURE": "false",
@@ -118,6 +116,18 @@ def override(image, plugin: Path) -> Row:
         owner = (folder / "volumes/plugin_daemon/plugin/left-by-root").stat().st_uid
         expect("the owner of what the reference has left", owner, 1001)
         return row
+
+
+def for_machine(folder: Path) -> Path:
+    """A file with what installs need on this machine, and without what its podman is too old for."""
+    version = tuple(int(part) for part in engine.podman("version", "--format", "{{.Client.Version}}").strip().split(".")[:2])
+    file = folder / "machine.yaml"
+    lines = ["services:", "  plugin_daemon:", f"    environment: {json.dumps(bases.variables())}"]
+    if version < (4, 7):
+        # it does not know the word host-gateway; nothing here calls Dify
+        lines.append("    extra_hosts: !reset []")
+    file.write_text("\n".join(lines) + "\n")
+    return file
 
 
 def fresh(name: str) -> Path:

@@ -1,7 +1,10 @@
 #!/bin/sh
-# Runs PostgreSQL as its public image does - user, password and database from POSTGRES_* - or any other command.
+# Runs PostgreSQL and Redis as their public images do: user, password and database from POSTGRES_*, Redis open to its network.
 set -eu
 
+if [ "$1" = redis-server ]; then
+    exec "$@" --protected-mode no
+fi
 if [ "$1" != postgres ]; then
     exec "$@"
 fi

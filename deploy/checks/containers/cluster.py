@@ -21,7 +21,7 @@ def render(name: str, values: dict) -> list[dict]:
     """The chart with these values, as `helm template` has it."""
     file = engine.PLACE / f"values-{name}.yaml"
     file.write_text(yaml.safe_dump(values))
-    text = engine.run("helm", "template", name, CHART, "--namespace", "default", "--values", file)
+    text = engine.run("helm", "template", name, CHART, "--kube-version", "1.37.0", "--namespace", "default", "--values", file)
     return [document for document in yaml.safe_load_all(text) if document]
 
 

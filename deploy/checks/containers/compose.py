@@ -85,7 +85,7 @@ def up(project: Project, way: str, needs: list[str], key: str, size: int, plugin
 def own(image, plugin: Path) -> Row:
     """deploy/compose/compose.yaml, with nothing but what a network of this machine needs besides."""
     folder = fresh("compose-own")
-    extra = for_machine(folder)
+    extra = for_machine(folder, names_gateway=True)
     variables = {
         "DB_PASSWORD": "a-password-of-checks", "SERVER_KEY": client.KEY, "DIFY_INNER_API_KEY": client.KEY, "FORCE_VERIFYING_SIGNATURE": "false",
         "PLUGIN_DAEMON_IMAGE": image.name, "PLUGIN_DAEMON_PUBLISH": "127.0.0.1:15002", "PLUGIN_DEBUGGING_PUBLISH": "127.0.0.1:15003",
@@ -104,7 +104,7 @@ def override(image, plugin: Path) -> Row:
         (folder / "volumes" / name).mkdir(parents=True)
     # what the reference, which runs as root, has left there
     (folder / "volumes/plugin_daemon/plugin/left-by-root").touch()
-    extra = for_machine(folder)
+    extra = for_machine(folder, names_gateway=False)
     key = "a-key-that-nobody-can-read-in-sources"
     variables = {
         "PLUGIN_DAEMON_IMAGE": image.name, "PLUGIN_DAEMON_KEY": key, "PLUGIN_DIFY_INNER_API_KEY": f"{key}-2", "FORCE_VERIFYING_SIGNATURE": "false",
@@ -118,12 +118,12 @@ def override(image, plugin: Path) -> Row:
         return row
 
 
-def for_machine(folder: Path) -> Path:
+def for_machine(folder: Path, names_gateway: bool) -> Path:
     """A file with what installs need on this machine, and without what its podman is too old for."""
     version = tuple(int(part) for part in engine.podman("version", "--format", "{{.Client.Version}}").strip().split(".")[:2])
     file = folder / "machine.yaml"
     lines = ["services:", "  plugin_daemon:", f"    environment: {json.dumps(bases.variables())}"]
-    if version < (4, 7):
+    if names_gateway and version < (4, 7):
         # it does not know the word host-gateway; nothing here calls Dify
         lines.append("    extra_hosts: !reset []")
     file.write_text("\n".join(lines) + "\n")

@@ -1,6 +1,7 @@
 """What a cluster does with a rendered chart, as far as pods of podman go: `podman kube play` runs the pods, and this module is
 the rest: it makes pods of deployments, volumes for claims, asks the probes, and ends pods as a kubelet does."""
 
+import base64
 import http.client
 import ipaddress
 import json
@@ -31,7 +32,8 @@ class Pod:
         self.name = f"{deployment['metadata']['name']}-{number}"
         self.spec = json.loads(json.dumps(deployment["spec"]["template"]["spec"]))
         self.container = self.spec["containers"][0]
-        self.ports = {port["name"]: port["containerPort"] for port in self.container["ports"]}
+        # podman would open them on this machine, where one pod alone can have them
+        self.ports = {port["name"]: port["containerPort"] for port in self.container.pop("ports")}
         self.begun = time.monotonic()
         self.address = cluster.address_of(deployment["metadata"]["name"], number)
         self.play(deployment)
@@ -135,11 +137,14 @@ class Cluster:
         return self
 
     def make_secret(self, secret: dict) -> None:
-        file = engine.PLACE / f"secret-{secret['metadata']['name']}.yaml"
-        file.write_text(yaml.safe_dump(secret))
-        subprocess.run(["podman", "secret", "rm", secret["metadata"]["name"]], capture_output=True)
-        engine.podman("kube", "play", file)
-        self.secrets.append(secret["metadata"]["name"])
+        """Podman 4.3 wants the data alone, which later versions take from the whole document."""
+        name = secret["metadata"]["name"]
+        plain = {key: base64.b64encode(value.encode()).decode() for key, value in secret.get("stringData", {}).items()}
+        data = secret.get("data", {}) | plain
+        document = data if engine.podman_version() < (4, 4) else {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+        subprocess.run(["podman", "secret", "rm", name], capture_output=True)
+        engine.podman("secret", "create", name, "-", input=json.dumps(document))
+        self.secrets.append(name)
 
     def address_of(self, deployment: str, number: int) -> str:
         """Known before the pod starts, so that others can be told."""

@@ -120,10 +120,9 @@ def override(image, plugin: Path) -> Row:
 
 def for_machine(folder: Path, names_gateway: bool) -> Path:
     """A file with what installs need on this machine, and without what its podman is too old for."""
-    version = tuple(int(part) for part in engine.podman("version", "--format", "{{.Client.Version}}").strip().split(".")[:2])
     file = folder / "machine.yaml"
     lines = ["services:", "  plugin_daemon:", f"    environment: {json.dumps(bases.variables())}"]
-    if names_gateway and version < (4, 7):
+    if names_gateway and engine.podman_version() < (4, 7):
         # it does not know the word host-gateway; nothing here calls Dify
         lines.append("    extra_hosts: !reset []")
     file.write_text("\n".join(lines) + "\n")

@@ -83,6 +83,10 @@ def podman(*arguments: object, **options) -> str:
     return run("podman", *arguments, **options)
 
 
+def podman_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in podman("version", "--format", "{{.Client.Version}}").strip().split(".")[:2])
+
+
 def until(what: str, check, seconds: float = 60, pause: float = 0.1):
     """What the check gives, once it gives something."""
     begun = time.monotonic()

@@ -91,7 +91,11 @@ def all_images(folder: Path, targets: tuple[str, ...], runner: str, serverless: 
     return {target: build(target, arguments) for target in targets}
 
 
-def prune() -> None:
-    """Layers and containers of earlier runs that nothing names any more."""
-    subprocess.run(["buildah", "rm", "--all"], capture_output=True)
-    engine.podman("image", "prune", "--force")
+def reference(suite: str) -> int:
+    """The size of what the reference's local image installs, on the same base."""
+    engine.say("building what the reference's image installs")
+    given = [word for key, value in ({"BASE": bases.image(suite)} | bases.proxies()).items() for word in ("--build-arg", f"{key}={value}")]
+    file = engine.PROJECT / "deploy/checks/containers/reference.Dockerfile"
+    engine.run("buildah", "bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--layers", *given, "--file", file,
+               "--tag", "localhost/reference:1", file.parent / "servers")  # fmt: skip
+    return content("localhost/reference:1")

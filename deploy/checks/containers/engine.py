@@ -70,6 +70,12 @@ def prepare() -> None:
     os.environ["TMPDIR"] = str(PLACE / "tmp")
 
 
+def remove() -> None:
+    """All of the storage, once more than the images is of no use."""
+    subprocess.run(["podman", "system", "reset", "--force"], capture_output=True)
+    shutil.rmtree(PLACE, ignore_errors=True)
+
+
 def run(*command: object, timeout: float = 1200, **options) -> str:
     """What a command says, or a fault with what it said."""
     words = [str(word) for word in command]

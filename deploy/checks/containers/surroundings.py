@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import re
 import selectors
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import client
 import engine
 import ways
 from engine import Container, Fault
-from ways import Way
+from ways import Row, Way
 
 # Where the engine's default profile is on Debian, Ubuntu and Fedora.
 PROFILE = Path("/usr/share/containers/seccomp.json")
@@ -137,15 +139,18 @@ def without_landlock() -> Way:
     return Way("profile that hides Landlock", ["--user", "1001:1001", "--security-opt", f"seccomp={place}"], look=look)
 
 
-def refused_volume(image: str) -> list[str]:
-    """A volume of root's, and nobody who may hand it over: the start ends, or /ready says whose it is and what to do."""
-    volume = ways.volume_left_by(image, 0)
-    engine.podman("run", "--rm", "--user", "0", "--network", "none", "--volume", f"{volume}:/app/storage", "--entrypoint", "chmod", image, "0755", "/app/storage")
-    options = ["--user", "1001:1001", "--volume", f"{volume}:/app/storage", *ways.environment(ways.COMMON)]
-    with Container(image, options) as container:
+def refused_volume(target: str, image, user: str) -> Row:
+    """A volume of root's, and nobody who may hand it over: the start ends, and says whose it is."""
+    volume = ways.volume_left_by(image.name, 0)
+    mounted = ["--volume", f"{volume}:/app/storage"]
+    engine.podman("run", "--rm", "--user", "0", "--network", "none", *mounted, "--entrypoint", "chmod", image.name, "0755", "/app/storage")
+    variables = ways.COMMON | {"DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL": "http://127.0.0.1:9", "DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY": "not-asked"}
+    with Container(image.name, ["--user", user, *mounted, *ways.environment(variables)]) as container:
         engine.until("the end of a daemon that may not write", lambda: container.inspect()["State"]["Status"] == "exited", 60)
+        took = time.monotonic() - container.begun
         said = container.log()
-        if container.inspect()["State"]["ExitCode"] == 0 or "/app/storage" not in said or "owner" not in said.replace("belongs", "owner"):
+        if container.inspect()["State"]["ExitCode"] == 0 or "/app/storage belongs to user 0" not in said:
             raise Fault(f"a volume of root's is not named with its owner:\n{said[-2000:]}")
     subprocess.run(["podman", "volume", "rm", volume], capture_output=True)
-    return [said.strip().splitlines()[-1][:160]]
+    named = re.search("/app/storage belongs to.*", said).group(0)
+    return Row(target, f"volume of root's as {user}", "does not start", took, [f"refused: {named}"], image.size)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,15 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
 PLACE = Path(os.environ.get("CONTAINERS_PLACE", PROJECT / ".dev/containers"))
-PROGRAMS = {"buildah": "buildah", "podman": "podman", "runc": "runc", "catatonit": "catatonit", "debootstrap": "debootstrap",
-            "iptables": "iptables", "nsenter": "util-linux"}
+PROGRAMS = {
+    "buildah": "buildah",
+    "podman": "podman",
+    "runc": "runc",
+    "catatonit": "catatonit",
+    "debootstrap": "debootstrap",
+    "iptables": "iptables",
+    "nsenter": "util-linux",
+}
 # No higher limits than every machine grants, control groups without systemd, one runtime.
 SETTINGS = """
 [containers]
@@ -23,6 +31,7 @@ events_logger = "file"
 runtime = "runc"
 [network]
 network_backend = "netavark"
+network_config_dir = "{place}/networks"
 """
 
 
@@ -64,29 +73,33 @@ def prepare() -> None:
     storage = PLACE / "storage.conf"
     if not storage.exists():
         storage.write_text(f'[storage]\ndriver = "{driver()}"\ngraphroot = "{PLACE}/graph"\nrunroot = "{PLACE}/run"\n')
-    (PLACE / "containers.conf").write_text(SETTINGS)
+    (PLACE / "containers.conf").write_text(SETTINGS.format(place=PLACE))
     os.environ["CONTAINERS_CONF"] = str(PLACE / "containers.conf")
     os.environ["CONTAINERS_STORAGE_CONF"] = str(storage)
     os.environ["TMPDIR"] = str(PLACE / "tmp")
 
 
 def remove() -> None:
-    """All of the storage, once more than the images is of no use."""
-    subprocess.run(["podman", "system", "reset", "--force"], capture_output=True)
-    shutil.rmtree(PLACE, ignore_errors=True)
+    """All of it: containers, images, networks, storage."""
+    subprocess.run(["podman", "rm", "--all", "--force", "--time", "0"], capture_output=True)
+    subprocess.run(["buildah", "rm", "--all"], capture_output=True)
+    for mount in re.findall(rf"^\S+ ({re.escape(str(PLACE))}\S*)", Path("/proc/mounts").read_text(), re.M)[::-1]:
+        run("umount", mount)
+    shutil.rmtree(PLACE)
 
 
 def run(*command: object, timeout: float = 1200, **options) -> str:
     """What a command says, or a fault with what it said."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, **options)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, **options)
     if done.returncode:
         raise Fault(f"{' '.join(words)[:400]}: status {done.returncode}\n{(done.stdout + done.stderr)[-4000:]}")
     return done.stdout
 
 
 def podman(*arguments: object, **options) -> str:
-    return run("podman", *arguments, **options)
+    # its monitor leaves a file in the folder it is started in when the kernel kills for memory
+    return run("podman", *arguments, **{"cwd": PLACE / "tmp", **options})
 
 
 def podman_version() -> tuple[int, ...]:

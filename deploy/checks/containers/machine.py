@@ -20,7 +20,13 @@ SUITE = "bookworm"
 PORT = 15012
 IN_ROOT = os.environ | {"TMPDIR": "/tmp", "DEBIAN_FRONTEND": "noninteractive"}
 MOST_EXPOSED = 2.0
-SETTINGS = {"SERVER_HOST": "127.0.0.1", "SERVER_PORT": str(PORT), "SERVER_KEY": client.KEY, "DIFY_INNER_API_KEY": client.KEY, "FORCE_VERIFYING_SIGNATURE": "false"}
+SETTINGS = {
+    "SERVER_HOST": "127.0.0.1",
+    "SERVER_PORT": str(PORT),
+    "SERVER_KEY": client.KEY,
+    "DIFY_INNER_API_KEY": client.KEY,
+    "FORCE_VERIFYING_SIGNATURE": "false",
+}
 
 
 def system(programs: Path) -> Path:

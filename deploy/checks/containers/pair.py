@@ -51,7 +51,7 @@ def level_of(connector: Container) -> str:
     found = re.search(r"isolation of plugins.*?level\W+(.+)", connector.log())
     if not found:
         raise Fault("the connector's log does not say how plugins are kept apart")
-    return found.group(1).strip("\" }")
+    return found.group(1).strip('" }')
 
 
 def go(daemon_image, connector_image, way: Pair, plugin: Path) -> list[Row]:

@@ -29,7 +29,13 @@ COMMON = {
     "resources": {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
 }
 SERVERS = {
-    "database": {"type": "postgresql", "host": "postgres", "name": "dify_plugin", "username": "plugin", "passwordFrom": {"name": "postgres", "key": "password"}},
+    "database": {
+        "type": "postgresql",
+        "host": "postgres",
+        "name": "dify_plugin",
+        "username": "plugin",
+        "passwordFrom": {"name": "postgres", "key": "password"},
+    },
     "redis": {"host": "redis", "passwordFrom": {"name": "redis", "key": "password"}},
 }
 
@@ -55,9 +61,7 @@ def with_machine(values: dict) -> tuple[dict, list[dict]]:
 
 def release(name: str, *values: dict) -> Cluster:
     wanted, more = with_machine(merged(COMMON, *values))
-    secrets = [
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": server}, "stringData": {"password": PASSWORD}} for server in ("postgres", "redis")
-    ]
+    secrets = [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": server}, "stringData": {"password": PASSWORD}} for server in ("postgres", "redis")]
     return Cluster(name, [*render(name, wanted), *more, *(secrets if wanted.get("redis") else [])])
 
 

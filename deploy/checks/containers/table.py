@@ -8,9 +8,7 @@ MEGABYTE = 1_000_000
 def table(rows: list[Row]) -> str:
     lines = ["| Image | Way of running | What happened | Isolation | Ready after | Size |", "| --- | --- | --- | --- | --- | --- |"]
     for row in rows:
-        lines.append(
-            f"| {row.image} | {row.way} | {'; '.join(row.happened)} | {row.level} | {row.ready:.1f} s | {row.size / MEGABYTE:.0f} MB |"
-        )
+        lines.append(f"| {row.image} | {row.way} | {'; '.join(row.happened)} | {row.level} | {row.ready:.1f} s | {row.size / MEGABYTE:.0f} MB |")
     return "\n".join(lines)
 
 

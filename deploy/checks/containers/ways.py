@@ -236,7 +236,10 @@ def every() -> list[Way]:
         Way("volume that root has written", volume_of=0),
         Way("volume that user 1000 has written", volume_of=1000),
         Way("TZ=Asia/Tokyo", variables={"TZ": "Asia/Tokyo"}, look=zone),
-        Way("migrate && exec /app/main", command=["/bin/bash", "-c", "/app/commandline migrate && exec /app/main"],
-            variables={"DB_TYPE": "sqlite", "DB_DATABASE": "/app/storage/daemon.db"}),  # fmt: skip
+        Way(
+            "migrate && exec /app/main",
+            command=["/bin/bash", "-c", "/app/commandline migrate && exec /app/main"],
+            variables={"DB_TYPE": "sqlite", "DB_DATABASE": "/app/storage/daemon.db"},
+        ),  # fmt: skip
         Way("exec form of /app/main", ["--user", "1001:1001", "--entrypoint", '["/app/main"]']),
     ]

@@ -14,7 +14,8 @@ class LookTool(Tool):
 
     def around(self):
         """Who, when and where this is, and what of the daemon's it can open."""
-        status = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
+        with open("/proc/self/status") as file:
+            status = dict(line.rstrip().split(":\t", 1) for line in file if ":\t" in line)
         yield self.create_json_message(
             {
                 "user": os.getuid(),

@@ -15,7 +15,7 @@ class LookTool(Tool):
     def around(self):
         """Who, when and where this is, and what of the daemon's it can open."""
         with open("/proc/self/status") as file:
-            status = dict(line.rstrip().split(":\t", 1) for line in file if ":\t" in line)
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
         yield self.create_json_message(
             {
                 "user": os.getuid(),

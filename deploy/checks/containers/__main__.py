@@ -93,10 +93,11 @@ def main() -> None:
     parser.add_argument("--programs", type=Path, default=engine.PROJECT / "target/dist", help="folder of what is compiled: target/dist")
     parser.add_argument("--keep", action="store_true", help="leave images and storage in .dev/containers")
     options = parser.parse_args()
-    why = engine.missing()
+    options.programs = options.programs.resolve()
+    why = engine.missing() or build.lacking(options.programs)
     if why:
         text = f"containers are not checked: {why}"
-        if os.environ.get("REQUIRE_SERVERS") == "1":
+        if options.full or os.environ.get("REQUIRE_SERVERS") == "1":
             sys.exit(text)
         say(text)
         return

@@ -30,15 +30,20 @@ class Image:
         return self.size - self.base_size
 
 
+def lacking(folder: Path) -> str:
+    """How to get the programs that a folder lacks; nothing if they are there."""
+    names = [name for name in NAMES if not (folder / name).exists()]
+    if not names:
+        return ""
+    return (
+        f"{folder} lacks {', '.join(names)}: cargo build --profile dist --package plugin-daemon --features plugin-daemon/full "
+        "--bin dify-plugin-daemon --package plugin-cli --bin dify --package plugin-connector "
+        "--features plugin-connector/lambda --bin dify-plugin-connector"
+    )
+
+
 def programs(folder: Path) -> str:
     """An image that has the compiled programs in /out, as the stage has that compiles them."""
-    lacking = [name for name in NAMES if not (folder / name).exists()]
-    if lacking:
-        raise engine.Fault(
-            f"{folder} lacks {', '.join(lacking)}: cargo build --profile dist --package plugin-daemon --features plugin-daemon/full "
-            "--bin dify-plugin-daemon --package plugin-cli --bin dify --package plugin-connector "
-            "--features plugin-connector/lambda --bin dify-plugin-connector"
-        )
     name = "localhost/programs:1"
     container = engine.run("buildah", "from", "scratch").strip()
     mounted = Path(engine.run("buildah", "mount", container).strip())

@@ -18,7 +18,7 @@ PROGRAMS = {
     "catatonit": "catatonit",
     "debootstrap": "debootstrap",
     "iptables": "iptables",
-    "nsenter": "util-linux",
+    "strip": "binutils",
 }
 # No higher limits than every machine grants, control groups without systemd, one runtime.
 SETTINGS = """
@@ -48,7 +48,7 @@ def missing() -> str:
     if sys.platform != "linux" or os.geteuid() != 0:
         return "containers are built and run by root on Linux: sudo ./deploy/check"
     packages = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program)})
-    if not Path("/usr/lib/podman/netavark").exists() and not shutil.which("netavark"):
+    if not any(Path(folder, "podman/netavark").exists() for folder in ("/usr/lib", "/usr/libexec")):
         packages += ["netavark", "aardvark-dns"]
     return f"apt-get install {' '.join(packages)}" if packages else ""
 

@@ -37,19 +37,18 @@ def check_sizes(images: dict) -> None:
             raise Fault(f"{target} has {found / 1e6:.0f} MB, more than {most / 1e6:.0f}:\n{table.sizes({target: images[target]})}")
 
 
-def short(programs: Path) -> list:
+def short(programs: Path, rows: list) -> None:
     images = build.all_images(programs, ("local-slim", "serverless", "connector"), RUNNER, RUNNER)
     print(table.sizes(images), flush=True)
     slim = images["local-slim"]
     plugin = ways.package(slim.name, PROBE)
-    rows = [ways.go("local-slim", slim.name, slim.size, way, plugin) for way in ways.short()]
+    for way in ways.short():
+        rows.append(ways.go("local-slim", slim.name, slim.size, way, plugin))
     for way in pair.short():
         rows += pair.go(images["serverless"], images["connector"], way, plugin)
-    return rows
 
 
-def in_every_way(images: dict, plugin: Path) -> list:
-    rows = []
+def in_every_way(images: dict, plugin: Path, rows: list) -> None:
     for target in ("local-slim", "local"):
         image = images[target]
         for way in ways.every():
@@ -64,10 +63,9 @@ def in_every_way(images: dict, plugin: Path) -> list:
     rows.append(surroundings.refused_volume("serverless", images["serverless"], "1000:1000"))
     for way in pair.every():
         rows += pair.go(images["serverless"], images["connector"], way, plugin)
-    return rows
 
 
-def full(programs: Path) -> list:
+def full(programs: Path, rows: list) -> None:
     images = build.all_images(programs, build.TARGETS, RUNNER, SERVERLESS)
     begun = time.monotonic()
     build.all_images(programs, build.TARGETS, RUNNER, SERVERLESS)
@@ -80,11 +78,10 @@ def full(programs: Path) -> list:
     if images["local"].size > reference:
         raise Fault(f"local has {images['local'].size / 1e6:.0f} MB, what the reference installs {reference / 1e6:.0f}")
     plugin = ways.package(images["local-slim"].name, PROBE)
-    rows = in_every_way(images, plugin)
+    in_every_way(images, plugin, rows)
     rows += compose.go(images["local-slim"], SERVERLESS, plugin)
     rows += shapes.go(images, plugin)
     rows.append(machine.go(programs, plugin))
-    return rows
 
 
 def main() -> None:
@@ -103,11 +100,14 @@ def main() -> None:
         return
     engine.prepare()
     begun = time.monotonic()
+    rows: list = []
     try:
-        rows = full(options.programs) if options.full else short(options.programs)
+        (full if options.full else short)(options.programs, rows)
     except Fault as fault:
         sys.exit(f"containers: {fault}")
-    print(table.table(rows))
+    finally:
+        # what was seen until something failed, too
+        print(table.table(rows), flush=True)
     say(f"containers: {len(rows)} ways of running, {time.monotonic() - begun:.0f} s")
     if not options.keep:
         engine.remove()

@@ -136,7 +136,7 @@ def without_landlock() -> Way:
             raise Fault(f"/ready does not say that Landlock is missing: {state}")
         return [f"opens {', '.join(seen['opened'])}"]
 
-    return Way("profile that hides Landlock", ["--user", "1001:1001", "--security-opt", f"seccomp={place}"], look=look)
+    return Way("profile that hides Landlock", ["--user", "1001:1001", "--security-opt", f"seccomp={place}"], level="L0", look=look)
 
 
 def refused_volume(target: str, image, user: str) -> Row:

@@ -215,6 +215,15 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The model that a request asks.
+#[derive(Deserialize)]
+struct Model<'a> {
+    #[serde(borrow)]
+    provider: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    model: std::borrow::Cow<'a, str>,
+}
+
 /// The span of a call, with the model that is asked where one is (OpenTelemetry's conventions for generative AI).
 fn span(plugin: &Plugin, ask: &CallRequest, runtime_type: &'static str) -> Span {
     if !ask.trace.is_sampled() {
@@ -248,13 +257,6 @@ fn span(plugin: &Plugin, ask: &CallRequest, runtime_type: &'static str) -> Span 
         _ => return span,
     };
     span.record("gen_ai.operation.name", operation);
-    #[derive(Deserialize)]
-    struct Model<'a> {
-        #[serde(borrow)]
-        provider: std::borrow::Cow<'a, str>,
-        #[serde(borrow)]
-        model: std::borrow::Cow<'a, str>,
-    }
     if let Ok(Model { provider, model }) = serde_json::from_str(&ask.data) {
         span.record("gen_ai.provider.name", &*provider).record("gen_ai.request.model", &*model);
     }

@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{Span, status};
 use parking_lot::Mutex;
 use prost::Message as _;
@@ -172,7 +173,12 @@ impl Trace {
     }
 
     fn add(&self, text: &mut String, span: &Span, depth: usize, attributes: &[&str]) {
-        let kind = ["", "", "server", "client", "", "consumer"].get(span.kind as usize).copied().unwrap_or_default();
+        let kind = match span.kind() {
+            SpanKind::Server => "server",
+            SpanKind::Client => "client",
+            SpanKind::Consumer => "consumer",
+            _ => "",
+        };
         let mut line = format!("{}{} {kind}", "  ".repeat(depth), span.name).trim_end().to_owned();
         if let Some(failed) = span.status.as_ref().filter(|status| status.code == status::StatusCode::Error as i32) {
             let _ = write!(line, " FAILED {}", failed.message);

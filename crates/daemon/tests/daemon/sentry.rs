@@ -9,20 +9,20 @@ use axum::http::HeaderMap;
 use axum::routing::post;
 use plugin_testkit::plugins;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
 use crate::{daemon, tenant};
 
 /// A stand-in for Sentry's route for envelopes: the DSN, and of each item its header, its content and the key that came.
-async fn sentry() -> Result<(String, UnboundedReceiver<(Value, Value, String)>)> {
-    let (seen, items) = unbounded_channel();
+async fn sentry() -> Result<(String, Receiver<(Value, Value, String)>)> {
+    let (seen, items) = channel(64);
     let route = post(move |headers: HeaderMap, body: Bytes| async move {
         let auth = headers.get("x-sentry-auth").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let mut lines = body.split(|byte| *byte == b'\n').skip(1).filter_map(|line| serde_json::from_slice(line).ok());
         while let (Some(header), Some(content)) = (lines.next(), lines.next()) {
             // the test may have ended
-            let _ = seen.send((header, content, auth.clone()));
+            let _ = seen.try_send((header, content, auth.clone()));
         }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -32,7 +32,7 @@ async fn sentry() -> Result<(String, UnboundedReceiver<(Value, Value, String)>)>
     Ok((dsn, items))
 }
 
-async fn item(items: &mut UnboundedReceiver<(Value, Value, String)>, kind: &str) -> Result<(Value, String)> {
+async fn item(items: &mut Receiver<(Value, Value, String)>, kind: &str) -> Result<(Value, String)> {
     let found = async {
         while let Some((header, content, auth)) = items.recv().await {
             if header["type"] == kind {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use opentelemetry::trace::{Link, Span as _, SpanKind, TraceContextExt as _, TraceId, TraceState};
+use opentelemetry::trace::{Link, Span as _, SpanContext, SpanKind, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::Resource;
@@ -67,7 +67,7 @@ impl ShouldSample for Roots {
         _: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
-        let span = parent.map(|parent| parent.span().span_context().clone()).filter(|span| span.is_valid());
+        let span = parent.map(|parent| parent.span().span_context().clone()).filter(SpanContext::is_valid);
         let (is_taken, trace_state) = match span {
             Some(span) => (span.is_sampled(), span.trace_state().clone()),
             None => (matches!(kind, SpanKind::Server | SpanKind::Consumer), TraceState::default()),
@@ -132,7 +132,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub(super) fn new(inner: SpanExporter, counts: Arc<Counts>, url: String) -> Self {
+    pub(super) fn new(inner: SpanExporter, counts: Arc<Counts>, url: &str) -> Self {
         Self { inner, counts, trouble: Trouble::new("traces", url) }
     }
 }
@@ -164,7 +164,7 @@ pub(super) struct CountedMetrics {
 }
 
 impl CountedMetrics {
-    pub(super) fn new(inner: MetricExporter, url: String) -> Self {
+    pub(super) fn new(inner: MetricExporter, url: &str) -> Self {
         Self { inner, trouble: Trouble::new("metrics", url) }
     }
 }
@@ -197,8 +197,8 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn new(what: &'static str, url: String) -> Self {
-        Self { what, url: crate::config::masked(&url), limit: LineLimit::default() }
+    fn new(what: &'static str, url: &str) -> Self {
+        Self { what, url: crate::config::masked(url), limit: LineLimit::default() }
     }
 
     fn report(&self, error: &dyn Display) {

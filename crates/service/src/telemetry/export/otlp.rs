@@ -83,7 +83,7 @@ impl Otlp {
         let [trace_url, metric_url] = settings::endpoints(config)?;
         let resource = settings::resource(config)?;
         let counts = Arc::new(Counts::default());
-        let spans = Counted::new(span_exporter(config, runtime, &trace_url)?, Arc::clone(&counts), trace_url);
+        let spans = Counted::new(span_exporter(config, runtime, &trace_url)?, Arc::clone(&counts), &trace_url);
         let most = usize::try_from(config.max_queue).unwrap_or(usize::MAX);
         let at_once = usize::try_from(config.max_batch).unwrap_or(usize::MAX);
         let batches = BatchConfigBuilder::default()
@@ -97,7 +97,7 @@ impl Otlp {
             .with_sampler(super::bounded::Roots)
             .with_resource(resource.clone())
             .build();
-        let exporter = CountedMetrics::new(metric_exporter(config, runtime, &metric_url)?, metric_url);
+        let exporter = CountedMetrics::new(metric_exporter(config, runtime, &metric_url)?, &metric_url);
         let reader = PeriodicReader::builder(exporter).with_interval(config.metric_interval).build();
         let metrics = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
         Ok(Self { traces, metrics, counts })
@@ -139,7 +139,7 @@ impl Otlp {
         match sender.map(|_| ended.recv_timeout(LAST_EXPORT)) {
             Ok(Ok(())) => {}
             Ok(Err(_)) => {
-                tracing::warn!(spans = counts.waiting(), "the collector did not take the last spans and metrics")
+                tracing::warn!(spans = counts.waiting(), "the collector did not take the last spans and metrics");
             }
             Err(error) => tracing::warn!(%error, "the last spans and metrics are not sent"),
         }

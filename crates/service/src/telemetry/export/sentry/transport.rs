@@ -42,7 +42,7 @@ impl TransportFactory for Factory {
 }
 
 enum Message {
-    Send(Envelope),
+    Send(Box<Envelope>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -53,7 +53,7 @@ struct Queue {
 impl Transport for Queue {
     fn send_envelope(&self, envelope: Envelope) {
         // an error report is not worth waiting for
-        let _ = self.queue.try_send(Message::Send(envelope));
+        let _ = self.queue.try_send(Message::Send(Box::new(envelope)));
     }
 
     fn flush(&self, timeout: Duration) -> bool {

@@ -65,11 +65,13 @@ def up(project: Project, way: str, needs: list[str], key: str, size: int, plugin
     begun = time.monotonic()
     project.compose("up", "--detach", "--no-build", "--no-deps", "plugin_daemon")
     daemon = client.Daemon(project.container("plugin_daemon")["State"]["Pid"], key=key)
-    ready = daemon.wait_ready()
+    daemon.wait_ready()
     took = time.monotonic() - begun
     project.wait_healthy("plugin_daemon")
     daemon.install(plugin)
-    daemon.look("around")
+    expect("what the plugin could open of the daemon's", daemon.look("around")["opened"], [])
+    ready = daemon.wait_ready()
+    expect("the level of isolation", ways.level(ready), "L1")
     outcome: list = []
     drained = ways.drain(outcome, lambda: daemon.look("slow"), lambda: project.compose("stop", "--timeout", "60", "plugin_daemon"))
     expect("the call during the stop", outcome, [{"slow": "done"}])

@@ -106,10 +106,11 @@ def go(programs: Path, plugin: Path) -> Row:
     with Machine(system(programs)) as machine:
         # a machine has this machine's network
         daemon = client.Daemon(os.getpid(), PORT)
-        ready = daemon.wait_ready(90)
+        daemon.wait_ready(90)
         took = time.monotonic() - machine.begun
-        expect("the level of isolation under the unit", ways.level(ready), "L1")
         daemon.install(plugin)
+        ready = daemon.wait_ready()
+        expect("the level of isolation under the unit", ways.level(ready), "L1")
         seen = daemon.look("around")
         if seen["user"] == 0:
             raise Fault("the plugin runs as root")

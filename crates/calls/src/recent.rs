@@ -1,5 +1,5 @@
-//! The last slow and the last failed calls of this node with their steps, for operators. Nothing of what was asked or
-//! answered is kept.
+//! The last slow and the last failed calls of this node with their steps, for operators. Of what was asked and answered nothing
+//! is kept but what a plugin says of its own error.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

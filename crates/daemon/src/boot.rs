@@ -97,6 +97,12 @@ pub(crate) async fn start(
     debugging_port: Option<TcpListener>,
 ) -> Result<Routes, BootError> {
     let config = &base.config;
+    // until it is there, the daemon is not ready, even where the stores are open already
+    let runs_plugins = match config.plugins.platform {
+        PlatformKind::Local => local::COMPONENT,
+        PlatformKind::Serverless => serverless::COMPONENT,
+    };
+    base.readiness.not_ready(runs_plugins, "starting");
     let stores = Box::pin(stores::open(base)).await?;
     let (watching, watched) = (Arc::clone(base), stores.clone());
     base.lifecycle.supervise("watch over the stores", move || {

@@ -7,6 +7,8 @@ mod own;
 mod survey;
 mod uv_cache;
 
+pub(super) use isolation::COMPONENT;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use plugin_service::base::Base;
 use plugin_service::config::Config;
 
 /// The connector's name in `/ready`.
-const COMPONENT: &str = "connector";
+pub(super) const COMPONENT: &str = "connector";
 /// First and longest pause before a connector that does not answer is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

@@ -72,7 +72,7 @@ impl Exports {
         }
     }
 
-    /// Sends what is left, as far as it is taken in a moment (blocking, within some seconds).
+    /// Sends what is left, as far as it is taken in a moment (blocking, within a second).
     pub fn shutdown(self) {
         if let Some(otlp) = self.otlp {
             otlp.shutdown();

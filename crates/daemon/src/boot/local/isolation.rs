@@ -10,7 +10,7 @@ use plugin_service::base::Base;
 use plugin_service::config::{Config, DatabaseType};
 
 /// The component of `/ready`.
-const COMPONENT: &str = "isolation";
+pub(in crate::boot) const COMPONENT: &str = "isolation";
 
 /// Decides how plugins are kept apart, and reports it.
 pub(super) fn of(base: &Base) -> Result<Isolation, BootError> {

@@ -24,6 +24,7 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.caused_by_nobody();
     }
 }
 
@@ -42,11 +43,19 @@ impl Drop for Listening<'_> {
     fn drop(&mut self) {
         let Self(plugin, progress) = self;
         plugin.listeners.lock().retain(|other| !Arc::ptr_eq(other, progress));
+        plugin.caused_by_nobody();
         plugin.changed.notify_one();
     }
 }
 
 impl Plugin {
+    /// Where nobody waits any more, a later start is not because of who has waited: for a plugin that was up, there was none.
+    fn caused_by_nobody(&self) {
+        if !self.is_waited_for() {
+            *self.cause.lock() = Span::none();
+        }
+    }
+
     /// The next start is because of what is going on here, unless something else was first.
     fn caused_by_this(&self) {
         let mut cause = self.cause.lock();

@@ -30,7 +30,7 @@ use crate::telemetry::trace::{RATIO, TARGET};
 /// Name of the library that makes the spans, as in the reference.
 const SCOPE: &str = "dify-plugin-daemon";
 /// How long the end of the process waits for what is still to be sent.
-const LAST_EXPORT: Duration = Duration::from_secs(2);
+const LAST_EXPORT: Duration = Duration::from_millis(500);
 
 /// Why nothing can be sent to a collector.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,7 @@ impl Otlp {
             .with_filter(Targets::new().with_target(TARGET, LevelFilter::TRACE))
     }
 
-    /// Sends what is left, as far as the collector takes it in a moment (blocking, within two seconds).
+    /// Sends what is left, as far as the collector takes it in a moment (blocking, within half a second: SIGTERM is obeyed within one).
     pub fn shutdown(self) {
         let (done, ended) = mpsc::channel();
         let Self { traces, metrics, counts } = self;

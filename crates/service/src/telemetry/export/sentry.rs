@@ -17,7 +17,7 @@ use crate::telemetry::TraceContext;
 pub(super) use layer::SentryLayer;
 
 /// How long the end of the process waits for what is still to be sent.
-const LAST_EXPORT: Duration = Duration::from_secs(2);
+const LAST_EXPORT: Duration = Duration::from_millis(300);
 
 static TRANSACTIONS: OnceLock<Transactions> = OnceLock::new();
 
@@ -85,7 +85,7 @@ impl Sentry {
         SentryLayer::new(Arc::clone(&self.client), self.attach_stacktrace, self.with_traces)
     }
 
-    /// Sends what is left, as far as Sentry takes it in a moment (blocking, within two seconds).
+    /// Sends what is left, as far as Sentry takes it in a moment (blocking, within a third of a second).
     pub fn shutdown(&self) {
         if !self.client.close(Some(LAST_EXPORT)) {
             tracing::warn!("Sentry did not take the last errors");

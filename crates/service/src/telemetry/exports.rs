@@ -84,6 +84,7 @@ impl Exports {
 }
 
 #[cfg(not(feature = "export"))]
+#[expect(clippy::unused_self, reason = "it is used where there is something to send")]
 impl Exports {
     /// Nothing, since this program cannot send.
     ///

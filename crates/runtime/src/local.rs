@@ -41,7 +41,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::cgroup::memory_for_plugins;
 pub use self::error::StartError;
-pub use self::launch::{LaunchSpec, Launched, Launcher, Origin, PreforkSettings, SpawnLauncher, ZygoteLauncher, stage};
+pub use self::launch::{
+    LaunchSpec, Launched, Launcher, Origin, PreforkSettings, SdkEnvironments, SpawnLauncher, ZygoteLauncher, stage,
+};
 pub use self::observer::Observer;
 pub use self::orphans::{Mark, kill_orphans};
 pub use self::preparer::{EnvironmentPreparer, Packages, Preparer};

@@ -47,6 +47,8 @@ pub(crate) enum Task {
     Registered,
     /// Has a worker forked.
     Fork,
+    /// Has the environment made that workers are forked from.
+    Sdk,
     /// Watches a process that forks workers.
     Zygote,
     /// Reads what a process that forks workers says.
@@ -75,6 +77,7 @@ impl Task {
             Self::ExitWatch => "process exit watcher",
             Self::Spawner => "process spawner",
             Self::Fork => "worker fork",
+            Self::Sdk => "environment of the SDK",
             Self::Zygote => "zygote keeper",
             Self::ZygoteLog => "zygote output reader",
             Self::Upkeep => "zygote upkeep",

@@ -48,7 +48,7 @@ pub(super) fn start(
         );
     }
     let environments = Arc::new(Environments::new(environment_settings(config, inherited, &settings.process)));
-    let launcher = launcher::of(config, &settings.process, per_plugin.path().is_some())
+    let launcher = launcher::of(config, &settings.process, &environments, per_plugin.path().is_some())
         .map_err(|source| BootError::System { what: "failed to start the thread that starts plugins", source })?;
     let preparer = EnvironmentPreparer { environments: Arc::clone(&environments), packages };
     let drain = settings.worker.stop_grace;

@@ -33,6 +33,7 @@ mod process;
 mod progress;
 mod request;
 mod resolve;
+mod sdk;
 mod settings;
 pub(crate) mod staging;
 pub(crate) mod store;
@@ -257,7 +258,10 @@ impl Environments {
         let environment = match self.usable(&code).await? {
             Linked::Shared(id) => Some(id),
             Linked::Own => None,
-            Linked::Nothing | Linked::Broken => Some(self.link_environment(request, &code).await?),
+            Linked::Nothing | Linked::Broken => {
+                let dependencies = self.dependencies(&code).await?;
+                Some(self.link_environment(request, &code, &dependencies).await?)
+            }
         };
         let python = code.directory.join(".venv/bin/python");
         if !code.state.compiled {
@@ -306,17 +310,26 @@ impl Environments {
         blocking(move || store.unpack(&plugin, package)).await
     }
 
-    /// Finds or builds the environment and links it. Repeats that if a collector was faster than the link.
-    async fn link_environment(&self, request: Request<'_>, code: &Code) -> Result<String, EnvironmentError> {
-        if let Some(lacking) = self.lacks().await?.iter().find(|lacking| lacking.lack.is_fatal()) {
-            return Err(EnvironmentError::new(Cause::Io, lacking.to_string()));
-        }
+    /// What the package depends on.
+    async fn dependencies(&self, code: &Code) -> Result<Dependencies, EnvironmentError> {
         let mirror = self.tools.mirror().await.is_some();
         let (directory, ignore_lock, identity) =
             (code.directory.clone(), self.tools.settings.ignore_lock, code.state.checksum.clone());
-        let dependencies = blocking(move || Dependencies::read(&directory, mirror, ignore_lock, &identity)).await?;
+        blocking(move || Dependencies::read(&directory, mirror, ignore_lock, &identity)).await
+    }
+
+    /// Finds or builds the environment and links it. Repeats that if a collector was faster than the link.
+    async fn link_environment(
+        &self,
+        request: Request<'_>,
+        code: &Code,
+        dependencies: &Dependencies,
+    ) -> Result<String, EnvironmentError> {
+        if let Some(lacking) = self.lacks().await?.iter().find(|lacking| lacking.lack.is_fatal()) {
+            return Err(EnvironmentError::new(Cause::Io, lacking.to_string()));
+        }
         loop {
-            let id = self.environment(request, code, &dependencies).await?;
+            let id = self.environment(request, code, dependencies).await?;
             let (store, directory, name) = (self.store.clone(), code.directory.clone(), id.clone());
             if blocking(move || store.link(&directory, &name)).await? {
                 return Ok(id);

@@ -21,7 +21,7 @@ use super::process::Process;
 use super::settings::{LaunchSettings, ProcessSettings};
 
 pub use self::spawn::SpawnLauncher;
-pub use self::zygote::{PreforkSettings, ZygoteLauncher};
+pub use self::zygote::{PreforkSettings, SdkEnvironments, ZygoteLauncher};
 
 /// The worker that is wanted: `python -m entrypoint` in the plugin's working directory (lifecycle-and-storage 1.5), or the
 /// same through a program that lets the daemon cancel single calls.

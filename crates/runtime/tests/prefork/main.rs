@@ -12,4 +12,6 @@ mod same;
 #[cfg(test)]
 mod sdk;
 #[cfg(test)]
+mod shared_sdk;
+#[cfg(test)]
 mod support;

@@ -2,6 +2,7 @@
 
 from dify_plugin import Plugin
 
+import importlib
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ def answer(data):
                 return type(error).__name__
         case "version":
             return getattr(dify_plugin, "version", None)
+        case "import":
+            return importlib.import_module(data["name"]).__file__
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":

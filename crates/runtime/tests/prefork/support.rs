@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use plugin_manifest::UniqueIdentifier;
 use plugin_runtime::local::environment::{EnvironmentError, Prepared, Progress};
 use plugin_runtime::local::{
-    Launcher as _, LocalRuntime, LocalSettings, PluginSettings, PreforkSettings, Preparer, SettingsOfPlugins,
-    ZygoteLauncher,
+    Launcher as _, LocalRuntime, LocalSettings, PluginSettings, PreforkSettings, Preparer, SdkEnvironments,
+    SettingsOfPlugins, ZygoteLauncher,
 };
 use plugin_runtime::{Event, Runtime, Session};
 use serde_json::Value;
@@ -42,11 +42,12 @@ fn interpreter() -> &'static (PathBuf, String) {
 /// A folder with environments and plugins.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
+    sdks: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), sdks: BTreeMap::new() }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -71,6 +72,11 @@ impl Place {
         write(&environment.join("pyvenv.cfg"), &config);
         std::fs::create_dir(environment.join("bin")).unwrap();
         std::os::unix::fs::symlink(python, environment.join("bin/python")).unwrap();
+    }
+
+    /// Says that `sdk` holds the SDK of `digit` alone.
+    pub(crate) fn set_sdk(&mut self, digit: char, sdk: char) {
+        self.sdks.insert(self.environment(digit), self.environment(sdk));
     }
 
     /// A plugin that is linked to that environment.
@@ -108,6 +114,20 @@ impl Preparer for Linked {
             entrypoint: "main".into(),
             environment: environment.file_name().map(|name| name.to_str().unwrap().to_owned()),
         })
+    }
+}
+
+/// Which environments hold the SDK alone: each itself, but for those that are named.
+struct Sdks(BTreeMap<PathBuf, PathBuf>);
+
+#[async_trait]
+impl SdkEnvironments for Sdks {
+    async fn known(&self, environment: &Path) -> Option<PathBuf> {
+        Some(self.0.get(environment).map_or(environment, |sdk| sdk).to_owned())
+    }
+
+    async fn make(&self, _: &Path) -> Result<PathBuf, String> {
+        Err("they are there".into())
     }
 }
 
@@ -164,7 +184,8 @@ impl Host {
         settings.worker.check_interval = Duration::from_millis(200);
         settings.pool.max_workers = 1;
         change(&mut settings, &mut prefork);
-        let launcher = Arc::new(ZygoteLauncher::new(settings.process.clone(), prefork).unwrap());
+        let sdks = Arc::new(Sdks(place.sdks.clone()));
+        let launcher = Arc::new(ZygoteLauncher::new(settings.process.clone(), prefork, sdks).unwrap());
         let own = Own(settings.clone(), own);
         let preparer = Arc::new(Linked(place.path()));
         let runtime = LocalRuntime::with_own_settings(settings, preparer, launcher.clone(), Arc::new(own));

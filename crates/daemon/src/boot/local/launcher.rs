@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use plugin_runtime::local::environment::Environments;
 use plugin_runtime::local::{Launcher, PreforkSettings, ProcessSettings, SpawnLauncher, ZygoteLauncher};
 use plugin_service::config::{Config, Prefork};
 
@@ -11,7 +12,12 @@ use plugin_service::config::{Config, Prefork};
 /// # Errors
 ///
 /// When the system gives no thread or, with forks, has no child subreapers.
-pub(super) fn of(config: &Config, settings: &ProcessSettings, has_own: bool) -> io::Result<Arc<dyn Launcher>> {
+pub(super) fn of(
+    config: &Config,
+    settings: &ProcessSettings,
+    environments: &Arc<Environments>,
+    has_own: bool,
+) -> io::Result<Arc<dyn Launcher>> {
     let workers = &config.workers;
     Ok(match workers.prefork {
         Prefork::Off if !has_own => Arc::new(SpawnLauncher::new(settings.clone())?),
@@ -19,7 +25,7 @@ pub(super) fn of(config: &Config, settings: &ProcessSettings, has_own: bool) -> 
             let except = workers.prefork_except.iter().map(|name| name.trim().to_owned()).collect();
             let prefork =
                 PreforkSettings { by_default: prefork == Prefork::Auto, except, idle_timeout: workers.prefork_idle };
-            Arc::new(ZygoteLauncher::new(settings.clone(), prefork)?)
+            Arc::new(ZygoteLauncher::new(settings.clone(), prefork, environments.clone())?)
         }
     })
 }

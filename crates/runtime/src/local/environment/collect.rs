@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::bytecode::BytecodeStore;
 use super::error::{Context as _, EnvironmentError};
 use super::locks::{self, Holder};
+use super::sdk;
 use super::staging::StagingArea;
 use super::store::{EnvironmentStore, LOGS, is_id};
 
@@ -47,7 +48,8 @@ pub(crate) fn unused(
     let fail = || format!("failed to read {}", working_path.display());
     let (needed, others): (Vec<_>, Vec<_>) =
         working_dirs(working_path).context(fail)?.into_iter().partition(|directory| in_use.contains(directory));
-    let linked: HashSet<_> = needed.iter().filter_map(|directory| linked(store, directory)).collect();
+    let mut linked: HashSet<_> = needed.iter().filter_map(|directory| linked(store, directory)).collect();
+    sdk::extend(store, &mut linked);
     let mut unused: Vec<_> = others
         .into_iter()
         .map(|directory| {
@@ -90,6 +92,7 @@ pub(crate) fn collect(
             kept.extend(linked(store, &directory));
         }
     }
+    sdk::extend(store, &mut kept);
     for (id, environment) in environments(store.root()).context(fail)? {
         if !kept.contains(&id) && environment_unused_for(&environment) >= grace {
             staging.discard(&environment).context(fail)?;
@@ -103,6 +106,7 @@ pub(crate) fn collect(
     }
     BytecodeStore::new(store.root()).collect(grace).context(fail)?;
     store.forget_missing().context(fail)?;
+    sdk::forget_missing(store).context(fail)?;
     Ok(collected)
 }
 

@@ -22,7 +22,7 @@ mod real;
 mod sharing;
 
 /// A working path with a uv that does what a script says.
-struct Bench {
+pub(super) struct Bench {
     dir: tempfile::TempDir,
     settings: EnvironmentSettings,
 }
@@ -35,7 +35,7 @@ mkdir -p "$info"; echo "six.py,sha256=x,1" > "$info/RECORD"
 
 impl Bench {
     /// `install` is run for everything but `uv venv`, in the working directory, with `$D` for the bench's folder.
-    fn new(install: &str) -> Self {
+    pub(super) fn new(install: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let script = |name: &str, text: String| {
             let path = dir.path().join(name);
@@ -65,24 +65,24 @@ impl Bench {
         Self { dir, settings }
     }
 
-    fn environments(&self) -> Environments {
+    pub(super) fn environments(&self) -> Environments {
         Environments::new(self.settings.clone())
     }
 
     /// The calls of uv so far, with paths of the bench shortened.
-    fn calls(&self) -> Vec<String> {
+    pub(super) fn calls(&self) -> Vec<String> {
         let calls = std::fs::read_to_string(self.dir.path().join("calls")).unwrap_or_default();
         let venv = |line: &str| if line.starts_with("venv ") { "venv".to_owned() } else { line.to_owned() };
         calls.lines().map(venv).collect()
     }
 
-    fn working_path(&self) -> &Path {
+    pub(super) fn working_path(&self) -> &Path {
         &self.settings.working_path
     }
 
     /// Nothing but finished things is there.
     #[track_caller]
-    fn assert_clean(&self) {
+    pub(super) fn assert_clean(&self) {
         for _ in 0..100 {
             let left = std::fs::read_dir(self.working_path().join(".staging")).map_or(0, Iterator::count);
             if left == 0 {
@@ -95,7 +95,7 @@ impl Bench {
 }
 
 /// Prepares without listening.
-async fn prepare(
+pub(super) async fn prepare(
     environments: &Environments,
     (plugin, package): &(UniqueIdentifier, Bytes),
 ) -> Result<Prepared, EnvironmentError> {

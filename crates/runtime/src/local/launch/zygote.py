@@ -14,7 +14,7 @@ import posix
 import sys
 
 SDK = "dify_plugin"
-VERSION = 1
+VERSION = 2
 # bytes of a request or an answer
 LONGEST_MESSAGE = 160 * 1024
 # descriptors of a request: three streams and one for the confinement
@@ -272,6 +272,8 @@ def restart_interpreter(request):
     import time
 
     variables = pairs(request["variables"])
+    if request["moved"] is not None:
+        move(*map(os.fsdecode, strings(request["moved"])))
     posix.chdir(request["folder"].encode("latin-1"))
     os.environ.clear()
     for name, value in variables:
@@ -291,6 +293,34 @@ def restart_interpreter(request):
         config["userbase"] = sys.modules["sysconfig"]._getuserbase()
     sys.orig_argv[:] = map(os.fsdecode, strings(request["arguments"]))
     sys.argv[:] = sys.orig_argv[1:]
+
+
+def move(old, new):
+    """Makes this the interpreter of another environment, which holds the same modules as far as they are imported.
+
+    These keep the paths of the environment that they come from.
+    """
+
+    def moved(value):
+        inside = isinstance(value, str) and (value == old or value.startswith(old + "/"))
+        return new + value[len(old) :] if inside else value
+
+    sys.path[:] = map(moved, sys.path)
+    for name in ("prefix", "exec_prefix", "executable"):
+        setattr(sys, name, moved(getattr(sys, name)))
+    for path in list(sys.path_importer_cache):
+        if moved(path) != path:
+            del sys.path_importer_cache[path]
+    if "site" in sys.modules:
+        import site
+
+        site.PREFIXES[:] = map(moved, site.PREFIXES)
+    sysconfig = sys.modules.get("sysconfig")
+    if sysconfig is not None:
+        for name in ("_PREFIX", "_EXEC_PREFIX"):
+            setattr(sysconfig, name, moved(getattr(sysconfig, name)))
+        config = sysconfig._CONFIG_VARS or {}
+        config.update({name: moved(value) for name, value in config.items()})
 
 
 def strings(texts):

@@ -1,18 +1,23 @@
-//! Workers that are forked from an interpreter that has imported the SDK: a *zygote*, one for each environment in use.
+//! Workers that are forked from an interpreter that has imported the SDK: a *zygote*, one for each SDK in use.
 //!
 //! A fork takes a tenth of the time and a fifth of the memory of a new interpreter. It is made only where it is the same:
-//! the files that the zygote has imported are those in the plugin's environment now ([`contents`]), the plugin would
+//! the files that the zygote has imported equal those in the plugin's environment now ([`contents`]), the plugin would
 //! import them first and from there ([`suits`]), and what else a new interpreter starts with - variables, folder, streams,
 //! limits - is put in place before the plugin's code runs. Otherwise a new interpreter is started, and the log of the
 //! plugin says why. `docs/operations.md` lists what still differs.
+//!
+//! A zygote runs from an environment that holds the SDK alone ([`sdk`]) and that plugins with other packages share: what
+//! runs before a plugin is confined is no plugin's choice.
 
 mod adopted;
 mod contents;
 mod pressure;
 mod process;
 mod protocol;
+mod sdk;
 mod slot;
 mod suits;
+mod upkeep;
 mod warm;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,17 +25,17 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, MissedTickBehavior};
 
-use self::adopted::{AdoptedProcess, Orphans};
+use self::adopted::AdoptedProcess;
 use self::process::{NoFork, Worker};
+use self::sdk::Sdks;
 use self::slot::Slot;
 use self::warm::Warm;
 use super::spawn::{self, SpawnLauncher, stdout_pipe};
@@ -41,10 +46,7 @@ use crate::local::settings::ProcessSettings;
 use crate::local::variables;
 use crate::task::{self, Task};
 
-/// How often idle zygotes, the node's memory and orphans are looked at.
-const LOOK: Duration = Duration::from_secs(15);
-/// Where memory is short, a zygote ends that has not forked for this time.
-const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(30);
+pub use self::sdk::SdkEnvironments;
 
 /// When workers are forked.
 #[derive(Clone, Debug)]
@@ -76,9 +78,10 @@ struct Shared {
     prefork: PreforkSettings,
     /// What every worker gets, but for its mark.
     variables: BTreeMap<OsString, OsString>,
-    /// By environment.
+    /// By environment of the SDK alone.
     slots: Mutex<HashMap<PathBuf, Arc<Slot>>>,
     warm: Arc<Warm>,
+    sdks: Arc<Sdks>,
 }
 
 impl ZygoteLauncher {
@@ -88,7 +91,11 @@ impl ZygoteLauncher {
     /// # Errors
     ///
     /// When the system gives no thread, or has no child subreapers.
-    pub fn new(settings: ProcessSettings, prefork: PreforkSettings) -> io::Result<Self> {
+    pub fn new(
+        settings: ProcessSettings,
+        prefork: PreforkSettings,
+        environments: Arc<dyn SdkEnvironments>,
+    ) -> io::Result<Self> {
         adopted::become_subreaper()?;
         let shared = Arc::new(Shared {
             spawner: SpawnLauncher::new(settings.clone())?,
@@ -97,10 +104,11 @@ impl ZygoteLauncher {
             prefork,
             slots: Mutex::default(),
             warm: Arc::default(),
+            sdks: Sdks::new(environments),
         });
         let warming = Arc::clone(&shared);
         task::detach(Task::Upkeep, "the start", async move { warming.warm_up().await }, drop);
-        keep_up(Arc::downgrade(&shared));
+        upkeep::keep_up(Arc::downgrade(&shared));
         Ok(Self { shared })
     }
 }
@@ -173,12 +181,12 @@ impl Shared {
             return Err("it has variables of its own".into());
         }
 
-        let slot = self.slot(&environment);
-        let first = match self.fork_from(&slot, spec, programs).await {
+        let slot = self.slot(&self.sdks.of(&environment).await?);
+        let first = match self.fork_from(&slot, spec, &environment, programs).await {
             // most often it had been killed; another one is made
             Err(NoFork::Broken(reason)) => {
                 tracing::debug!(plugin = %spec.plugin, reason, "a worker is forked once more");
-                self.fork_from(&slot, spec, programs).await
+                self.fork_from(&slot, spec, &environment, programs).await
             }
             result => result,
         };
@@ -186,7 +194,13 @@ impl Shared {
     }
 
     /// One attempt; nothing is left of one that fails.
-    async fn fork_from(&self, slot: &Slot, spec: &LaunchSpec, programs: &Path) -> Result<Launched, NoFork> {
+    async fn fork_from(
+        &self,
+        slot: &Slot,
+        spec: &LaunchSpec,
+        environment: &Path,
+        programs: &Path,
+    ) -> Result<Launched, NoFork> {
         let refused = NoFork::Refused;
         let failed = |error: io::Error| NoFork::Refused(format!("the fork failed: {error}"));
         let mut state = slot.lock().await;
@@ -194,6 +208,9 @@ impl Shared {
         let (folder, entrypoint) = (spec.prepared.working_dir.clone(), spec.prepared.entrypoint.clone());
         if std::mem::take(&mut state.is_new) {
             self.note(&slot.environment, true).await;
+        }
+        if let Some(difference) = state.difference(environment).await {
+            return Err(refused(difference));
         }
         let obstacle = tokio::task::spawn_blocking(move || suits::obstacle(&folder, &entrypoint, &names)).await;
         match obstacle.map_err(io::Error::other).flatten() {
@@ -203,7 +220,8 @@ impl Shared {
         }
 
         let Some(zygote) = state.zygote() else { return Err(refused("there is no zygote".into())) };
-        let confined = Confined::prepare(&self.settings, spec, &zygote.bootstrap).await.map_err(failed)?;
+        let confined =
+            Confined::prepare(&self.settings, spec, &zygote.bootstrap, &slot.environment).await.map_err(failed)?;
         let Confined { variables, scratch, prepared } = confined;
         let (stdin, stdout, stderr) =
             (io::pipe().map_err(failed)?, stdout_pipe().map_err(failed)?, io::pipe().map_err(failed)?);
@@ -212,6 +230,7 @@ impl Shared {
             folder: &spec.prepared.working_dir,
             python: &spec.prepared.python,
             entrypoint: &spec.prepared.entrypoint,
+            moved: (environment != slot.environment).then_some((&slot.environment, environment)),
             variables: &variables,
             confinement: prepared.as_ref().map(protocol::Confinement::of),
             descriptors: streams.iter().chain(prepared.iter().flat_map(|it| &it.ruleset)).map(AsFd::as_fd).collect(),
@@ -261,71 +280,6 @@ impl Shared {
     fn slots(&self) -> Vec<Arc<Slot>> {
         self.slots.lock().values().cloned().collect()
     }
-
-    /// Ends what is not needed: zygotes of environments that are gone, idle ones and, where memory is short, those that
-    /// have not forked lately, the one that has rested longest first.
-    async fn tidy(&self) {
-        let mut resting = Vec::new();
-        for slot in self.slots() {
-            // one that is busy right now is in use
-            let Some(mut state) = slot.try_lock() else { continue };
-            if !slot.environment.exists() {
-                state.end("its environment is gone");
-                self.slots.lock().remove(&slot.environment);
-                self.note(&slot.environment, false).await;
-                continue;
-            }
-            let Some(rested) = state.rested() else { continue };
-            if rested >= self.prefork.idle_timeout {
-                state.end("it was idle");
-                self.note(&slot.environment, false).await;
-            } else if let Some(programs) = self.settings.bootstrap.as_ref().filter(|_| state.is_dead()) {
-                if let Err(reason) = state.ready(self, programs).await {
-                    tracing::warn!(environment = %slot.environment.display(), reason, "plugins are not forked for now");
-                }
-            } else if rested >= IDLE_UNDER_PRESSURE {
-                drop(state);
-                resting.push((rested, slot));
-            }
-        }
-        if !resting.is_empty()
-            && pressure::memory_is_short()
-            && let Some((_, slot)) = resting.into_iter().max_by_key(|(rested, _)| *rested)
-        {
-            slot.lock().await.end("memory is short");
-            self.note(&slot.environment, false).await;
-        }
-    }
-
-    /// Makes zygotes for the environments that had one when the last daemon ended, one after another.
-    async fn warm_up(&self) {
-        if !self.prefork.by_default {
-            // it is not known which of them belong to plugins that may still be forked
-            return;
-        }
-        let Some(programs) = self.settings.bootstrap.clone() else { return };
-        let read = programs.clone();
-        let last = tokio::task::spawn_blocking(move || Warm::of_last_start(&read)).await.unwrap_or_default();
-        for environment in last {
-            let slot = self.slot(&environment);
-            match slot.lock().await.ready(self, &programs).await {
-                Ok(_) => self.note(&environment, true).await,
-                Err(reason) => {
-                    tracing::info!(environment = %environment.display(), reason, "no interpreter is kept warm");
-                }
-            }
-        }
-    }
-
-    /// Remembers for the next start whether an environment has a zygote.
-    async fn note(&self, environment: &Path, has: bool) {
-        let Some(programs) = self.settings.bootstrap.clone() else { return };
-        let (warm, environment) = (Arc::clone(&self.warm), environment.to_owned());
-        let noted = tokio::task::spawn_blocking(move || warm.note(&programs, &environment, has)).await;
-        if let Err(error) = noted.map_err(io::Error::other).flatten() {
-            tracing::warn!(%error, "cannot remember which interpreters are kept warm");
-        }
-    }
 }
 
 /// What a worker is given beside what every worker has.
@@ -337,11 +291,19 @@ struct Confined {
 }
 
 impl Confined {
-    async fn prepare(settings: &ProcessSettings, spec: &LaunchSpec, bootstrap: &Path) -> io::Result<Self> {
-        let (settings, spec, bootstrap) = (settings.clone(), spec.clone(), bootstrap.to_owned());
+    /// `imported` is the environment from which modules have been imported already.
+    async fn prepare(
+        settings: &ProcessSettings,
+        spec: &LaunchSpec,
+        bootstrap: &Path,
+        imported: &Path,
+    ) -> io::Result<Self> {
+        let (settings, spec) = (settings.clone(), spec.clone());
+        let (bootstrap, imported) = (bootstrap.to_owned(), imported.to_owned());
         let prepare = move || {
-            let isolation::Confinement { policy, variables, scratch } =
+            let isolation::Confinement { mut policy, variables, scratch } =
                 isolation::confine(spec.process(&settings), &spec, Some(&bootstrap));
+            policy.files.read.push(imported);
             let staged = !settings.stage.is_empty();
             let prepared = staged.then(|| policy.prepare()).transpose().map_err(io::Error::other)?;
             Ok(Self { variables, scratch, prepared })
@@ -362,27 +324,5 @@ async fn shared_environment(spec: &LaunchSpec) -> Option<PathBuf> {
 async fn sweep(spec: &LaunchSpec) {
     if let Some(mark) = Mark::in_variables(&spec.variables) {
         mark.sweep().await;
-    }
-}
-
-/// Looks after zygotes and orphans as long as the launcher lives.
-fn keep_up(shared: Weak<Shared>) {
-    let again = shared.clone();
-    task::detach(Task::Upkeep, "this node", look_after(shared), move |_| keep_up(again));
-}
-
-async fn look_after(shared: Weak<Shared>) {
-    let mut orphans = Orphans::default();
-    let mut tick = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        let Some(shared) = shared.upgrade() else { return };
-        shared.tidy().await;
-        let look = tokio::task::spawn_blocking(move || {
-            orphans.reap();
-            orphans
-        });
-        orphans = look.await.unwrap_or_default();
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Zygote {
     pub(super) gone: CancellationToken,
     /// What workers would be started through.
     pub(super) bootstrap: PathBuf,
-    contents: Contents,
+    pub(super) contents: Contents,
     control: Control,
     requests: AtomicU64,
     _end: DropGuard,
@@ -172,6 +172,7 @@ impl Zygote {
             arguments: [python, self.bootstrap.as_os_str(), worker.entrypoint.as_ref()]
                 .map(|argument| text(argument.as_bytes()))
                 .into(),
+            moved: worker.moved.map(|(from, to)| (text(from.as_os_str().as_bytes()), text(to.as_os_str().as_bytes()))),
             variables: worker.variables.iter().map(|(n, v)| (text(n.as_bytes()), text(v.as_bytes()))).collect(),
             confinement: worker.confinement.clone(),
         };
@@ -203,6 +204,8 @@ pub(super) struct Worker<'a> {
     pub(super) folder: &'a Path,
     pub(super) python: &'a Path,
     pub(super) entrypoint: &'a str,
+    /// The zygote's environment and the worker's, where that is another one.
+    pub(super) moved: Option<(&'a Path, &'a Path)>,
     pub(super) variables: &'a BTreeMap<OsString, OsString>,
     /// `None` where workers are not started through a stage, which would put it on.
     pub(super) confinement: Option<Confinement>,

@@ -1,4 +1,4 @@
-//! Messages between the daemon and a zygote (`zygote.py`), version 1.
+//! Messages between the daemon and a zygote (`zygote.py`), version 2.
 //!
 //! The two are connected by a pair of Unix sockets that keep messages apart (`SOCK_SEQPACKET`). Every message is one JSON
 //! object of at most [`LONGEST_MESSAGE`] bytes. Strings that the system takes as bytes - paths, arguments, variables - have
@@ -25,7 +25,7 @@ use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
 /// The version of all this; `zygote.py` has it, too.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Also in `zygote.py`. The kernel's default limit for one message is a little more.
 pub(super) const LONGEST_MESSAGE: usize = 160 * 1024;
 const MOST_DESCRIPTORS: usize = 4;
@@ -50,6 +50,8 @@ pub(super) struct Request {
     pub(super) folder: String,
     /// What it would be started with, the interpreter first.
     pub(super) arguments: Vec<String>,
+    /// The environment that the zygote runs from, and the one that the worker is to be of, if that is another one.
+    pub(super) moved: Option<(String, String)>,
     /// The whole environment.
     pub(super) variables: Vec<(String, String)>,
     /// What it puts on before it runs anything of the plugin.

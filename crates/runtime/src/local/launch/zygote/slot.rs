@@ -1,5 +1,7 @@
-//! The place of one environment's zygote: made when it is needed, made again when it has died, refused when it cannot be.
+//! The place of the zygote of one SDK: made when it is needed, made again when it has died, refused when it cannot be.
 
+use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,12 +9,13 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::Shared;
+use super::contents::Contents;
 use super::process::{NoZygote, Zygote};
 
 /// After the first failure; doubled after each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Also how long an environment that is unsuited is not looked at again.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// One that has lived this long has not failed.
 const LIVED: Duration = Duration::from_mins(1);
 
@@ -27,6 +30,8 @@ pub(super) struct Slot {
 pub(super) struct State {
     environment: PathBuf,
     zygote: Option<Zygote>,
+    /// Environments in which the same was found as the zygote has imported, and what they held then.
+    same: HashMap<PathBuf, Contents>,
     /// Why there is none for now.
     refusal: Option<(String, Instant)>,
     failures: u32,
@@ -44,6 +49,7 @@ impl Slot {
             state: Mutex::new(State {
                 environment: environment.to_owned(),
                 zygote: None,
+                same: HashMap::new(),
                 refusal: None,
                 failures: 0,
                 started: now,
@@ -124,6 +130,35 @@ impl State {
         self.zygote.as_ref().ok_or_else(|| "there is none".into())
     }
 
+    /// What in an environment differs from what the zygote has imported; `None`: a new interpreter would have imported the
+    /// same from there.
+    pub(super) async fn difference(&mut self, environment: &Path) -> Option<String> {
+        if environment == self.environment {
+            return None;
+        }
+        let zygote = self.zygote.as_ref()?;
+        let (names, own, known) = (zygote.names.clone(), zygote.contents.clone(), self.same.get(environment).cloned());
+        let (there, base) = (environment.to_owned(), self.environment.clone());
+        let compare = move || {
+            let now = Contents::read(&there, Some(&names))?;
+            if known.as_ref() == Some(&now) {
+                return Ok(Ok(now));
+            }
+            Ok(match own.difference(&base, &now, &there, &names)? {
+                None => Ok(now),
+                Some(difference) => Err(difference),
+            })
+        };
+        match tokio::task::spawn_blocking(compare).await.map_err(io::Error::other).flatten() {
+            Ok(Ok(now)) => {
+                self.same.insert(environment.to_owned(), now);
+                None
+            }
+            Ok(Err(difference)) => Some(difference),
+            Err(error) => Some(format!("its environment cannot be read: {error}")),
+        }
+    }
+
     /// Ends a zygote that is at fault.
     pub(super) fn discard(&mut self, reason: &str) {
         self.end(reason);
@@ -136,6 +171,7 @@ impl State {
 
     /// Ends the zygote; its workers go on.
     pub(super) fn end(&mut self, reason: &str) {
+        self.same.clear();
         if let Some(zygote) = self.zygote.take() {
             tracing::info!(pid = zygote.pid, reason, "an interpreter is not kept warm any more");
         }

@@ -35,7 +35,7 @@ const DEATHS: usize = 10;
 fn main() {
     let names: Vec<String> = (0..PLUGINS).map(|number| format!("p{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let place = sdk::place("", &names);
+    let place = sdk::place("", &[], &names);
     let runtime = tokio::runtime::Runtime::new().expect("an asynchronous runtime");
     for (what, except) in [("forked", &[][..]), ("spawned", &names)] {
         runtime.block_on(measure(what, &Host::spawning(&place, except), &names));

@@ -18,13 +18,20 @@ fn uv(args: &[&str], environment: &std::path::Path) {
     assert!(status.success(), "uv {args:?}");
 }
 
-/// The example plugin, with a main module that also writes down what it sees.
-pub(crate) fn place(version: &str, names: &[&str]) -> Place {
-    let place = Place::new();
-    let environment = place.environment('a');
+fn install(environment: &std::path::Path, requirements: &[&str]) {
+    uv(&["venv", "--relocatable", "--python", "3.12", &environment.display().to_string()], environment);
+    uv(&[&["pip", "install", "--compile-bytecode"], requirements].concat(), environment);
+}
+
+/// The example plugin, with a main module that also writes down what it sees, in an environment with these packages more.
+pub(crate) fn place(version: &str, more: &[&str], names: &[&str]) -> Place {
+    let mut place = Place::new();
     let requirement = format!("dify_plugin{version}");
-    uv(&["venv", "--relocatable", "--python", "3.12", &environment.display().to_string()], &environment);
-    uv(&["pip", "install", "--compile-bytecode", &requirement], &environment);
+    install(&place.environment('a'), &[&[&*requirement], more].concat());
+    if !more.is_empty() {
+        install(&place.environment('b'), &[&requirement]);
+        place.set_sdk('a', 'b');
+    }
     for name in names {
         let example = plugin_testkit::plugins::folder("hello");
         let mut files = vec![("main.py".to_owned(), MAIN.to_owned()), ("state.py".to_owned(), STATE.to_owned())];
@@ -54,8 +61,8 @@ fn state(place: &Place, name: &str) -> Value {
     serde_json::from_str(&text.replace(&format!("/{name}"), "/NAME")).unwrap()
 }
 
-async fn compare(version: &str) {
-    let place = place(version, &["forked", "spawned", "other"]);
+async fn compare(version: &str, more: &[&str]) {
+    let place = place(version, more, &["forked", "spawned", "other"]);
     let host = Host::spawning(&place, &["spawned"]);
     for name in ["forked", "spawned"] {
         let events = host.call(name, greeting()).await;
@@ -93,23 +100,29 @@ async fn compare(version: &str) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the real SDK"]
 async fn real_sdk_0_0_1b60_is_forked_as_it_is_spawned() {
-    compare("==0.0.1b60").await;
+    compare("==0.0.1b60", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the real SDK"]
 async fn real_sdk_0_5_is_forked_as_it_is_spawned() {
-    compare("~=0.5.0").await;
+    compare("~=0.5.0", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the real SDK"]
 async fn real_sdk_0_7_is_forked_as_it_is_spawned() {
-    compare("~=0.7.0").await;
+    compare("~=0.7.0", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the real SDK"]
 async fn real_newest_sdk_is_forked_as_it_is_spawned() {
-    compare("").await;
+    compare("", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the real SDK"]
+async fn real_newest_sdk_beside_other_packages_is_forked_as_it_is_spawned() {
+    compare("", &["pandas", "beautifulsoup4"]).await;
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use plugin_runtime::local::Launcher as _;
 use plugin_runtime::local::isolation::{Isolation, Scratch};
 use plugin_sandbox::{Level, Support};
+use plugin_testkit::process::eventually;
 use serde_json::json;
 
 use crate::program::stage_of_a_worker;
@@ -105,6 +106,28 @@ async fn what_a_package_does_to_the_sdk_is_not_run_before_plugins_are_confined()
         assert_eq!(host.launcher.kept().len(), 1, "the others go on");
         assert!(!marker.exists(), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_for_another_one_is_taken_if_it_is_the_same() {
+    let mut place = place();
+    for digit in ['a', 'b'] {
+        place.set_sdk(digit, digit);
+    }
+    let host = Host::new(&place);
+    host.ask("one", json!({"do": "version"})).await;
+    assert!(
+        host.log("one").contains("not by a fork: the environment that it would be forked from"),
+        "{}",
+        host.log("one")
+    );
+    eventually("it is kept for the next ones", || !host.launcher.kept().is_empty()).await;
+    host.ask("two", json!({"do": "version"})).await;
+    assert!(host.log("two").contains("plugin process started by a fork"), "{}", host.log("two"));
+    host.stop("one").await;
+    host.ask("one", json!({"do": "version"})).await;
+    assert!(host.log("one").contains("plugin process started by a fork"), "{}", host.log("one"));
+    assert_eq!(host.launcher.kept().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -74,7 +74,7 @@ impl Place {
         std::os::unix::fs::symlink(python, environment.join("bin/python")).unwrap();
     }
 
-    /// Says that `sdk` holds the SDK of `digit` alone.
+    /// Says that `sdk` holds the SDK of `digit` alone; if it is the same one, that this is not known yet.
     pub(crate) fn set_sdk(&mut self, digit: char, sdk: char) {
         self.sdks.insert(self.environment(digit), self.environment(sdk));
     }
@@ -118,16 +118,27 @@ impl Preparer for Linked {
 }
 
 /// Which environments hold the SDK alone: each itself, but for those that are named.
-struct Sdks(BTreeMap<PathBuf, PathBuf>);
+/// What is named as making itself is not known yet.
+struct Sdks(Mutex<BTreeMap<PathBuf, PathBuf>>);
 
 #[async_trait]
 impl SdkEnvironments for Sdks {
     async fn known(&self, environment: &Path) -> Option<PathBuf> {
-        Some(self.0.get(environment).map_or(environment, |sdk| sdk).to_owned())
+        match self.0.lock().unwrap().get(environment) {
+            Some(sdk) if sdk == environment => None,
+            Some(sdk) => Some(sdk.clone()),
+            None => Some(environment.to_owned()),
+        }
     }
 
-    async fn make(&self, _: &Path) -> Result<PathBuf, String> {
-        Err("they are there".into())
+    async fn make(&self, environment: &Path) -> Result<PathBuf, String> {
+        self.0.lock().unwrap().remove(environment);
+        Ok(environment.to_owned())
+    }
+
+    async fn remember(&self, environment: &Path, sdk: &Path) -> bool {
+        self.0.lock().unwrap().insert(environment.to_owned(), sdk.to_owned());
+        true
     }
 }
 
@@ -184,7 +195,7 @@ impl Host {
         settings.worker.check_interval = Duration::from_millis(200);
         settings.pool.max_workers = 1;
         change(&mut settings, &mut prefork);
-        let sdks = Arc::new(Sdks(place.sdks.clone()));
+        let sdks = Arc::new(Sdks(Mutex::new(place.sdks.clone())));
         let launcher = Arc::new(ZygoteLauncher::new(settings.process.clone(), prefork, sdks).unwrap());
         let own = Own(settings.clone(), own);
         let preparer = Arc::new(Linked(place.path()));

@@ -7,7 +7,7 @@
 //! nothing comes in but what the SDK itself asks for.
 //!
 //! ```text
-//! <working path>/.environments/.sdk/<id>/requirements.txt   what was asked for, with constraints.txt
+//! <working path>/.environments/.sdk/<id>/requirements.txt   what was asked for if it had to be made, with constraints.txt
 //! <working path>/.environments/.sdk/<id>/.venv              a link to the environment of the SDK that goes with <id>
 //! ```
 
@@ -65,6 +65,23 @@ impl Environments {
         };
         let id = self.link_environment(request, &code, &dependencies).await?;
         Ok(self.store.directory(&id))
+    }
+
+    /// Remembers that an environment which was made for another one holds the SDK as it is in this one, too. Whether it is
+    /// still there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written down.
+    pub async fn remember_sdk(&self, environment: &Path, sdk: &Path) -> Result<bool, EnvironmentError> {
+        let (store, folder) = (self.store.clone(), self.sdk_folder(environment));
+        let id = sdk.file_name().and_then(|name| name.to_str()).filter(|name| is_id(name)).map(str::to_owned);
+        let (Some(folder), Some(id)) = (folder, id) else { return Ok(false) };
+        blocking(move || {
+            std::fs::create_dir_all(&folder).context(|| format!("failed to make {}", folder.display()))?;
+            store.link(&folder, &id)
+        })
+        .await
     }
 
     fn sdk_folder(&self, environment: &Path) -> Option<PathBuf> {

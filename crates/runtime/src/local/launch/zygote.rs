@@ -158,7 +158,7 @@ impl Launcher for ZygoteLauncher {
 
 impl Shared {
     /// A forked worker, or the reason why there is none.
-    async fn fork(&self, spec: &LaunchSpec, environment: Option<PathBuf>) -> Result<Launched, String> {
+    async fn fork(self: &Arc<Self>, spec: &LaunchSpec, environment: Option<PathBuf>) -> Result<Launched, String> {
         let own = spec.own.as_ref();
         match own.and_then(|own| own.prefork) {
             Some(true) => {}
@@ -181,7 +181,7 @@ impl Shared {
             return Err("it has variables of its own".into());
         }
 
-        let slot = self.slot(&self.sdks.of(&environment).await?);
+        let slot = self.slot_for(&environment, programs).await?;
         let first = match self.fork_from(&slot, spec, &environment, programs).await {
             // most often it had been killed; another one is made
             Err(NoFork::Broken(reason)) => {
@@ -270,6 +270,26 @@ impl Shared {
     fn has_common_variables(&self, spec: &LaunchSpec) -> bool {
         let own = spec.variables.iter().filter(|(name, _)| *name != OsStr::new(Mark::VARIABLE));
         own.eq(&self.variables)
+    }
+
+    /// Where workers of an environment are forked: from its SDK alone. Where there is no such environment yet, one of another
+    /// environment may do; else it is made, which is not waited for.
+    async fn slot_for(self: &Arc<Self>, environment: &Path, programs: &Path) -> Result<Arc<Slot>, String> {
+        if let Some(sdk) = self.sdks.known(environment).await {
+            return Ok(self.slot(&sdk));
+        }
+        for slot in self.slots() {
+            if slot.lock().await.is_same(environment).await && self.sdks.remember(environment, &slot.environment).await
+            {
+                return Ok(slot);
+            }
+        }
+        let (shared, programs) = (Arc::clone(self), programs.to_owned());
+        Err(self.sdks.make(environment, move |sdk| {
+            // the next environment is compared with what it has imported
+            let warm = async move { shared.warm(&sdk, &programs).await };
+            task::detach(Task::Upkeep, "a new SDK", warm, drop);
+        }))
     }
 
     fn slot(&self, environment: &Path) -> Arc<Slot> {

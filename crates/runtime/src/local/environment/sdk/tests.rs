@@ -52,6 +52,22 @@ async fn a_plugin_that_needs_nothing_else_has_the_same() {
 }
 
 #[tokio::test]
+async fn one_can_go_with_several() {
+    let bench = Bench::new(INSTALL);
+    let environments = bench.environments();
+    let one = prepare(&environments, &with("one", "dify_plugin\n")).await.unwrap();
+    let two = prepare(&environments, &with("two", "dify_plugin\nsix\n")).await.unwrap();
+    let [one, two] = [one, two].map(|prepared| environments.store.directory(&prepared.environment.unwrap()));
+    let sdk = environments.make_sdk(&one).await.unwrap();
+    assert!(environments.remember_sdk(&two, &sdk).await.unwrap());
+    assert_eq!(environments.known_sdk(&two).await, Some(sdk.clone()));
+    let gone = sdk.with_file_name("0".repeat(40));
+    assert!(!environments.remember_sdk(&two, &gone).await.unwrap());
+    assert!(!environments.remember_sdk(&two, Path::new("/somewhere/else")).await.unwrap());
+    assert_eq!(environments.known_sdk(&two).await, Some(sdk));
+}
+
+#[tokio::test]
 async fn without_the_sdk_there_is_none() {
     let bench = Bench::new("mkdir -p $VIRTUAL_ENV/lib/python3.12/site-packages/six-1.0.dist-info");
     let environments = bench.environments();

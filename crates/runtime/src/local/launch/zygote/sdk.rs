@@ -27,6 +27,9 @@ pub trait SdkEnvironments: Send + Sync {
     ///
     /// Why it cannot be made, in words.
     async fn make(&self, environment: &Path) -> Result<PathBuf, String>;
+
+    /// Notes that one of them goes with this environment, too, and is needed as long as this is. Whether it is there.
+    async fn remember(&self, environment: &Path, sdk: &Path) -> bool;
 }
 
 #[async_trait]
@@ -37,6 +40,12 @@ impl SdkEnvironments for Environments {
 
     async fn make(&self, environment: &Path) -> Result<PathBuf, String> {
         self.make_sdk(environment).await.map_err(|error| error.message)
+    }
+
+    async fn remember(&self, environment: &Path, sdk: &Path) -> bool {
+        let noted = self.remember_sdk(environment, sdk).await;
+        let failed = |error: &_| tracing::warn!(%error, "cannot remember what plugins are forked from");
+        noted.inspect_err(failed).unwrap_or_default()
     }
 }
 
@@ -64,42 +73,52 @@ impl Sdks {
         Arc::new(Self { environments, attempts: Mutex::default() })
     }
 
-    /// The environment of the SDK alone, or why there is none for now.
-    pub(super) async fn of(self: &Arc<Self>, environment: &Path) -> Result<PathBuf, String> {
-        if let Some(sdk) = self.environments.known(environment).await {
-            return Ok(sdk);
-        }
+    pub(super) async fn known(&self, environment: &Path) -> Option<PathBuf> {
+        self.environments.known(environment).await
+    }
+
+    pub(super) async fn remember(&self, environment: &Path, sdk: &Path) -> bool {
+        self.environments.remember(environment, sdk).await
+    }
+
+    /// Has it made in the background, one at a time: often it will do for the next environment, too. Returns why there is
+    /// none for now; `then` is called once it is there.
+    pub(super) fn make(self: &Arc<Self>, environment: &Path, then: impl FnOnce(PathBuf) + Send + 'static) -> String {
         {
             let mut attempts = self.attempts.lock();
-            match attempts.get(environment) {
-                Some(Attempt::Running) => return Err(BEING_MADE.into()),
-                Some(Attempt::Failed { reason, until }) if *until > Instant::now() => return Err(reason.clone()),
-                _ => attempts.insert(environment.to_owned(), Attempt::Running),
-            };
+            if let Some(Attempt::Failed { reason, until }) = attempts.get(environment)
+                && *until > Instant::now()
+            {
+                return reason.clone();
+            }
+            if attempts.values().any(|attempt| matches!(attempt, Attempt::Running)) {
+                return BEING_MADE.into();
+            }
+            attempts.insert(environment.to_owned(), Attempt::Running);
         }
         let (this, that) = (Arc::clone(self), Arc::clone(self));
         let (wanted, lost) = (environment.to_owned(), environment.to_owned());
         let make = async move {
             let made = this.environments.make(&wanted).await;
-            this.made(&wanted, made.map(drop));
+            this.made(&wanted, made.as_ref().err());
+            made.map_or_else(drop, then);
         };
         task::detach(Task::Sdk, environment.display().to_string(), make, move |_| {
-            that.made(&lost, Err("an internal error".into()));
+            that.made(&lost, Some(&"an internal error".into()));
         });
-        Err(BEING_MADE.into())
+        BEING_MADE.into()
     }
 
-    fn made(&self, environment: &Path, made: Result<(), String>) {
+    fn made(&self, environment: &Path, failure: Option<&String>) {
         let mut attempts = self.attempts.lock();
-        match made {
-            Ok(()) => drop(attempts.remove(environment)),
-            Err(error) => {
-                let reason = format!("the SDK alone, which it would be forked from, cannot be installed: {error}");
-                tracing::info!(environment = %environment.display(), reason, "plugins are not forked for now");
-                let until = Instant::now() + LONGEST_PAUSE;
-                attempts.insert(environment.to_owned(), Attempt::Failed { reason, until });
-            }
-        }
+        let Some(error) = failure else {
+            attempts.remove(environment);
+            return;
+        };
+        let reason = format!("the SDK alone, which it would be forked from, cannot be installed: {error}");
+        tracing::info!(environment = %environment.display(), reason, "plugins are not forked for now");
+        let until = Instant::now() + LONGEST_PAUSE;
+        attempts.insert(environment.to_owned(), Attempt::Failed { reason, until });
     }
 }
 
@@ -109,10 +128,9 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::Semaphore;
 
-    /// Each attempt takes one permit, and fails unless there is a place for the result.
+    /// Each attempt takes one permit.
     struct Fake {
         go: Semaphore,
-        made: Mutex<Option<PathBuf>>,
         attempts: AtomicUsize,
         works: bool,
     }
@@ -120,44 +138,48 @@ mod tests {
     #[async_trait]
     impl SdkEnvironments for Fake {
         async fn known(&self, _: &Path) -> Option<PathBuf> {
-            self.made.lock().clone()
+            None
+        }
+
+        async fn remember(&self, _: &Path, _: &Path) -> bool {
+            false
         }
 
         async fn make(&self, _: &Path) -> Result<PathBuf, String> {
             self.attempts.fetch_add(1, Ordering::SeqCst);
             self.go.acquire().await.map_err(|error| error.to_string())?.forget();
-            if !self.works {
-                return Err("no index".into());
-            }
-            *self.made.lock() = Some("/sdk".into());
-            Ok("/sdk".into())
+            if self.works { Ok("/sdk".into()) } else { Err("no index".into()) }
         }
     }
 
     fn fake(works: bool) -> Arc<Fake> {
-        Arc::new(Fake { go: Semaphore::new(0), made: Mutex::default(), attempts: AtomicUsize::new(0), works })
+        Arc::new(Fake { go: Semaphore::new(0), attempts: AtomicUsize::new(0), works })
     }
 
-    async fn until(sdks: &Arc<Sdks>, expected: &Result<PathBuf, String>) {
+    /// Asks until the answer is another one than that it is being made.
+    async fn failure(sdks: &Arc<Sdks>) -> String {
         for _ in 0..1000 {
-            if sdks.of(Path::new("/a")).await == *expected {
-                return;
+            let reason = sdks.make(Path::new("/a"), drop);
+            if reason != BEING_MADE {
+                return reason;
             }
             tokio::task::yield_now().await;
         }
-        panic!("{:?}", sdks.of(Path::new("/a")).await);
+        panic!("it is still being made");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_made_once_and_not_waited_for() {
+    async fn one_is_made_at_a_time_and_not_waited_for() {
         let fake = fake(true);
         let sdks = Sdks::new(fake.clone());
-        for _ in 0..3 {
-            assert_eq!(sdks.of(Path::new("/a")).await, Err(BEING_MADE.into()));
+        let (done, made) = tokio::sync::oneshot::channel();
+        assert_eq!(sdks.make(Path::new("/a"), |sdk| done.send(sdk).unwrap()), BEING_MADE);
+        for other in ["/a", "/b"] {
+            assert_eq!(sdks.make(Path::new(other), |_| panic!("not for this one")), BEING_MADE);
             tokio::task::yield_now().await;
         }
         fake.go.add_permits(1);
-        until(&sdks, &Ok("/sdk".into())).await;
+        assert_eq!(made.await.unwrap(), Path::new("/sdk"));
         assert_eq!(fake.attempts.load(Ordering::SeqCst), 1);
         assert!(sdks.attempts.lock().is_empty());
     }
@@ -167,12 +189,12 @@ mod tests {
         let fake = fake(false);
         let sdks = Sdks::new(fake.clone());
         fake.go.add_permits(2);
-        let failure = Err("the SDK alone, which it would be forked from, cannot be installed: no index".to_owned());
-        until(&sdks, &failure).await;
+        let expected = "the SDK alone, which it would be forked from, cannot be installed: no index";
+        assert_eq!(failure(&sdks).await, expected);
         assert_eq!(fake.attempts.load(Ordering::SeqCst), 1);
         tokio::time::advance(LONGEST_PAUSE).await;
-        assert_eq!(sdks.of(Path::new("/a")).await, Err(BEING_MADE.into()));
-        until(&sdks, &failure).await;
+        assert_eq!(sdks.make(Path::new("/a"), drop), BEING_MADE);
+        assert_eq!(failure(&sdks).await, expected);
         assert_eq!(fake.attempts.load(Ordering::SeqCst), 2);
     }
 }

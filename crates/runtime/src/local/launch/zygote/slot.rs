@@ -130,6 +130,11 @@ impl State {
         self.zygote.as_ref().ok_or_else(|| "there is none".into())
     }
 
+    /// Whether there is a zygote, and a new interpreter would have imported the same from this environment.
+    pub(super) async fn is_same(&mut self, environment: &Path) -> bool {
+        self.pid().is_some() && self.difference(environment).await.is_none()
+    }
+
     /// What in an environment differs from what the zygote has imported; `None`: a new interpreter would have imported the
     /// same from there.
     pub(super) async fn difference(&mut self, environment: &Path) -> Option<String> {

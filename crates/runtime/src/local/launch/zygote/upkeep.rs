@@ -63,12 +63,17 @@ impl Shared {
         let read = programs.clone();
         let last = tokio::task::spawn_blocking(move || Warm::of_last_start(&read)).await.unwrap_or_default();
         for environment in last {
-            let slot = self.slot(&environment);
-            match slot.lock().await.ready(self, &programs).await {
-                Ok(_) => self.note(&environment, true).await,
-                Err(reason) => {
-                    tracing::info!(environment = %environment.display(), reason, "no interpreter is kept warm");
-                }
+            self.warm(&environment, &programs).await;
+        }
+    }
+
+    /// Makes a zygote ahead of its first fork.
+    pub(super) async fn warm(&self, environment: &Path, programs: &Path) {
+        let slot = self.slot(environment);
+        match slot.lock().await.ready(self, programs).await {
+            Ok(_) => self.note(environment, true).await,
+            Err(reason) => {
+                tracing::info!(environment = %environment.display(), reason, "no interpreter is kept warm");
             }
         }
     }

@@ -84,9 +84,8 @@ group! {
     /// How long a call waits for a plugin that is being installed or started.
     start_wait: Seconds = "PLUGIN_CALL_START_TIMEOUT_SECONDS" => "300" [Late];
     /// Starts plugins by a fork of an interpreter that has imported the SDK already, where that is the same as a new
-    /// interpreter (`auto`), or never (`off`). The SDK, and what it imports from the plugin's environment, then runs once
-    /// outside of the plugins' isolation.
-    prefork: Prefork = "PLUGIN_PREFORK" => "off";
+    /// interpreter (`auto`), or never (`off`).
+    prefork: Prefork = "PLUGIN_PREFORK" => "auto";
     /// Plugins, as `author/name` and separated by commas, that are always started by a new interpreter.
     prefork_except: List = "PLUGIN_PREFORK_EXCEPT" => "";
     /// An interpreter from which no plugin is started for this time ends.

@@ -69,8 +69,14 @@ pub(crate) enum BootError {
     Stopped,
 }
 
-/// Shows in `/ready` that keys are those of published sample files.
-pub(crate) fn show_sample_keys(base: &Base) {
+/// Announces what runs plugins, which comes last, and keys that are those of published sample files: `/ready` is asked from
+/// the moment the port answers, and says yes as long as nothing is missed.
+pub(crate) fn announce(base: &Base) {
+    let runs_plugins = match base.config.plugins.platform {
+        PlatformKind::Local => local::COMPONENT,
+        PlatformKind::Serverless => serverless::COMPONENT,
+    };
+    base.readiness.not_ready(runs_plugins, "starting");
     let names = sample_keys(&base.config);
     if !names.is_empty() {
         let names = names.join(", ");
@@ -97,12 +103,6 @@ pub(crate) async fn start(
     debugging_port: Option<TcpListener>,
 ) -> Result<Routes, BootError> {
     let config = &base.config;
-    // until it is there, the daemon is not ready, even where the stores are open already
-    let runs_plugins = match config.plugins.platform {
-        PlatformKind::Local => local::COMPONENT,
-        PlatformKind::Serverless => serverless::COMPONENT,
-    };
-    base.readiness.not_ready(runs_plugins, "starting");
     let stores = Box::pin(stores::open(base)).await?;
     let (watching, watched) = (Arc::clone(base), stores.clone());
     base.lifecycle.supervise("watch over the stores", move || {
@@ -206,4 +206,27 @@ fn count(number: u32) -> usize {
 
 fn bytes(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_not_ready_before_anything_has_started() {
+        for (platform, component) in [("local", "isolation"), ("serverless", "connector")] {
+            let variables = [
+                ("SERVER_KEY", "k"),
+                ("PLATFORM", platform),
+                ("DIFY_PLUGIN_SERVERLESS_CONNECTOR_URL", "http://127.0.0.1:9"),
+                ("DIFY_PLUGIN_SERVERLESS_CONNECTOR_API_KEY", "k"),
+            ];
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let base = Base::new(Config::from_vars(variables.into()).unwrap());
+            announce(&base);
+            let report = base.readiness.report();
+            assert!(!report.ready, "{platform}");
+            assert_eq!(report.components[component], "starting");
+        }
+    }
 }

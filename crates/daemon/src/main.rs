@@ -111,7 +111,7 @@ async fn run(config: Config, per_plugin: PerPlugin, log: LogHandle) -> anyhow::R
     tracing::info!(version = VERSION, address = %listener.local_addr()?, "plugin daemon is listening");
     let debugging_port = boot::bind_debugging(&config).await?;
     let base = Base::new(config);
-    boot::show_sample_keys(&base);
+    boot::announce(&base);
     let lifecycle = base.lifecycle.clone();
     lifecycle.watch_signals()?;
     log.watch_signals(&lifecycle)?;

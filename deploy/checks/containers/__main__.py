@@ -25,7 +25,7 @@ import ways
 from engine import Fault, say
 
 # In bytes: of an image, or of what it adds to its base.
-LIMITS = {"local-slim": ("size", 250_000_000), "serverless": ("own", 60_000_000)}
+LIMITS = {"local-slim": ("size", 250_000_000), "serverless": ("own", 60_000_000), "connector": ("own", 60_000_000)}
 PROBE = engine.PROJECT / "deploy/checks/containers/probe"
 RUNNER, SERVERLESS = "trixie", "bookworm"
 

@@ -13,6 +13,7 @@ AUTHORITIES = "/usr/local/share/ca-certificates"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 INDEXES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX")
+FOLDER = engine.PROJECT / "deploy/checks/containers"
 
 
 def proxies() -> dict[str, str]:
@@ -28,6 +29,19 @@ def variables() -> dict[str, str]:
 
 def own_authorities() -> list[Path]:
     return sorted(Path(AUTHORITIES).rglob("*.crt"))
+
+
+def bud(file: Path, arguments: dict[str, str], context: Path, *options: object) -> None:
+    given = [word for key, value in (arguments | proxies()).items() for word in ("--build-arg", f"{key}={value}")]
+    engine.run("buildah", "bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--layers", *given, "--file", file, *options, context)
+
+
+def with_python(suite: str) -> str:
+    """An image of that release with Debian's Python."""
+    name = f"localhost/python:{suite}"
+    engine.say(f"building Debian {suite} with Python")
+    bud(FOLDER / "python.Dockerfile", {"BASE": image(suite)}, FOLDER / "servers", "--tag", name)
+    return name
 
 
 def image(suite: str) -> str:

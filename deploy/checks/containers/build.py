@@ -10,6 +10,7 @@ import bases
 import engine
 
 NAMES = ("dify-plugin-daemon", "dify", "dify-plugin-connector")
+BASES = {"serverless": "SERVERLESS_BASE", "connector": "CONNECTOR_BASE"}
 TARGETS = ("local-slim", "local", "serverless", "connector")
 MEGABYTE = 1_000_000
 
@@ -62,13 +63,11 @@ def build(target: str, arguments: dict[str, str]) -> Image:
     engine.say(f"building {target}")
     begun = time.monotonic()
     name = f"localhost/plugin-daemon:{target}"
-    given = [word for key, value in (arguments | bases.proxies()).items() for word in ("--build-arg", f"{key}={value}")]
-    engine.run(
-        "buildah", "bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--layers", *given,
-        "--ignorefile", engine.PROJECT / "deploy/docker/Dockerfile.dockerignore",
-        "--file", engine.PROJECT / "deploy/docker/Dockerfile", "--target", target, "--tag", name, engine.PROJECT,
+    bases.bud(
+        engine.PROJECT / "deploy/docker/Dockerfile", arguments, engine.PROJECT,
+        "--ignorefile", engine.PROJECT / "deploy/docker/Dockerfile.dockerignore", "--target", target, "--tag", name,
     )  # fmt: skip
-    base = arguments["SERVERLESS_BASE" if target == "serverless" else "RUNNER_BASE"]
+    base = arguments[BASES.get(target, "RUNNER_BASE")]
     return measure(Image(target, name, base, time.monotonic() - begun))
 
 
@@ -87,6 +86,7 @@ def all_images(folder: Path, targets: tuple[str, ...], runner: str, serverless: 
     arguments = {
         "RUNNER_BASE": bases.image(runner),
         "SERVERLESS_BASE": bases.image(serverless),
+        "CONNECTOR_BASE": bases.with_python(serverless),
         "PROGRAMS": programs(folder),
         # these come from elsewhere than package indexes
         "PYTHON_VERSIONS": "",
@@ -98,8 +98,5 @@ def all_images(folder: Path, targets: tuple[str, ...], runner: str, serverless: 
 def reference(suite: str) -> int:
     """The size of what the reference's local image installs, on the same base."""
     engine.say("building what the reference's image installs")
-    given = [word for key, value in ({"BASE": bases.image(suite)} | bases.proxies()).items() for word in ("--build-arg", f"{key}={value}")]
-    file = engine.PROJECT / "deploy/checks/containers/reference.Dockerfile"
-    engine.run("buildah", "bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--layers", *given, "--file", file,
-               "--tag", "localhost/reference:1", file.parent / "servers")  # fmt: skip
+    bases.bud(bases.FOLDER / "reference.Dockerfile", {"BASE": bases.image(suite)}, bases.FOLDER / "servers", "--tag", "localhost/reference:1")
     return content("localhost/reference:1")

@@ -82,7 +82,7 @@ def in_network(network: str, daemon_image, connector_image, way: Pair, plugin: P
         options = ["--network", f"{network}:alias=daemon", *way.options, *volume, *environment(daemon_variables)]
         with Container(daemon_image.name, options) as container:
             daemon = client.Daemon(container.pid)
-            ready = ways.wait_ready(container, daemon)
+            ways.wait_ready(container, daemon)
             took = time.monotonic() - container.begun
             begun = time.monotonic()
             daemon.install(plugin, 300)
@@ -99,7 +99,6 @@ def in_network(network: str, daemon_image, connector_image, way: Pair, plugin: P
             status = connector.stop()
             expect("the connector's exit status", status, 0)
             level = level_of(connector)
-    del ready
     words = [installed, "called", f"healthy, reaps, drained in {drained:.1f} s"]
     return [
         Row("serverless", way.name, "plugins run elsewhere", took, words, daemon_image.size),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::{Client, RedisError, RedisResult, ServerErrorKind, cmd};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::link::{cause, kind, multiplexed, timed_out};
@@ -78,14 +80,37 @@ impl Server {
     /// The error of a connection to this server.
     pub(super) async fn refused(&self, error: &RedisError) -> Error {
         let Self { role, host, port, timeout, .. } = self;
-        let (reason, variables) = if error.is_timeout() {
-            (silence(host, *port, *timeout).await, role.address())
-        } else {
-            self.reason(error)
+        let said = match error.code() {
+            Some(PROTECTED) => Some(cause(error)),
+            _ if error.is_connection_dropped() && !self.tls => self.said_at_once().await,
+            _ => None,
         };
-        let kind = if role == &Role::Single && is_cluster_redirect(error) { ErrorKind::Invalid } else { kind(error) };
+        let (reason, variables) = match &said {
+            Some(said) if said.starts_with(PROTECTED) => (protected(said), role.credentials()),
+            Some(said) => (said.clone(), role.address()),
+            None if error.is_timeout() => (silence(host, *port, *timeout).await, role.address()),
+            None => self.reason(error),
+        };
+        let kind = match &said {
+            Some(said) if said.starts_with(PROTECTED) => ErrorKind::Denied,
+            _ if role == &Role::Single && is_cluster_redirect(error) => ErrorKind::Invalid,
+            _ => kind(error),
+        };
         let text = format!("cannot connect to {} at {host}:{port}: {reason}", role.name());
         Error::new(kind, text).in_variables(variables)
+    }
+
+    /// What the server says to who connects before it closes the connection: in protected mode, or with too many clients.
+    /// Whoever sends it a command meanwhile learns of a broken pipe alone.
+    async fn said_at_once(&self) -> Option<String> {
+        let read = async {
+            let mut line = String::new();
+            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+            BufReader::new(stream).take(LONGEST_REFUSAL).read_line(&mut line).await?;
+            std::io::Result::Ok(line)
+        };
+        let line = timeout(self.timeout.min(AT_ONCE), read).await.ok()?.ok()?;
+        Some(line.strip_prefix('-')?.trim_end().to_owned())
     }
 
     fn reason(&self, error: &RedisError) -> (String, &'static [&'static str]) {
@@ -121,6 +146,19 @@ impl Server {
             _ => (detail, role.address()),
         }
     }
+}
+
+/// How long a server is waited for that refuses before it is asked anything, and how many bytes it says.
+const AT_ONCE: Duration = Duration::from_secs(1);
+const LONGEST_REFUSAL: u64 = 4096;
+
+/// The code of a refusal in protected mode.
+const PROTECTED: &str = "DENIED";
+
+/// The first two sentences say what is wrong; the others are ways out on the server's machine.
+fn protected(said: &str) -> String {
+    let sentences: Vec<&str> = said.splitn(3, ". ").take(2).collect();
+    format!("{}; set a password in Redis (requirepass), and the same here", sentences.join(". "))
 }
 
 fn is_about_database(detail: &str) -> bool {

@@ -1,5 +1,6 @@
 //! What an operator reads when Redis cannot be used. `SECRET` is in every password that is wrong.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 
 use super::{
@@ -71,6 +72,51 @@ async fn a_host_that_does_not_exist() {
     let (kind, text) = refusal(&config).await;
     let start = "cannot connect to Redis at no host:1: the host name cannot be resolved: ";
     assert!(kind == ErrorKind::Unavailable && text.starts_with(start), "{text}");
+}
+
+/// A server that says a line to whoever connects, and closes the connection.
+fn refusing_at_once(line: &'static str) -> u16 {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(format!("-{line}\r\n").as_bytes());
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn protected_mode() {
+    // in the words of Redis 7
+    let port = refusing_at_once(
+        "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default \
+         user. In this mode connections are only accepted from the loopback interface. If you want to connect from external \
+         computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command \
+         'CONFIG SET protected-mode no' from the loopback interface. 2) Alternatively you can just disable the protected mode \
+         by editing the Redis configuration file.",
+    );
+    let credentials = [
+        "(REDIS_USERNAME, REDIS_PASSWORD)",
+        "(REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD)",
+        "(REDIS_USERNAME, REDIS_CLUSTERS_PASSWORD, REDIS_PASSWORD)",
+    ];
+    for ((config, start, _), credentials) in modes(port).into_iter().zip(credentials) {
+        let text = format!(
+            "{start} 127.0.0.1:{port}: DENIED Redis is running in protected mode because protected mode is enabled and no \
+             password is set for the default user. In this mode connections are only accepted from the loopback interface; set \
+             a password in Redis (requirepass), and the same here {credentials}"
+        );
+        assert_eq!(refusal(&config).await, (ErrorKind::Denied, text));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_has_too_many_clients() {
+    let port = refusing_at_once("ERR max number of clients reached");
+    let (_, text) = refusal(&single(port)).await;
+    let start = format!("cannot connect to Redis at 127.0.0.1:{port}: ");
+    assert!(text.starts_with(&start) && text.contains("ERR max number of clients reached"), "{text}");
 }
 
 const WRONG: &str = "the server refuses the user name or password";

@@ -1,6 +1,7 @@
 //! Errors to Sentry (cluster-serverless-observability 6.5): what is logged as ERROR, panics among it.
 
 mod layer;
+mod stacktrace;
 mod transport;
 
 use std::sync::{Arc, OnceLock};

@@ -5,6 +5,7 @@
 
 mod bounded;
 mod client;
+mod grpc;
 pub(crate) mod meters;
 mod otlp;
 mod sentry;

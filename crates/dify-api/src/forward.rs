@@ -23,7 +23,7 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_store::shared::Node;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::errors::Rejection;
@@ -189,10 +189,11 @@ impl Inner {
         // the whole body, so that more than one node can be tried
         let body = body::read(&parts.headers, body, limit, deadline).await?;
         let mut headers = headers::of_request(&parts.headers, is_hook);
-        let span =
-            tracing::trace_span!(target: TARGET, "plugin.forward", otel.kind = "client", plugin.identity = %plugin);
+        let mut span = Span::none();
         if let Some(context) = parts.extensions.get::<RequestContext>().filter(|context| context.trace.is_sampled()) {
-            headers::trace(&mut headers, &context.trace.within(&span));
+            span =
+                tracing::trace_span!(target: TARGET, "plugin.forward", otel.kind = "client", plugin.identity = %plugin);
+            headers.extend(context.trace.within(&span).headers());
         }
         let mut last = ApiError::redirect_failed("no available ip found");
         for node in nodes {

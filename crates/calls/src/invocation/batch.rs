@@ -42,7 +42,7 @@ impl Invocations {
 
     /// Makes the calls one after the other; the first failure fails all.
     pub async fn in_batches(&self, plugin: &Plugin, ask: &CallRequest) -> Result<Bytes, BatchError> {
-        let deadline = self.deadline();
+        let began = Instant::now();
         let split = Split::new(&ask.data).map_err(|error| BatchError::Malformed(error.to_string()))?;
         let room = self.limits().serverless_request;
         let head = envelope_size(ask, &split.data(&[]));
@@ -59,7 +59,7 @@ impl Invocations {
         let mut merger = Merger::new(ask.action);
         for (index, texts) in batches.iter().enumerate() {
             let part = CallRequest { data: split.data(texts), ..ask.clone() };
-            let answers = self.answers(session.clone(), plugin, &part, deadline).await?;
+            let answers = self.answers(session.clone(), plugin, &part, began).await?;
             merger
                 .add(&answers, texts.len())
                 .inspect_err(|mismatch| metrics::batch_mismatch(counted, mismatch.reason()))
@@ -74,9 +74,9 @@ impl Invocations {
         session: SessionId,
         plugin: &Plugin,
         ask: &CallRequest,
-        deadline: Instant,
+        began: Instant,
     ) -> Result<Vec<Bytes>, BatchError> {
-        let call = self.open(session, plugin, ask, deadline).await?;
+        let call = self.open(session, plugin, ask, began).await?;
         let mut chunks = Chunks::new(call, ask.action);
         let mut answers = Vec::new();
         while let Some(chunk) = chunks.next().await {

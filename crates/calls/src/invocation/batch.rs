@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{CallError, CallRequest, Chunks, Invocations, Plugin, labels, new_session};
 use merge::Merger;
 use plugin_service::telemetry::metrics;
-use split::{Split, TooLarge};
+use split::{Batch, Split, TooLarge};
 
 /// Why the texts of a request could not be embedded in several calls.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +53,11 @@ impl Invocations {
             BatchError::TooLarge(too_large(ask.action, bytes, room, index))
         };
         let batches = split.batches(head, room).map_err(refused)?;
-        let sizes: Vec<_> = batches.iter().map(|texts| envelope_size(ask, &split.data(texts))).collect();
+        let sizes: Vec<_> = batches.iter().map(|batch| batch.bytes).collect();
         metrics::batches(counted, &sizes);
         let session = new_session();
         let mut merger = Merger::new(ask.action);
-        for (index, texts) in batches.iter().enumerate() {
+        for (index, Batch { texts, .. }) in batches.iter().enumerate() {
             let part = CallRequest { data: split.data(texts), ..ask.clone() };
             let answers = self.answers(session.clone(), plugin, &part, began).await?;
             merger

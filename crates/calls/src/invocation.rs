@@ -161,19 +161,8 @@ impl Invocations {
         if ask.trace.is_sampled() {
             guard.traced(&ask.trace.trace_id);
         }
-        let mut record = Record::new(Arc::clone(&self.recent), plugin, ask);
-        let trace = ask.trace.within(record.span());
+        let span = record::span(plugin, ask);
         let request = envelope::request(&session_id, &ask.origin, ask.action, &ask.user_id, &ask.data);
-        let call = Call {
-            plugin: plugin.identifier.clone(),
-            session_id: session_id.clone(),
-            action: ask.action,
-            origin: Arc::clone(&ask.origin),
-            request,
-            start_by: deadline.min(Instant::now() + limits.start),
-            deadline,
-            traceparent: trace.traceparent(),
-        };
         let caller = Arc::new(Caller {
             tenant_id: ask.tenant_id,
             user_id: ask.user_id.clone(),
@@ -182,8 +171,19 @@ impl Invocations {
             access: ask.action.access_type(),
             plugin_id,
             declared: Arc::clone(&plugin.declared),
-            trace,
+            trace: ask.trace.within(&span),
         });
+        let call = Call {
+            plugin: plugin.identifier.clone(),
+            session_id: caller.session_id.clone(),
+            action: ask.action,
+            origin: Arc::clone(&ask.origin),
+            request,
+            start_by: deadline.min(Instant::now() + limits.start),
+            deadline,
+            traceparent: caller.trace.traceparent(),
+        };
+        let mut record = Record::new(Arc::clone(&self.recent), span, plugin, Arc::clone(&caller), ask.action);
         let registered = match &self.transactions {
             Some(transactions) if runtime_type == RuntimeType::Serverless => {
                 Some(transactions.register(Arc::clone(&caller), &plugin.identifier))

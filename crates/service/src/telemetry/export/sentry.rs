@@ -101,6 +101,11 @@ fn rate_of_errors(rate: f64) -> f32 {
     if rate > 0.0 && rate < 1.0 { rate } else { 1.0 }
 }
 
+/// Whether requests are sent as transactions.
+pub(crate) fn are_transactions_sent() -> bool {
+    TRANSACTIONS.get().is_some()
+}
+
 /// A request has been answered.
 pub(crate) fn request(method: &'static str, route: &'static str, status: u16, started: Instant, trace: &TraceContext) {
     let Some(transactions) = TRANSACTIONS.get() else { return };

@@ -53,7 +53,7 @@ pub struct Limits {
     pub total: Duration,
     /// Until a plugin that is being installed or started can take it (`PLUGIN_CALL_START_TIMEOUT_SECONDS`).
     pub start: Duration,
-    /// Calls that take so long are kept for operators; zero for none (`PLUGIN_SLOW_CALL_SECONDS`).
+    /// Calls that take at least this long are kept for operators; zero for none (`PLUGIN_SLOW_CALL_SECONDS`).
     pub slow: Duration,
     /// Between two signs of the plugin, if there is such a limit (`PLUGIN_CALL_IDLE_TIMEOUT_SECONDS`).
     pub idle: Option<Duration>,

@@ -14,7 +14,7 @@ mod request;
 mod running;
 mod runtimes;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub struct Limits {
     pub total: Duration,
     /// Until a plugin that is being installed or started can take it (`PLUGIN_CALL_START_TIMEOUT_SECONDS`).
     pub start: Duration,
-    /// Calls that take so long are kept for operators; zero for none (`PLUGIN_SLOW_CALL_SECONDS`).
+    /// Calls that take at least this long are kept for operators; zero for none (`PLUGIN_SLOW_CALL_SECONDS`).
     pub slow: Duration,
     /// Between two signs of the plugin, if there is such a limit (`PLUGIN_CALL_IDLE_TIMEOUT_SECONDS`).
     pub idle: Option<Duration>,
@@ -91,7 +91,7 @@ pub struct Invocations {
     limits: Limits,
     recent: Arc<Recent>,
     /// Limits of single plugins.
-    per_plugin: OnceLock<PerPlugin>,
+    per_plugin: PerPlugin,
     /// Knows the sessions of functions, where plugins run as such.
     transactions: Option<Arc<Transactions>>,
 }
@@ -100,7 +100,7 @@ impl Invocations {
     /// Calls on these runtimes, within these limits.
     pub fn new(runtimes: Runtimes, callbacks: Arc<Callbacks>, metrics: Metrics, limits: Limits) -> Self {
         let recent = Arc::new(Recent::new(limits.slow));
-        Self { runtimes, callbacks, metrics, limits, recent, per_plugin: OnceLock::new(), transactions: None }
+        Self { runtimes, callbacks, metrics, limits, recent, per_plugin: PerPlugin::default(), transactions: None }
     }
 
     /// The same with functions that may call back.
@@ -109,20 +109,20 @@ impl Invocations {
         Self { transactions: Some(transactions), ..self }
     }
 
+    /// The same with limits of single plugins.
+    #[must_use]
+    pub fn with_per_plugin(self, per_plugin: PerPlugin) -> Self {
+        Self { per_plugin, ..self }
+    }
+
     /// The last slow and the last failed calls.
     pub fn recent(&self) -> Arc<Recent> {
         Arc::clone(&self.recent)
     }
 
-    /// Single plugins may have other limits. Only the first call counts.
-    pub fn set_per_plugin(&self, per_plugin: PerPlugin) {
-        self.per_plugin.get_or_init(|| per_plugin);
-    }
-
     /// The limits of a plugin, but for the size of requests.
     fn limits_of(&self, plugin: &UniqueIdentifier) -> Limits {
-        let Some(per_plugin) = self.per_plugin.get() else { return self.limits };
-        let own = per_plugin.of(plugin);
+        let Some(own) = self.per_plugin.of_call(plugin) else { return self.limits };
         Limits {
             total: own.call_timeout_seconds.map_or(self.limits.total, |own| own.value),
             start: own.call_start_timeout_seconds.map_or(self.limits.start, |own| own.value),
@@ -138,27 +138,22 @@ impl Invocations {
         &self.callbacks
     }
 
-    /// How long a call may take.
+    /// How long a call may take, if its plugin has no limits of its own.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// When a call that begins now has to be over, if its plugin has no limit of its own.
-    pub fn deadline(&self) -> Instant {
-        Instant::now() + self.limits.total
-    }
-
-    /// Hands a request to a worker of the plugin, in a session of this id; returns when the worker has it. `deadline` is that
-    /// of [`Invocations::deadline`] at the beginning; a limit of the plugin's own takes its place.
+    /// Hands a request to a worker of the plugin, in a session of this id; returns when the worker has it. The time of the call
+    /// runs since `began`.
     pub async fn open(
         &self,
         session_id: SessionId,
         plugin: &Plugin,
         ask: &CallRequest,
-        deadline: Instant,
+        began: Instant,
     ) -> Result<Invocation, OpenError> {
         let limits = self.limits_of(&plugin.identifier);
-        let deadline = (deadline + limits.total).checked_sub(self.limits.total).unwrap_or(deadline);
+        let deadline = began + limits.total;
         let runtime_type = plugin.runtime_type;
         let (labels, version) = labels(plugin, ask);
         let plugin_id = Arc::clone(&labels.plugin_id);
@@ -166,19 +161,8 @@ impl Invocations {
         if ask.trace.is_sampled() {
             guard.traced(&ask.trace.trace_id);
         }
-        let mut record = Record::new(Arc::clone(&self.recent), plugin, ask);
-        let trace = ask.trace.within(record.span());
+        let span = record::span(plugin, ask);
         let request = envelope::request(&session_id, &ask.origin, ask.action, &ask.user_id, &ask.data);
-        let call = Call {
-            plugin: plugin.identifier.clone(),
-            session_id: session_id.clone(),
-            action: ask.action,
-            origin: Arc::clone(&ask.origin),
-            request,
-            start_by: deadline.min(Instant::now() + limits.start),
-            deadline,
-            traceparent: trace.traceparent(),
-        };
         let caller = Arc::new(Caller {
             tenant_id: ask.tenant_id,
             user_id: ask.user_id.clone(),
@@ -187,8 +171,19 @@ impl Invocations {
             access: ask.action.access_type(),
             plugin_id,
             declared: Arc::clone(&plugin.declared),
-            trace,
+            trace: ask.trace.within(&span),
         });
+        let call = Call {
+            plugin: plugin.identifier.clone(),
+            session_id: caller.session_id.clone(),
+            action: ask.action,
+            origin: Arc::clone(&ask.origin),
+            request,
+            start_by: deadline.min(Instant::now() + limits.start),
+            deadline,
+            traceparent: caller.trace.traceparent(),
+        };
+        let mut record = Record::new(Arc::clone(&self.recent), span, plugin, Arc::clone(&caller), ask.action);
         let registered = match &self.transactions {
             Some(transactions) if runtime_type == RuntimeType::Serverless => {
                 Some(transactions.register(Arc::clone(&caller), &plugin.identifier))

@@ -77,13 +77,13 @@ impl Hooked {
         Ok(Self { endpoint, plugin })
     }
 
-    /// Calls the plugin with a request as HTTP/1.1 text. The time of the call has begun to run before: `deadline`.
+    /// Calls the plugin with a request as HTTP/1.1 text. The time of the call runs since `began`.
     pub async fn open(
         self,
         invocations: &Invocations,
         raw: impl FnOnce() -> Vec<u8>,
         trace: TraceContext,
-        deadline: Instant,
+        began: Instant,
     ) -> Result<Invocation, HookError> {
         let Self { endpoint, plugin } = self;
         let settings = settings(invocations, &trace, &endpoint, &plugin.declared).await?;
@@ -95,7 +95,7 @@ impl Hooked {
             data: data(raw(), settings).await?,
             trace,
         };
-        Ok(invocations.open(new_session(), &plugin, &ask, deadline).await?)
+        Ok(invocations.open(new_session(), &plugin, &ask, began).await?)
     }
 }
 

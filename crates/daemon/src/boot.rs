@@ -135,9 +135,8 @@ pub(crate) async fn start(
     };
     let others = cluster::others(config, &cluster);
     let routing = Routing::new(Arc::clone(&lookups.catalog), others, platform_type);
-    let metrics = base.metrics.clone();
-    let calls = Calls::new(config, &stores, Arc::clone(&lookups.catalog), routing.clone(), runtimes, metrics)?
-        .with_per_plugin(per_plugin);
+    let (catalog, metrics) = (Arc::clone(&lookups.catalog), base.metrics.clone());
+    let calls = Calls::new(config, &stores, catalog, routing.clone(), runtimes, metrics, per_plugin.clone())?;
     let (platform, local, serverless): (Arc<dyn Platform>, _, _) = match home {
         Home::Local(platform) => (Arc::clone(&platform) as _, Some(platform), None),
         Home::Serverless(platform) => (Arc::new(platform.clone()), None, Some(platform)),

@@ -26,6 +26,7 @@ use crate::named::{named_plugin, named_version};
 use plugin_calls::invocation::{CallRequest, Chunks, Plugin, check_data, final_result, new_session, one_line};
 use plugin_calls::routing::{Absence, Target};
 use plugin_service::telemetry::RequestContext;
+use tokio::time::Instant;
 
 /// Requests above this many bytes are checked on a thread of their own.
 const CHECK_ASIDE: usize = 512 * 1024;
@@ -111,7 +112,7 @@ async fn dispatch(
         let whole = async move { calls.invocations.in_batches(&plugin, &ask).await.map_err(Rejection::from) };
         return Ok(sse::respond_with(stream::once(whole), cutoff, keep_alive).await);
     }
-    match calls.invocations.open(new_session(), &plugin, &ask, calls.invocations.deadline()).await {
+    match calls.invocations.open(new_session(), &plugin, &ask, Instant::now()).await {
         Ok(call) => {
             drop(ask);
             let chunks = Chunks::new(call, action).into_stream().map_err(Rejection::from);
@@ -135,7 +136,7 @@ async fn poll(
 ) -> Result<Response, Rejection> {
     let plugin = locate(&calls, Named::Installed, &headers, body.tenant_id).await?;
     let ask = read(action, context, body).await?;
-    let call = calls.invocations.open(new_session(), &plugin, &ask, calls.invocations.deadline()).await?;
+    let call = calls.invocations.open(new_session(), &plugin, &ask, Instant::now()).await?;
     drop(ask);
     Ok(Success(final_result(call).await?).into_response())
 }

@@ -10,7 +10,7 @@ mod marker;
 mod relay;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use plugin_manifest::identifier::UniqueIdentifier;
 use plugin_store::shared::Node;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::errors::Rejection;
@@ -53,7 +53,7 @@ struct Inner {
     marker: Marker,
     limits: ForwardLimits,
     /// Limits of single plugins.
-    per_plugin: OnceLock<PerPlugin>,
+    per_plugin: PerPlugin,
     cutoff: CancellationToken,
 }
 
@@ -92,15 +92,11 @@ impl Forwarder {
         node: Node,
         key: &str,
         limits: ForwardLimits,
+        per_plugin: PerPlugin,
         cutoff: CancellationToken,
     ) -> Self {
         let marker = Marker::new(key, node.id);
-        Self(Arc::new(Inner { catalog, routing, node, marker, limits, per_plugin: OnceLock::new(), cutoff }))
-    }
-
-    /// Single plugins may have other limits. Only the first call counts.
-    pub fn set_per_plugin(&self, per_plugin: PerPlugin) {
-        self.0.per_plugin.get_or_init(|| per_plugin);
+        Self(Arc::new(Inner { catalog, routing, node, marker, limits, per_plugin, cutoff }))
     }
 
     /// Answers a request here, or has another node answer it.
@@ -181,7 +177,7 @@ impl Inner {
         sent: &http::Uri,
         is_hook: bool,
     ) -> Result<Response, ApiError> {
-        let own = self.per_plugin.get().and_then(|per_plugin| per_plugin.of(plugin).call_timeout_seconds);
+        let own = self.per_plugin.of_call(plugin).and_then(|own| own.call_timeout_seconds);
         let total = own.map_or(self.limits.total, |own| own.value);
         let deadline = Instant::now() + total + MARGIN;
         let (parts, body) = request.into_parts();
@@ -189,10 +185,11 @@ impl Inner {
         // the whole body, so that more than one node can be tried
         let body = body::read(&parts.headers, body, limit, deadline).await?;
         let mut headers = headers::of_request(&parts.headers, is_hook);
-        let span =
-            tracing::trace_span!(target: TARGET, "plugin.forward", otel.kind = "client", plugin.identity = %plugin);
+        let mut span = Span::none();
         if let Some(context) = parts.extensions.get::<RequestContext>().filter(|context| context.trace.is_sampled()) {
-            headers::trace(&mut headers, &context.trace.within(&span));
+            span =
+                tracing::trace_span!(target: TARGET, "plugin.forward", otel.kind = "client", plugin.identity = %plugin);
+            headers.extend(context.trace.within(&span).headers());
         }
         let mut last = ApiError::redirect_failed("no available ip found");
         for node in nodes {

@@ -76,6 +76,7 @@ impl Calls {
         routing: Routing,
         runtimes: Runtimes,
         metrics: Metrics,
+        per_plugin: PerPlugin,
     ) -> Result<Self, DifyConfigError> {
         let dify = Dify::new(DifyOptions {
             url: config.dify.url.clone(),
@@ -111,18 +112,11 @@ impl Calls {
                 timeout: config.serverless.transaction_timeout,
             }))
         });
-        let mut invocations = Invocations::new(runtimes, callbacks, metrics, limits);
+        let mut invocations = Invocations::new(runtimes, callbacks, metrics, limits).with_per_plugin(per_plugin);
         if let Some(transactions) = &transactions {
             invocations = invocations.with_transactions(Arc::clone(transactions));
         }
         Ok(Self { catalog, routing, invocations: Arc::new(invocations), endpoints: Arc::new(endpoints), transactions })
-    }
-
-    /// The same with time limits of single plugins.
-    #[must_use]
-    pub fn with_per_plugin(self, per_plugin: &PerPlugin) -> Self {
-        self.invocations.set_per_plugin(per_plugin.clone());
-        self
     }
 }
 

@@ -18,6 +18,7 @@ use plugin_registry::cluster::Cluster;
 use plugin_registry::debugging::DebuggingKeys;
 use plugin_registry::stores::Lookups;
 use plugin_service::base::Base;
+use plugin_service::per_plugin::PerPlugin;
 use plugin_store::shared::DebugKeys;
 use plugin_store::{Install, RuntimeType};
 use plugin_web::testing::{ApiClient, Sent};
@@ -48,7 +49,8 @@ pub fn client_with(
 ) -> ApiClient {
     let base = Base::new(bed.config.clone());
     let catalog = Arc::clone(&node.catalog);
-    let calls = Calls::new(&bed.config, &bed.stores, catalog, routing, runtimes, base.metrics.clone()).unwrap();
+    let (metrics, per_plugin) = (base.metrics.clone(), PerPlugin::default());
+    let calls = Calls::new(&bed.config, &bed.stores, catalog, routing, runtimes, metrics, per_plugin).unwrap();
     let keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&bed.stores.shared)));
     let lookups = Lookups { catalog: Arc::clone(&node.catalog), packages: Arc::clone(&node.packages) };
     let services = Services::new(&bed.config, &bed.stores, lookups, Arc::clone(&node.installer), keys);

@@ -10,6 +10,7 @@ use http::Method;
 use plugin_calls::webhook::{HookError, Hooked};
 use plugin_service::telemetry::{RequestContext, TraceContext};
 use plugin_web::{SentUri, Table, body};
+use tokio::time::Instant;
 
 use crate::errors::Rejection;
 use crate::hook::{Hook, MAX_BODY};
@@ -26,18 +27,18 @@ async fn serve(
     State(Calls { catalog, routing, invocations, .. }): State<Calls>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let deadline = invocations.deadline();
+    let began = Instant::now();
     let (parts, body) = request.into_parts();
     let sent = parts.extensions.get::<SentUri>().map_or(&parts.uri, |sent| &sent.0);
     let hook = Hook::parse(sent).ok_or(HookError::Unknown)?;
     let hooked = Hooked::find(&catalog, &routing, hook.id).await?;
-    let body = body::read(&parts.headers, body, MAX_BODY, deadline).await?;
+    let body = body::read(&parts.headers, body, MAX_BODY, began + invocations.limits().total).await?;
     let request = || {
         let raw = raw::raw_request(&parts, hook, &body);
         drop(body);
         raw
     };
-    let call = hooked.open(&invocations, request, trace(&parts), deadline).await?;
+    let call = hooked.open(&invocations, request, trace(&parts), began).await?;
     Ok(answer::respond(call, parts.method != Method::HEAD).await)
 }
 

@@ -150,8 +150,7 @@ impl Connector {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let trace = self.trace.clone().unwrap_or_else(TraceContext::random).within(&Span::current());
         let request = self.client.request(method, format!("{}{path}", self.base));
-        let request = request.header(header::AUTHORIZATION, self.key.clone());
-        trace.headers().fold(request, |request, (name, value)| request.header(name, value))
+        request.header(header::AUTHORIZATION, self.key.clone()).headers(trace.headers())
     }
 
     /// A call with a short answer.

@@ -74,11 +74,7 @@ pub struct LocalRuntime {
 impl LocalRuntime {
     /// Must be called, and used, within an asynchronous runtime.
     pub fn new(settings: LocalSettings, preparer: Arc<dyn Preparer>, launcher: Arc<dyn Launcher>) -> Self {
-        Self {
-            node: Arc::new(Node::new(settings, preparer, launcher)),
-            plugins: CopyMap::default(),
-            stopping: AtomicBool::new(false),
-        }
+        Self::on(Node::new(settings, preparer, launcher))
     }
 
     /// The same with settings of single plugins.
@@ -89,7 +85,10 @@ impl LocalRuntime {
         launcher: Arc<dyn Launcher>,
         of_plugins: Arc<dyn SettingsOfPlugins>,
     ) -> Self {
-        let node = Node::new(settings, preparer, launcher).with_own_settings(of_plugins);
+        Self::on(Node::new(settings, preparer, launcher).with_own_settings(of_plugins))
+    }
+
+    fn on(node: Node) -> Self {
         Self { node: Arc::new(node), plugins: CopyMap::default(), stopping: AtomicBool::new(false) }
     }
 

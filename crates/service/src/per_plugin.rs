@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use plugin_manifest::UniqueIdentifier;
 use tokio::sync::watch::{Receiver, Sender};
 
@@ -22,17 +23,13 @@ use crate::config::per_plugin::{Fault, Faults, MAX_BYTES, Origins, Overrides, Se
 #[derive(Clone, Debug, Default)]
 pub struct PerPlugin(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     followed: Option<Followed>,
     origins: Origins,
-    current: Sender<Arc<SettingsFile>>,
-}
-
-impl Default for Inner {
-    fn default() -> Self {
-        Self { followed: None, origins: Origins::default(), current: Sender::new(Arc::default()) }
-    }
+    current: ArcSwap<SettingsFile>,
+    /// Whenever another state is in force.
+    changes: Sender<()>,
 }
 
 /// The file, and what it is read with.
@@ -87,8 +84,8 @@ impl PerPlugin {
         };
         let first = Stamp::of(&path);
         let followed = Followed { path, config: config.clone(), presets, first };
-        let current = Sender::new(Arc::new(followed.read()?));
-        Ok(Self(Arc::new(Inner { followed: Some(followed), origins, current })))
+        let current = ArcSwap::from_pointee(followed.read()?);
+        Ok(Self(Arc::new(Inner { followed: Some(followed), origins, current, changes: Sender::default() })))
     }
 
     /// The file that is followed.
@@ -98,7 +95,13 @@ impl PerPlugin {
 
     /// What the file says of a plugin.
     pub fn of(&self, plugin: &UniqueIdentifier) -> Overrides {
-        self.0.current.borrow().of(plugin)
+        self.0.current.load().of(plugin)
+    }
+
+    /// The same for a call of the plugin. `None` where no table has a key that concerns calls: asking costs nothing then.
+    pub fn of_call(&self, plugin: &UniqueIdentifier) -> Option<Overrides> {
+        let file = self.0.current.load();
+        file.concerns_calls().then(|| file.of(plugin))
     }
 
     /// Everything that holds for a plugin, and where it comes from.
@@ -113,12 +116,17 @@ impl PerPlugin {
 
     /// The file as it is in force.
     pub fn current(&self) -> Arc<SettingsFile> {
-        Arc::clone(&self.0.current.borrow())
+        self.0.current.load_full()
     }
 
-    /// Sees every further state that comes into force.
-    pub fn subscribe(&self) -> Receiver<Arc<SettingsFile>> {
-        self.0.current.subscribe()
+    /// Is told of every further state that comes into force.
+    pub fn subscribe(&self) -> Receiver<()> {
+        self.0.changes.subscribe()
+    }
+
+    fn replace(&self, file: SettingsFile) {
+        self.0.current.store(Arc::new(file));
+        self.0.changes.send_replace(());
     }
 }
 

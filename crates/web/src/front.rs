@@ -103,9 +103,9 @@ impl Front {
             }
         }
         let mut context = RequestContext::of(request.headers(), request.uri().path());
-        let spans = Arc::new(context.begin(request.method()));
+        let spans = context.begin(request.method());
         let sent = request.uri().clone();
-        let mut end = RequestEnd::new(&self.base, &request, peer, Arc::clone(&spans));
+        let mut end = RequestEnd::new(&self.base, &request, peer, spans);
         if let Some(uri) = canonical(&sent) {
             *request.uri_mut() = uri;
         }
@@ -119,7 +119,7 @@ impl Front {
                 None => router.oneshot(request).await,
             }
         };
-        let response = match spans.around(AssertUnwindSafe(answer).catch_unwind()).await {
+        let response = match end.spans().around(AssertUnwindSafe(answer).catch_unwind()).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // the panic hook has logged it

@@ -161,15 +161,13 @@ impl Dify {
     /// Asks, and returns when the head of the answer is there.
     pub(super) async fn post(&self, path: &str, trace: &TraceContext, body: Vec<u8>) -> Result<Response, DifyError> {
         let span = span(path, trace);
-        let mut request = self
+        let request = self
             .client
             .post(format!("{}{path}", self.base))
             .header(header::CONTENT_TYPE, "application/json")
             .header("X-Inner-Api-Key", self.key.clone())
+            .headers(trace.within(&span).headers())
             .body(body);
-        for (name, value) in trace.within(&span).headers() {
-            request = request.header(name, value);
-        }
         let answer = self.in_time(request.send()).await;
         match &answer {
             Ok(answer) => drop(span.record("http.response.status_code", answer.status().as_u16())),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{CallError, CallRequest, Chunks, Invocations, Plugin, labels, new_session};
 use merge::Merger;
 use plugin_service::telemetry::metrics;
-use split::{Split, TooLarge};
+use split::{Batch, Split, TooLarge};
 
 /// Why the texts of a request could not be embedded in several calls.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ impl Invocations {
 
     /// Makes the calls one after the other; the first failure fails all.
     pub async fn in_batches(&self, plugin: &Plugin, ask: &CallRequest) -> Result<Bytes, BatchError> {
-        let deadline = self.deadline();
+        let began = Instant::now();
         let split = Split::new(&ask.data).map_err(|error| BatchError::Malformed(error.to_string()))?;
         let room = self.limits().serverless_request;
         let head = envelope_size(ask, &split.data(&[]));
@@ -53,13 +53,13 @@ impl Invocations {
             BatchError::TooLarge(too_large(ask.action, bytes, room, index))
         };
         let batches = split.batches(head, room).map_err(refused)?;
-        let sizes: Vec<_> = batches.iter().map(|texts| envelope_size(ask, &split.data(texts))).collect();
+        let sizes: Vec<_> = batches.iter().map(|batch| batch.bytes).collect();
         metrics::batches(counted, &sizes);
         let session = new_session();
         let mut merger = Merger::new(ask.action);
-        for (index, texts) in batches.iter().enumerate() {
+        for (index, Batch { texts, .. }) in batches.iter().enumerate() {
             let part = CallRequest { data: split.data(texts), ..ask.clone() };
-            let answers = self.answers(session.clone(), plugin, &part, deadline).await?;
+            let answers = self.answers(session.clone(), plugin, &part, began).await?;
             merger
                 .add(&answers, texts.len())
                 .inspect_err(|mismatch| metrics::batch_mismatch(counted, mismatch.reason()))
@@ -74,9 +74,9 @@ impl Invocations {
         session: SessionId,
         plugin: &Plugin,
         ask: &CallRequest,
-        deadline: Instant,
+        began: Instant,
     ) -> Result<Vec<Bytes>, BatchError> {
-        let call = self.open(session, plugin, ask, deadline).await?;
+        let call = self.open(session, plugin, ask, began).await?;
         let mut chunks = Chunks::new(call, ask.action);
         let mut answers = Vec::new();
         while let Some(chunk) = chunks.next().await {

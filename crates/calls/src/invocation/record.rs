@@ -16,6 +16,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::{CallRequest, Plugin, kind};
+use crate::callback::Caller;
 use crate::recent::{CallStep, EndedCall, Recent};
 
 /// Calls back that are noted of one call.
@@ -47,7 +48,8 @@ pub(super) struct Record {
     span: Span,
     plugin: UniqueIdentifier,
     runtime_type: &'static str,
-    ask: Asked,
+    caller: Arc<Caller>,
+    action: Action,
     began: Instant,
     opened: Option<Instant>,
     first: Option<Instant>,
@@ -56,22 +58,16 @@ pub(super) struct Record {
     calls_back: CallBacks,
 }
 
-#[derive(Debug)]
-struct Asked {
-    tenant_id: uuid::Uuid,
-    action: Action,
-    trace_id: String,
-}
-
 impl Record {
-    pub(super) fn new(recent: Arc<Recent>, plugin: &Plugin, ask: &CallRequest) -> Self {
-        let runtime_type = kind(plugin.runtime_type).as_str();
+    /// Of a call within its span (see [`span`]).
+    pub(super) fn new(recent: Arc<Recent>, span: Span, plugin: &Plugin, caller: Arc<Caller>, action: Action) -> Self {
         Self {
             recent,
-            span: span(plugin, ask, runtime_type),
+            span,
             plugin: plugin.identifier.clone(),
-            runtime_type,
-            ask: Asked { tenant_id: ask.tenant_id, action: ask.action, trace_id: ask.trace.trace_id.clone() },
+            runtime_type: kind(plugin.runtime_type).as_str(),
+            caller,
+            action,
             began: Instant::now(),
             opened: None,
             first: None,
@@ -81,7 +77,7 @@ impl Record {
         }
     }
 
-    /// The span of the call; disabled, unless its trace is exported.
+    /// The span of the call.
     pub(super) fn span(&self) -> &Span {
         &self.span
     }
@@ -120,7 +116,7 @@ impl Record {
         }
         self.chunks += 1;
         self.bytes += chunk.len() as u64;
-        if !self.span.is_disabled() && self.ask.action == Action::InvokeLlm {
+        if !self.span.is_disabled() && self.action == Action::InvokeLlm {
             self.usage(chunk);
         }
     }
@@ -147,11 +143,11 @@ impl Record {
         let ago = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
         EndedCall {
             began_at: Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH),
-            trace_id: self.ask.trace_id.clone(),
+            trace_id: self.caller.trace.trace_id.clone(),
             plugin_unique_identifier: self.plugin.to_string(),
             runtime_type: self.runtime_type,
-            tenant_id: self.ask.tenant_id,
-            action: self.ask.action.as_str(),
+            tenant_id: self.caller.tenant_id,
+            action: self.action.as_str(),
             outcome: outcome.as_str(),
             cause: cause.map(ToString::to_string),
             duration_ms: millis(duration),
@@ -224,8 +220,9 @@ struct Model<'a> {
     model: std::borrow::Cow<'a, str>,
 }
 
-/// The span of a call, with the model that is asked where one is (OpenTelemetry's conventions for generative AI).
-fn span(plugin: &Plugin, ask: &CallRequest, runtime_type: &'static str) -> Span {
+/// The span of a call, with the model that is asked where one is (OpenTelemetry's conventions for generative AI); disabled,
+/// unless its trace is exported.
+pub(super) fn span(plugin: &Plugin, ask: &CallRequest) -> Span {
     if !ask.trace.is_sampled() {
         return Span::none();
     }
@@ -237,7 +234,7 @@ fn span(plugin: &Plugin, ask: &CallRequest, runtime_type: &'static str) -> Span 
         otel.status_description = Empty,
         plugin.id = plugin.identifier.plugin_id().as_str(),
         plugin.version = plugin.identifier.version(),
-        plugin.runtime_type = runtime_type,
+        plugin.runtime_type = kind(plugin.runtime_type).as_str(),
         plugin.access_type = ask.action.access_type().as_str(),
         plugin.action = ask.action.as_str(),
         plugin.outcome = Empty,

@@ -79,7 +79,6 @@ pub(super) fn forwarder(
     let limits =
         ForwardLimits { total: config.plugins.max_execution_timeout, body: bytes(config.server.max_request_bytes) };
     let cutoff = base.lifecycle.hard().clone();
-    let forwarder = Forwarder::new(Arc::clone(catalog), routing, cluster.node().clone(), key, limits, cutoff);
-    forwarder.set_per_plugin(per_plugin.clone());
-    Some(forwarder)
+    let (catalog, node, per_plugin) = (Arc::clone(catalog), cluster.node().clone(), per_plugin.clone());
+    Some(Forwarder::new(catalog, routing, node, key, limits, per_plugin, cutoff))
 }

@@ -16,8 +16,8 @@ use crate::{daemon, tenant};
 
 const ADMIN_KEY: &str = "the-operators-key";
 
-/// Says what its process may do and knows; `FOLDER` is one that it needs leave to write.
-const TELLS: &str = "\
+/// Reports what its process may do and knows; `FOLDER` is one that it needs leave to write.
+const REPORTS: &str = "\
 import resource
 def can_write():
     try:
@@ -25,9 +25,9 @@ def can_write():
         return True
     except OSError:
         return False
-told = {'files': resource.getrlimit(resource.RLIMIT_NOFILE)[0], 'variable': os.environ.get('OF_ITS_OWN'),
-        'secret': os.environ.get('SERVER_KEY'), 'writes': can_write(), 'pid': os.getpid()}
-chunk = {'type': 'text', 'message': {'text': json.dumps(told)}, 'meta': None}
+report = {'files': resource.getrlimit(resource.RLIMIT_NOFILE)[0], 'variable': os.environ.get('OF_ITS_OWN'),
+          'secret': os.environ.get('SERVER_KEY'), 'writes': can_write(), 'pid': os.getpid()}
+chunk = {'type': 'text', 'message': {'text': json.dumps(report)}, 'meta': None}
 say('session', request['session_id'], {'type': 'stream', 'data': chunk})
 say('session', request['session_id'], {'type': 'end', 'data': {}})
 ";
@@ -57,8 +57,8 @@ impl Case {
             .start()
             .await?;
         let client = running.client(&tenant())?;
-        let tells = TELLS.replace("FOLDER", &writable.display().to_string());
-        client.install_package(&misbehaving(&tells.replace('\n', "\n    "))?).await?;
+        let code = REPORTS.replace("FOLDER", &writable.display().to_string());
+        client.install_package(&misbehaving(&code.replace('\n', "\n    "))?).await?;
         Ok(Self { running, client, file, _folder: folder, writable })
     }
 
@@ -66,24 +66,24 @@ impl Case {
         Ok(std::fs::write(&self.file, text.replace("FOLDER", &self.writable.display().to_string()))?)
     }
 
-    /// What the plugin's process says of itself.
-    async fn told(&self) -> Result<Value> {
+    /// What the plugin's process reports of itself.
+    async fn report(&self) -> Result<Value> {
         let events = self.client.invoke_tool("testkit/light", "light", "answer", json!({})).await?.collect().await?;
         Ok(serde_json::from_str(events[0]["message"]["text"].as_str().context("no text")?)?)
     }
 
-    /// Calls until the process says this.
-    async fn until_told(&self, name: &str, value: Value) -> Result<Value> {
-        let told = async {
+    /// Calls until the process reports this.
+    async fn until_reported(&self, name: &str, value: Value) -> Result<Value> {
+        let report = async {
             loop {
-                let told = self.told().await?;
-                if told[name] == value {
-                    return anyhow::Ok(told);
+                let report = self.report().await?;
+                if report[name] == value {
+                    return anyhow::Ok(report);
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(Duration::from_mins(2), told).await.with_context(|| format!("{name}: {}", self.running.log()))?
+        timeout(Duration::from_mins(2), report).await.with_context(|| format!("{name}: {}", self.running.log()))?
     }
 
     /// The settings of the plugin as operators see them.
@@ -123,9 +123,9 @@ async fn a_plugin_has_settings_of_its_own_and_a_change_replaces_its_process() ->
         "[plugins.\"testkit/light\"]\nmax_open_files = 300\nisolation_write = [\"FOLDER\"]\nvariables = {OF_ITS_OWN = \"1\"}\n",
     )
     .await?;
-    let told = case.told().await?;
-    ensure!(told["files"] == 300 && told["variable"] == "1" && told["writes"] == true, "{told}");
-    ensure!(told["secret"].is_null(), "{told}");
+    let report = case.report().await?;
+    ensure!(report["files"] == 300 && report["variable"] == "1" && report["writes"] == true, "{report}");
+    ensure!(report["secret"].is_null(), "{report}");
     let settings = case.settings().await?;
     let file = case.file.display().to_string();
     let own = json!({"value": 300, "source": format!("{file}:2 [plugins.\"testkit/light\"]")});
@@ -135,8 +135,8 @@ async fn a_plugin_has_settings_of_its_own_and_a_change_replaces_its_process() ->
 
     // by a change of the file
     case.write("[plugins.\"testkit/*\"]\nmax_open_files = 200\n")?;
-    let changed = case.until_told("files", json!(200)).await?;
-    ensure!(changed["variable"].is_null() && changed["pid"] != told["pid"], "{changed}");
+    let changed = case.until_reported("files", json!(200)).await?;
+    ensure!(changed["variable"].is_null() && changed["pid"] != report["pid"], "{changed}");
     let is_confined = Support::probe().level == Level::Confined;
     ensure!(changed["writes"] == !is_confined, "{changed}");
     let lines = lines_in(&case.running.log(), "the settings of a plugin have changed");
@@ -159,12 +159,12 @@ async fn a_plugin_has_settings_of_its_own_and_a_change_replaces_its_process() ->
         errors.len() == 1 && errors[0]["attributes"]["fault"].as_str().is_some_and(|it| it.starts_with("line 3, ")),
         "{errors:?}"
     );
-    ensure!(case.told().await?["files"] == 200);
+    ensure!(case.report().await?["files"] == 200);
 
     // a signal is enough, without a change it says so
     case.write("")?;
     case.hang_up().await?;
-    case.until_told("files", json!(500)).await?;
+    case.until_reported("files", json!(500)).await?;
     case.until_ready_says("ok: 0 tables of ").await?;
     case.running.terminate().await?;
     Ok(())
@@ -173,19 +173,19 @@ async fn a_plugin_has_settings_of_its_own_and_a_change_replaces_its_process() ->
 #[tokio::test(flavor = "multi_thread")]
 async fn one_plugin_is_let_out_of_isolation_and_others_stay_in() -> Result<()> {
     let case = Case::new("[plugins.\"testkit/light\"]\nisolation = \"off\"\n").await?;
-    let told = case.told().await?;
-    ensure!(told["writes"] == true, "{told}");
+    let report = case.report().await?;
+    ensure!(report["writes"] == true, "{report}");
     let confinement = |pid: &Value| std::fs::read_to_string(format!("/proc/{pid}/status"));
-    ensure!(confinement(&told["pid"])?.contains("Seccomp:\t0"), "{told}");
+    ensure!(confinement(&report["pid"])?.contains("Seccomp:\t0"), "{report}");
     let level = Support::probe().level;
     case.write("[plugins.\"testkit/other\"]\nisolation = \"off\"\n")?;
     case.hang_up().await?;
-    let old = told["pid"].clone();
+    let old = report["pid"].clone();
     let new = timeout(Duration::from_mins(2), async {
         loop {
-            let told = case.told().await?;
-            if told["pid"] != old {
-                return anyhow::Ok(told["pid"].clone());
+            let report = case.report().await?;
+            if report["pid"] != old {
+                return anyhow::Ok(report["pid"].clone());
             }
         }
     });

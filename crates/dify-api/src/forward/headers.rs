@@ -2,23 +2,12 @@
 
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
-use plugin_service::telemetry::TraceContext;
 
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-original-host");
 
 /// All values of everything that belongs to the message.
 pub(super) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     plugin_web::headers::end_to_end(headers).map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// Puts the trace that goes on into the headers.
-pub(super) fn trace(headers: &mut HeaderMap, trace: &TraceContext) {
-    for (name, value) in trace.headers() {
-        // ids are hexadecimal, and baggage was a header before
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
 }
 
 /// The headers of a request that is passed on. A webhook's host is kept for the plugin (http-api 8.1).

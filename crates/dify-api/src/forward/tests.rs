@@ -20,6 +20,7 @@ use plugin_install::testing::{InstallBed, Installing};
 use plugin_registry::catalog::Declared;
 use plugin_registry::cluster::Cluster;
 use plugin_service::lifecycle::Lifecycle;
+use plugin_service::per_plugin::PerPlugin;
 use plugin_web::front::Front;
 use plugin_web::server;
 use plugin_web::testing::ApiClient;
@@ -51,7 +52,8 @@ impl NodeUnderTest {
         let lifecycle = Lifecycle::default();
         let cutoff = lifecycle.hard().clone();
         let routing = routing(&services, Some(Arc::clone(&cluster)));
-        let forwarder = Forwarder::new(catalog, routing.clone(), cluster.node().clone(), key, LIMITS, cutoff);
+        let (node, per_plugin) = (cluster.node().clone(), PerPlugin::default());
+        let forwarder = Forwarder::new(catalog, routing.clone(), node, key, LIMITS, per_plugin, cutoff);
         let (runtime, opened) = Scripted::new();
         let mut runtimes = Runtimes::none();
         if has_plugin {

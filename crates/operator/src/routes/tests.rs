@@ -1,17 +1,15 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
-use serde_json::{Value, json};
-
-use std::time::Duration;
-
 use plugin_calls::recent::Recent;
 use plugin_install::testing::InstallBed;
 use plugin_registry::management::Management;
 use plugin_service::base::Base;
 use plugin_service::per_plugin::PerPlugin;
 use plugin_web::testing::{ApiClient, Sent};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Fleet, FleetParts};

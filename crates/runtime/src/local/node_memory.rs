@@ -38,8 +38,8 @@ pub(super) struct NodeMemory {
     /// `PLUGIN_NODE_MEMORY_BYTES`; `None` for no limit.
     limit: Option<u64>,
     residents: Mutex<Vec<Resident>>,
-    /// For workers that come up, and are not measured yet.
     evictions: AtomicU64,
+    /// For workers that come up, and are not measured yet.
     reserved: AtomicU64,
     /// Starts ask one after the other, in the order in which they came.
     turn: tokio::sync::Mutex<()>,

@@ -183,6 +183,6 @@ macro_rules! first_is_default {
     };
 }
 first_is_default!(
-    Platform Local, Prefork Auto, LogLevel Info, LogFormat Text, OtlpProtocol Http, DatabaseType Sqlite, SslMode Disable, CacheType Memory,
-    RedisCertificates Optional, StorageType Local
+    Platform Local, Prefork Auto, LogLevel Info, LogFormat Text, OtlpProtocol Http, DatabaseType Sqlite,
+    SslMode Disable, CacheType Memory, RedisCertificates Optional, StorageType Local
 );

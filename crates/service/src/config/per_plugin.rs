@@ -68,6 +68,7 @@ pub struct SettingsFile {
     path: PathBuf,
     text: String,
     tables: BTreeMap<Pattern, Table>,
+    concerns_calls: bool,
 }
 
 /// What the file says of the plugins that one name stands for.
@@ -102,7 +103,8 @@ impl SettingsFile {
     pub fn read(path: &Path, text: &str, config: &Config, presets: &[&str]) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let tables = read::tables(text, presets, &mut faults);
-        let file = Self { path: path.to_owned(), text: text.to_owned(), tables };
+        let concerns_calls = tables.values().flat_map(|table| table.overrides.names()).any(is_of_calls);
+        let file = Self { path: path.to_owned(), text: text.to_owned(), tables, concerns_calls };
         check::check(&file, config, &mut faults);
         if faults.is_empty() {
             return Ok(file);
@@ -133,10 +135,14 @@ impl SettingsFile {
 
     /// Keys that some table sets and that have no effect on plugins that run as functions.
     pub fn without_effect_on_functions(&self) -> Vec<&'static str> {
-        let of_calls = |name: &str| KEYS.iter().any(|key| key.name == name && key.of_calls);
         let names = self.tables.values().flat_map(|table| table.overrides.names());
-        let names: BTreeSet<_> = names.filter(|name| !of_calls(name)).collect();
+        let names: BTreeSet<_> = names.filter(|name| !is_of_calls(name)).collect();
         names.into_iter().collect()
+    }
+
+    /// Whether some table has a key that concerns calls.
+    pub fn concerns_calls(&self) -> bool {
+        self.concerns_calls
     }
 
     /// What it says of a plugin.
@@ -157,6 +163,10 @@ impl SettingsFile {
         }
         all
     }
+}
+
+fn is_of_calls(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name == name && key.of_calls)
 }
 
 #[cfg(test)]

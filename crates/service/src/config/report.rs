@@ -12,8 +12,9 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// A text that does not parse; `None` when it is secret as a whole.
+    /// A text that does not parse; `None` when it is secret as a whole. The reason may have parts of it.
     pub(super) fn unreadable(name: &str, text: Option<&str>, reason: impl fmt::Display, exit_code: u8) -> Self {
+        let reason = masked(&reason.to_string());
         let text = match text {
             Some(text) => format!("{name}: '{}' {reason}", masked(text)),
             None => format!("{name}: the value {reason}"),

@@ -65,6 +65,7 @@ async fn a_change_comes_into_force_and_a_fault_leaves_what_was_read_before() {
     std::fs::write(&path, "[plugins.\"acme/search\"]\nworkers_max = 3\n").unwrap();
     changes.changed().await.unwrap();
     assert_eq!(max(), Some(3));
+    assert!(per_plugin.of_call(&plugin()).is_none(), "nothing that concerns calls");
 
     std::fs::write(&path, "[plugins.\"acme/search\"]\nworkers_max = 4\nworkers = 0\nprefork = 1\n").unwrap();
     let said = until(&base, "failing: ").await;

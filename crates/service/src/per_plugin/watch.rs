@@ -103,7 +103,7 @@ impl PerPlugin {
             }
         } else {
             tracing::info!(file = path, tables = file.len(), "the settings of plugins were read again");
-            self.0.current.send_replace(Arc::new(file));
+            self.replace(file);
             self.warn(base);
         }
         self.report(base);

@@ -5,6 +5,7 @@
 
 mod bounded;
 mod client;
+mod grpc;
 pub(crate) mod meters;
 mod otlp;
 mod sentry;
@@ -13,6 +14,7 @@ mod spans;
 
 pub(crate) use bounded::Counts;
 pub use otlp::{Otlp, OtlpError};
+pub(crate) use sentry::are_transactions_sent;
 pub use sentry::{Sentry, SentryError};
 pub(crate) use spans::{begin, continued, rename};
 
@@ -23,9 +25,17 @@ use http::Method;
 use crate::telemetry::TraceContext;
 use crate::telemetry::metrics::label_of;
 
-/// A request has been answered on a route, the pattern of its path.
-pub(crate) fn request(method: &Method, route: &'static str, status: u16, started: Instant, trace: &TraceContext) {
+/// A request has been answered on a route, the pattern of its path; with its trace, where requests are sent as transactions.
+pub(crate) fn request(
+    method: &Method,
+    route: &'static str,
+    status: u16,
+    started: Instant,
+    transaction: Option<&TraceContext>,
+) {
     let method = label_of(method);
     meters::http_request(method, route, status, started);
-    sentry::request(method, route, status, started, trace);
+    if let Some(trace) = transaction {
+        sentry::request(method, route, status, started, trace);
+    }
 }

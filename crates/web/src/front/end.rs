@@ -24,7 +24,7 @@ pub struct RequestEnd {
     target: String,
     client: String,
     started: Instant,
-    spans: Arc<RequestSpans>,
+    spans: RequestSpans,
     status: u16,
     pattern: &'static str,
     _request: Active,
@@ -32,7 +32,7 @@ pub struct RequestEnd {
 }
 
 impl RequestEnd {
-    pub(super) fn new(base: &Arc<Base>, request: &Request, peer: IpAddr, spans: Arc<RequestSpans>) -> Self {
+    pub(super) fn new(base: &Arc<Base>, request: &Request, peer: IpAddr, spans: RequestSpans) -> Self {
         let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         Self {
             base: Arc::clone(base),
@@ -46,6 +46,10 @@ impl RequestEnd {
             _dispatch: is_dispatch(request.uri().path()).then(|| base.activity.dispatch()),
             target,
         }
+    }
+
+    pub(super) fn spans(&self) -> &RequestSpans {
+        &self.spans
     }
 
     /// There is an answer; its body is still to be written.

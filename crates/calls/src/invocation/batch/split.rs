@@ -20,6 +20,14 @@ pub(super) struct TooLarge {
     pub(super) index: Option<usize>,
 }
 
+/// Texts of one call.
+#[derive(Debug)]
+pub(super) struct Batch<'s, 'a> {
+    pub(super) texts: &'s [&'a RawValue],
+    /// Of the envelope with them.
+    pub(super) bytes: usize,
+}
+
 impl<'a> Split<'a> {
     pub(super) fn new(data: &'a str) -> Result<Self, serde_json::Error> {
         let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(data)?;
@@ -41,7 +49,7 @@ impl<'a> Split<'a> {
     }
 
     /// Runs of texts, each as long as it can be, when an envelope without texts has `head` bytes.
-    pub(super) fn batches(&self, head: usize, room: usize) -> Result<Vec<&[&'a RawValue]>, TooLarge> {
+    pub(super) fn batches(&self, head: usize, room: usize) -> Result<Vec<Batch<'_, 'a>>, TooLarge> {
         if head > room {
             return Err(TooLarge { bytes: head, index: None });
         }
@@ -54,13 +62,13 @@ impl<'a> Split<'a> {
             }
             let comma = usize::from(index > start);
             if size + comma + bytes > room {
-                batches.extend(self.texts.get(start..index));
+                batches.extend(self.texts.get(start..index).map(|texts| Batch { texts, bytes: size }));
                 (start, size) = (index, head + bytes);
             } else {
                 size += comma + bytes;
             }
         }
-        batches.extend(self.texts.get(start..));
+        batches.extend(self.texts.get(start..).map(|texts| Batch { texts, bytes: size }));
         Ok(batches)
     }
 }

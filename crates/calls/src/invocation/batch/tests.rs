@@ -4,7 +4,13 @@ const DATA: &str = r#"{"provider":"p","texts":["aaaa","b","cc"],"model":"m"}"#;
 
 fn batches(head: usize, room: usize) -> Result<Vec<String>, TooLarge> {
     let split = Split::new(DATA).unwrap();
-    Ok(split.batches(head, room)?.into_iter().map(|texts| split.data(texts)).collect())
+    let empty = split.data(&[]).len();
+    let data = |Batch { texts, bytes }: Batch<'_, '_>| {
+        let data = split.data(texts);
+        assert_eq!(bytes, head + data.len() - empty);
+        data
+    };
+    Ok(split.batches(head, room)?.into_iter().map(data).collect())
 }
 
 #[test]

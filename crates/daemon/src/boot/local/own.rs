@@ -83,9 +83,9 @@ pub(super) fn follow(base: &Arc<Base>, per_plugin: &PerPlugin, runtime: &Arc<Loc
         let (base, per_plugin, runtime) = (Arc::clone(&based), per_plugin.clone(), Arc::clone(&runtime));
         let (mut states, stop) = (states.clone(), base.lifecycle.soft().clone());
         let renew = async move {
-            let mut old = Arc::clone(&states.borrow());
+            let mut old = per_plugin.current();
             while states.changed().await.is_ok() {
-                let new = Arc::clone(&states.borrow_and_update());
+                let new = per_plugin.current();
                 let renewed = runtime.renew();
                 for status in runtime.status_all() {
                     let settings = |file| per_plugin.settings_in(file, &base.config, &status.plugin);

@@ -63,14 +63,12 @@ impl Node {
         &*self.launcher
     }
 
-    fn tell(&self, tell: impl FnOnce(&dyn Observer)) {
+    fn notify(&self, notify: impl FnOnce(&dyn Observer)) {
         if let Some(observer) = self.observer.get() {
-            tell(&**observer);
+            notify(&**observer);
         }
     }
-}
 
-impl Node {
     /// The same with settings of single plugins.
     pub(in crate::local) fn with_own_settings(self, of_plugins: Arc<dyn SettingsOfPlugins>) -> Self {
         Self { of_plugins: Some(of_plugins), ..self }
@@ -96,7 +94,7 @@ pub(super) async fn bring_up(
         EnvironmentError { cause: Cause::Cancelled, .. } => StartError::Cancelled,
         error => error.into(),
     })?;
-    node.tell(|observer| observer.prepared(begun.elapsed()));
+    node.notify(|observer| observer.prepared(begun.elapsed()));
     let own = plugin.settings().launch.clone();
     if let Some(message) = own.refused.clone() {
         return Err(StartError::Refused { message });
@@ -140,7 +138,7 @@ pub(super) async fn bring_up(
             worker = &mut start => worker,
             () = hold(slot, patience) => start.await,
         }?;
-        node.tell(|observer| observer.started(worker.origin(), begun.elapsed()));
+        node.notify(|observer| observer.started(worker.origin(), begun.elapsed()));
         room.take(&plugin, &worker);
         Ok(worker)
     };

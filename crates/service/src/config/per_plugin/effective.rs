@@ -68,12 +68,8 @@ impl SettingsFile {
     /// Everything that holds for a plugin of a daemon with this configuration.
     pub fn settings(&self, config: &Config, origins: &Origins, plugin: &UniqueIdentifier) -> Settings {
         let overrides = self.of(plugin);
-        let mut own = config.clone();
+        let own = overrides.config_of(config, plugin);
         let is_excepted = config.workers.prefork == Prefork::Auto && is_prefork_excepted(config, plugin);
-        if is_excepted {
-            own.workers.prefork = Prefork::Off;
-        }
-        overrides.apply(&mut own);
         let keys = KEYS.iter().map(|key| {
             let place = overrides.place(key.name).map(|place| self.source(place));
             let variable = match key.name {

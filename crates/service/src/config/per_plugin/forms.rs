@@ -60,75 +60,55 @@ shown! {
     Vec<String>: |list| json!(list);
 }
 
-/// One of a few words.
-macro_rules! words {
-    ($($(#[doc = $doc:literal])+ $form:ident($value:ty) $name:literal, $kind:ty;)+) => {
+macro_rules! forms {
+    ($($(#[doc = $doc:literal])+ $form:ident($kind:ty) $name:literal, |$value:ident, $report:ident| $read:expr;)+) => {
         $(
             $(#[doc = $doc])+
             #[derive(Debug)]
             pub enum $form {}
 
             impl Form for $form {
-                type Value = $value;
+                type Value = $kind;
 
                 const NAME: &'static str = $name;
 
-                fn read(value: &Spanned<DeValue<'_>>, _: Known<'_>, report: Report<'_>) -> Option<$value> {
-                    let text = text(value, concat!("text, ", $name), report)?;
-                    <$kind as Kind>::parse(text).map_err(|reason| report(start(value), format!("{text:?} {reason}"))).ok()
+                fn read($value: &Spanned<DeValue<'_>>, _: Known<'_>, $report: Report<'_>) -> Option<$kind> {
+                    $read
                 }
             }
         )+
     };
 }
 
-words! {
+forms! {
     /// How far the plugin is kept apart.
-    Isolation(Mode) "`\"auto\"`, `\"off\"`, `\"required\"` or `\"required:L1\"`", IsolationMode;
-    /// Whether it may be forked.
-    Fork(Prefork) "`\"auto\"` or `\"off\"`", Prefork;
-}
-
-/// A number within bounds.
-macro_rules! numbers {
-    ($($(#[doc = $doc:literal])+ $form:ident($value:ty) $name:literal, $least:literal..=$most:literal, |$number:ident| $made:expr;)+) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Debug)]
-            pub enum $form {}
-
-            impl Form for $form {
-                type Value = $value;
-
-                const NAME: &'static str = $name;
-
-                fn read(value: &Spanned<DeValue<'_>>, _: Known<'_>, report: Report<'_>) -> Option<$value> {
-                    let $number = number(value, $least..=$most, report)?;
-                    let made: Result<$value, String> = $made;
-                    made.map_err(|text| report(start(value), text)).ok()
-                }
-            }
-        )+
+    Isolation(Mode) "`\"auto\"`, `\"off\"`, `\"required\"` or `\"required:L1\"`", |value, report| {
+        word::<IsolationMode>(value, Self::NAME, report)
     };
-}
-
-numbers! {
+    /// Whether it may be forked.
+    Fork(Prefork) "`\"auto\"` or `\"off\"`", |value, report| word::<Prefork>(value, Self::NAME, report);
     /// Processes or calls, of which there may be none.
-    Count(u32) "integer", 0..=65_536, |number| Ok(number);
+    Count(u32) "integer", |value, report| number(value, 0..=65_536, report);
     /// Processes or calls, at least one.
-    AtLeastOne(u32) "integer from 1", 1..=65_536, |number| Ok(number);
+    AtLeastOne(u32) "integer from 1", |value, report| number(value, 1..=65_536, report);
     /// Open files: fewer than an interpreter needs would end it with an error that does not say why.
-    Files(u32) "integer from 64, or 0", 0..=1_048_576, |number| {
+    Files(u32) "integer from 64, or 0", |value, report| {
+        let number = number(value, 0..=1_048_576, report)?;
         if (1..64).contains(&number) {
-            Err(format!("{number} is too few: an interpreter needs 64; 0 stands for the daemon's own limit"))
-        } else {
-            Ok(number)
+            let text = format!("{number} is too few: an interpreter needs 64; 0 stands for the daemon's own limit");
+            report(start(value), text);
+            return None;
         }
+        Some(number)
     };
     /// Whole seconds, at least one.
-    Seconds(Duration) "seconds", 1..=604_800, |number| Ok(Duration::from_secs(number.into()));
+    Seconds(Duration) "seconds", |value, report| {
+        number(value, 1..=604_800, report).map(|number| Duration::from_secs(number.into()))
+    };
     /// Whole seconds, of which 0 has a meaning of its own.
-    SecondsOrNone(Duration) "seconds", 0..=604_800, |number| Ok(Duration::from_secs(number.into()));
+    SecondsOrNone(Duration) "seconds", |value, report| {
+        number(value, 0..=604_800, report).map(|number| Duration::from_secs(number.into()))
+    };
 }
 
 /// A size: an integer of bytes, or a text with a unit.
@@ -287,6 +267,12 @@ pub(super) fn text<'v>(value: &'v Spanned<DeValue<'_>>, expected: &str, report: 
         report(start(value), format!("has to be {expected}, is {}", kind_of(value.get_ref())));
     }
     text
+}
+
+/// One of the words of a kind of variable.
+fn word<K: Kind>(value: &Spanned<DeValue<'_>>, words: &str, report: Report<'_>) -> Option<K::Value> {
+    let text = text(value, &format!("text, {words}"), report)?;
+    K::parse(text).map_err(|reason| report(start(value), format!("{text:?} {reason}"))).ok()
 }
 
 fn number(value: &Spanned<DeValue<'_>>, range: std::ops::RangeInclusive<u32>, report: Report<'_>) -> Option<u32> {

@@ -17,8 +17,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(http: reqwest::Client, runtime: Handle) -> Self {
-        Self { http, runtime }
+    pub(super) fn new(runtime: Handle) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { http, runtime })
     }
 
     async fn send(http: reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, reqwest::Error> {

@@ -1,5 +1,6 @@
 //! Traces and metrics to a collector.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -7,11 +8,8 @@ use std::time::Duration;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_http::HttpClient;
-use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
-use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{
-    ExporterBuildError, MetricExporter, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
-    WithTonicConfig as _,
+    ExporterBuildError, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
 };
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
@@ -22,6 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::bounded::{Bounded, Counted, CountedMetrics, Counts};
 use super::client::Client;
+use super::grpc::GrpcClient;
 use super::meters::Meters;
 use super::settings;
 use crate::config::{OpenTelemetry, OtlpProtocol};
@@ -59,6 +58,9 @@ pub enum OtlpError {
     /// The client cannot be made.
     #[error("the client for the collector cannot be made: {0}")]
     Client(#[from] reqwest::Error),
+    /// That for gRPC cannot be made.
+    #[error("the client for the collector cannot be made: {0}")]
+    GrpcClient(#[from] std::io::Error),
     /// The exporter refuses its settings.
     #[error("the exporter for the collector cannot be made: {0}")]
     Exporter(#[from] ExporterBuildError),
@@ -82,8 +84,11 @@ impl Otlp {
         let _entered = runtime.enter();
         let [trace_url, metric_url] = settings::endpoints(config)?;
         let resource = settings::resource(config)?;
+        let collector = Collector::new(config, runtime.clone())?;
         let counts = Arc::new(Counts::default());
-        let spans = Counted::new(span_exporter(config, runtime, &trace_url)?, Arc::clone(&counts), &trace_url);
+        let exporter =
+            collector.reached_by(SpanExporter::builder().with_http(), &trace_url, config.export_timeout).build()?;
+        let spans = Counted::new(exporter, Arc::clone(&counts), &trace_url);
         let most = usize::try_from(config.max_queue).unwrap_or(usize::MAX);
         let at_once = usize::try_from(config.max_batch).unwrap_or(usize::MAX);
         let batches = BatchConfigBuilder::default()
@@ -97,7 +102,9 @@ impl Otlp {
             .with_sampler(super::bounded::Roots)
             .with_resource(resource.clone())
             .build();
-        let exporter = CountedMetrics::new(metric_exporter(config, runtime, &metric_url)?, &metric_url);
+        let exporter =
+            collector.reached_by(MetricExporter::builder().with_http(), &metric_url, config.metric_timeout).build()?;
+        let exporter = CountedMetrics::new(exporter, &metric_url);
         let reader = PeriodicReader::builder(exporter).with_interval(config.metric_interval).build();
         let metrics = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
         Ok(Self { traces, metrics, counts })
@@ -146,59 +153,29 @@ impl Otlp {
     }
 }
 
-fn span_exporter(config: &OpenTelemetry, runtime: &Handle, url: &str) -> Result<SpanExporter, OtlpError> {
-    let timeout = config.export_timeout;
-    Ok(match config.protocol {
-        OtlpProtocol::Http => SpanExporter::builder()
-            .with_http()
-            .with_http_client(client(runtime)?)
-            .with_headers(settings::headers(config)?)
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(url)
-            .with_timeout(timeout)
-            .build()?,
-        OtlpProtocol::Grpc => SpanExporter::builder()
-            .with_tonic()
-            .with_metadata(metadata(config)?)
-            .with_tls_config(ClientTlsConfig::new().with_native_roots())
-            .with_endpoint(url)
-            .with_timeout(timeout)
-            .build()?,
-    })
+/// What the exporters share: who sends their requests, with which headers.
+struct Collector {
+    client: Arc<dyn HttpClient>,
+    headers: HashMap<String, String>,
 }
 
-fn metric_exporter(config: &OpenTelemetry, runtime: &Handle, url: &str) -> Result<MetricExporter, OtlpError> {
-    let timeout = config.metric_timeout;
-    Ok(match config.protocol {
-        OtlpProtocol::Http => MetricExporter::builder()
-            .with_http()
-            .with_http_client(client(runtime)?)
-            .with_headers(settings::headers(config)?)
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(url)
-            .with_timeout(timeout)
-            .build()?,
-        OtlpProtocol::Grpc => MetricExporter::builder()
-            .with_tonic()
-            .with_metadata(metadata(config)?)
-            .with_tls_config(ClientTlsConfig::new().with_native_roots())
-            .with_endpoint(url)
-            .with_timeout(timeout)
-            .build()?,
-    })
-}
-
-fn client(runtime: &Handle) -> Result<impl HttpClient + 'static, OtlpError> {
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    Ok(Client::new(http, runtime.clone()))
-}
-
-fn metadata(config: &OpenTelemetry) -> Result<MetadataMap, OtlpError> {
-    let mut map = http::HeaderMap::new();
-    for (name, value) in settings::headers(config)? {
-        let refused = || OtlpError::Header(name.clone());
-        let key = http::HeaderName::try_from(name.as_str()).map_err(|_| refused())?;
-        map.insert(key, http::HeaderValue::try_from(value).map_err(|_| refused())?);
+impl Collector {
+    fn new(config: &OpenTelemetry, runtime: Handle) -> Result<Self, OtlpError> {
+        // to the exporters both are HTTP: the messages are the same
+        let client: Arc<dyn HttpClient> = match config.protocol {
+            OtlpProtocol::Http => Arc::new(Client::new(runtime)?),
+            OtlpProtocol::Grpc => Arc::new(GrpcClient::new(runtime)?),
+        };
+        Ok(Self { client, headers: settings::headers(config)? })
     }
-    Ok(MetadataMap::from_headers(map))
+
+    /// The builder of an exporter that sends to a URL.
+    fn reached_by<B: WithHttpConfig + WithExportConfig>(&self, builder: B, url: &str, timeout: Duration) -> B {
+        builder
+            .with_shared_http_client(Arc::clone(&self.client))
+            .with_headers(self.headers.clone())
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(url)
+            .with_timeout(timeout)
+    }
 }

@@ -1,6 +1,7 @@
 //! Errors to Sentry (cluster-serverless-observability 6.5): what is logged as ERROR, panics among it.
 
 mod layer;
+mod stacktrace;
 mod transport;
 
 use std::sync::{Arc, OnceLock};
@@ -98,6 +99,11 @@ fn rate_of_errors(rate: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "a rate is no more exact than that")]
     let rate = rate as f32;
     if rate > 0.0 && rate < 1.0 { rate } else { 1.0 }
+}
+
+/// Whether requests are sent as transactions.
+pub(crate) fn are_transactions_sent() -> bool {
+    TRANSACTIONS.get().is_some()
 }
 
 /// A request has been answered.

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use http::{HeaderName, HeaderValue};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use percent_encoding::percent_decode_str;
 
+use super::grpc;
 use super::otlp::OtlpError;
 use crate::VERSION;
 use crate::config::{OpenTelemetry, OtlpProtocol};
@@ -19,13 +21,13 @@ pub(super) fn endpoints(config: &OpenTelemetry) -> Result<[String; 2], OtlpError
         OpenTelemetry::GROUP.variables.iter().any(|variable| variable.default == Some(config.base_endpoint.as_str()));
     let base = match config.protocol {
         OtlpProtocol::Grpc if is_default => GRPC,
-        _ => config.base_endpoint.trim_end_matches('/'),
+        _ => &config.base_endpoint,
     };
     let of = |own: &Option<String>, variable, path| {
         let (url, variable) = match own {
-            Some(own) => (own.clone(), variable),
-            None if config.protocol == OtlpProtocol::Grpc => (base.to_owned(), "OTLP_BASE_ENDPOINT"),
-            None => (format!("{base}{path}"), "OTLP_BASE_ENDPOINT"),
+            Some(own) if config.protocol == OtlpProtocol::Http => (own.clone(), variable),
+            Some(own) => (below(own, path), variable),
+            None => (below(base, path), "OTLP_BASE_ENDPOINT"),
         };
         let parsed = url.parse::<reqwest::Url>().map_err(|error| error.to_string());
         match parsed {
@@ -34,10 +36,18 @@ pub(super) fn endpoints(config: &OpenTelemetry) -> Result<[String; 2], OtlpError
             Err(reason) => Err(OtlpError::Endpoint { variable, reason }),
         }
     };
+    let [traces, metrics] = match config.protocol {
+        OtlpProtocol::Http => ["/v1/traces", "/v1/metrics"],
+        OtlpProtocol::Grpc => grpc::METHODS,
+    };
     Ok([
-        of(&config.trace_endpoint, "OTLP_TRACE_ENDPOINT", "/v1/traces")?,
-        of(&config.metric_endpoint, "OTLP_METRIC_ENDPOINT", "/v1/metrics")?,
+        of(&config.trace_endpoint, "OTLP_TRACE_ENDPOINT", traces)?,
+        of(&config.metric_endpoint, "OTLP_METRIC_ENDPOINT", metrics)?,
     ])
+}
+
+fn below(base: &str, path: &str) -> String {
+    format!("{}{path}", base.trim_end_matches('/'))
 }
 
 /// The headers of every request: the key as a bearer token, and `OTEL_EXPORTER_OTLP_HEADERS`, which may name another.
@@ -50,7 +60,13 @@ pub(super) fn headers(config: &OpenTelemetry) -> Result<HashMap<String, String>,
     for (name, value) in pairs(given, "OTEL_EXPORTER_OTLP_HEADERS")? {
         headers.insert(name.to_ascii_lowercase(), value);
     }
-    Ok(headers)
+    // the exporter would leave it out without a word
+    let can_be_sent =
+        |name: &str, value: &str| HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok();
+    match headers.iter().find(|(name, value)| !can_be_sent(name, value)) {
+        Some((name, _)) => Err(OtlpError::Header(name.clone())),
+        None => Ok(headers),
+    }
 }
 
 /// Who sends: the service, its version, and `OTEL_RESOURCE_ATTRIBUTES`.
@@ -102,8 +118,10 @@ mod tests {
         let own = ("OTLP_TRACE_ENDPOINT", "http://t/x");
         assert_eq!(of(&[base, own]), ["http://t/x", "https://c:4318/v1/metrics"]);
         let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-        assert_eq!(of(&[grpc]), [GRPC, GRPC]);
-        assert_eq!(of(&[grpc, base]), ["https://c:4318"; 2]);
+        let services = |base: &str| grpc::METHODS.map(|method| format!("{base}{method}"));
+        assert_eq!(of(&[grpc]), services(GRPC));
+        assert_eq!(of(&[grpc, base]), services("https://c:4318"));
+        assert_eq!(of(&[grpc, ("OTLP_TRACE_ENDPOINT", "http://t:1")])[0], services("http://t:1")[0]);
     }
 
     #[test]
@@ -116,6 +134,10 @@ mod tests {
         insta::assert_snapshot!(error(&[("OTLP_BASE_ENDPOINT", "collector:4318")]));
         insta::assert_snapshot!(error(&[("OTLP_METRIC_ENDPOINT", "http://")]));
         insta::assert_snapshot!(error(&[("OTEL_EXPORTER_OTLP_HEADERS", "a=1,secret")]));
+        assert_eq!(
+            error(&[("OTEL_EXPORTER_OTLP_HEADERS", "a b=secret")]),
+            "OTEL_EXPORTER_OTLP_HEADERS: `a b` has a name or a value that no header can have"
+        );
         insta::assert_snapshot!(error(&[("OTEL_RESOURCE_ATTRIBUTES", "=x")]));
     }
 

@@ -21,7 +21,8 @@ impl RequestContext {
     /// is sent for the request names it as its parent.
     pub fn begin(&mut self, method: &Method) -> RequestSpans {
         let exported = self.server_span(method);
-        RequestSpans { logged: exported.in_scope(|| self.span()), exported, trace: self.trace.clone() }
+        let transaction = are_transactions_sent().then(|| self.trace.clone());
+        RequestSpans { logged: exported.in_scope(|| self.span()), exported, transaction }
     }
 
     fn server_span(&mut self, method: &Method) -> Span {
@@ -47,12 +48,13 @@ impl RequestContext {
 pub struct RequestSpans {
     exported: Span,
     logged: Span,
-    trace: TraceContext,
+    /// The trace, where requests are sent as transactions.
+    transaction: Option<TraceContext>,
 }
 
 impl RequestSpans {
     /// Runs the work of the request within them.
-    pub fn around<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+    pub fn around<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         work.instrument(self.logged.clone()).instrument(self.exported.clone())
     }
 
@@ -71,7 +73,7 @@ impl RequestSpans {
                 span.record("otel.status_code", "ERROR");
             }
         }
-        exported_request(method, route, status, started, &self.trace);
+        exported_request(method, route, status, started, self.transaction.as_ref());
     }
 }
 
@@ -135,7 +137,7 @@ pub(crate) fn chance() -> f64 {
 }
 
 #[cfg(feature = "export")]
-use crate::telemetry::export::{begin, continued, rename, request as exported_request};
+use crate::telemetry::export::{are_transactions_sent, begin, continued, rename, request as exported_request};
 
 #[cfg(not(feature = "export"))]
 fn begin(_: &Span, trace: &TraceContext, _: Parent, _: Option<&str>) -> TraceContext {
@@ -151,4 +153,9 @@ fn continued(_: &Span, trace: &TraceContext) -> TraceContext {
 fn rename(_: &Span, _: String) {}
 
 #[cfg(not(feature = "export"))]
-fn exported_request(_: &Method, _: &'static str, _: u16, _: Instant, _: &TraceContext) {}
+fn are_transactions_sent() -> bool {
+    false
+}
+
+#[cfg(not(feature = "export"))]
+fn exported_request(_: &Method, _: &'static str, _: u16, _: Instant, _: Option<&TraceContext>) {}

@@ -10,6 +10,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::stacktrace;
 use crate::config::masked;
 use crate::telemetry::logs::{Fields, PANIC};
 
@@ -42,7 +43,7 @@ impl SentryLayer {
             ..Event::default()
         };
         if message.as_deref() == Some(PANIC) {
-            let stacktrace = self.attach_stacktrace.then(sentry_backtrace::current_stacktrace).flatten();
+            let stacktrace = self.attach_stacktrace.then(stacktrace::current).flatten();
             let value = text("reason");
             event.exception = Values {
                 values: vec![Exception { ty: "panic".to_owned(), value, stacktrace, ..Exception::default() }],

@@ -108,7 +108,8 @@ fn ask_for(folder: PathBuf, installed: &BTreeMap<String, String>) -> Result<(Cod
     };
     let requirements = format!("{SDK}=={version}\n-c constraints.txt\n");
     let others = installed.iter().filter(|(name, _)| *name != SDK);
-    let constraints: String = others.map(|(name, version)| format!("{name}=={version}\n")).collect();
+    let constraints: Vec<_> = others.map(|(name, version)| format!("{name}=={version}\n")).collect();
+    let constraints = constraints.concat();
     for (name, text) in [("requirements.txt", &requirements), ("constraints.txt", &constraints)] {
         write_atomically(&folder.join(name), text.as_bytes())
             .context(|| format!("failed to write {}", folder.join(name).display()))?;

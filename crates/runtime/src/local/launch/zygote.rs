@@ -48,6 +48,9 @@ use crate::task::{self, Task};
 
 pub use self::sdk::SdkEnvironments;
 
+/// How long a zygote that is being made is waited for by a plugin that may not have to do with it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// When workers are forked.
 #[derive(Clone, Debug)]
 pub struct PreforkSettings {
@@ -279,8 +282,10 @@ impl Shared {
             return Ok(self.slot(&sdk));
         }
         for slot in self.slots() {
-            if slot.lock().await.is_same(environment).await && self.sdks.remember(environment, &slot.environment).await
-            {
+            let Ok(mut state) = tokio::time::timeout(PATIENCE, slot.lock()).await else { continue };
+            let is_same = state.is_same(environment).await;
+            drop(state);
+            if is_same && self.sdks.remember(environment, &slot.environment).await {
                 return Ok(slot);
             }
         }

@@ -1,4 +1,4 @@
-//! Which environments have a zygote, remembered for the next start of the daemon.
+//! Which environments of an SDK have a zygote, remembered for the next start of the daemon.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::local::environment::write_atomically;
 
 /// Beside the programs that interpreters are started with.
-const FILE: &str = "warm.json";
+const FILE: &str = "warm-sdks.json";
 /// The next start makes no more zygotes than these before the first call.
 const MOST: usize = 4;
 

@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
+use crate::admission::{Admission, AdmissionLimits, Admitted, Limit};
 use crate::callback::{Callbacks, Caller};
 use crate::recent::Recent;
 use crate::transactions::{Registered, Transactions};
@@ -59,6 +60,8 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// Bytes of one request to a function (`MAX_SERVERLESS_REQUEST_BYTES`).
     pub serverless_request: usize,
+    /// Calls at a time.
+    pub admission: AdmissionLimits,
 }
 
 /// The plugin version that is called.
@@ -89,6 +92,7 @@ pub struct Invocations {
     callbacks: Arc<Callbacks>,
     metrics: Metrics,
     limits: Limits,
+    admission: Admission,
     recent: Arc<Recent>,
     /// Limits of single plugins.
     per_plugin: PerPlugin,
@@ -100,7 +104,16 @@ impl Invocations {
     /// Calls on these runtimes, within these limits.
     pub fn new(runtimes: Runtimes, callbacks: Arc<Callbacks>, metrics: Metrics, limits: Limits) -> Self {
         let recent = Arc::new(Recent::new(limits.slow));
-        Self { runtimes, callbacks, metrics, limits, recent, per_plugin: PerPlugin::default(), transactions: None }
+        Self {
+            runtimes,
+            callbacks,
+            metrics,
+            limits,
+            admission: Admission::new(limits.admission),
+            recent,
+            per_plugin: PerPlugin::default(),
+            transactions: None,
+        }
     }
 
     /// The same with functions that may call back.
@@ -123,7 +136,16 @@ impl Invocations {
     /// The limits of a plugin, but for the size of requests.
     fn limits_of(&self, plugin: &UniqueIdentifier) -> Limits {
         let Some(own) = self.per_plugin.of_call(plugin) else { return self.limits };
+        let plugin = self.limits.admission.plugin;
+        let count = |own: u32| usize::try_from(own).unwrap_or(usize::MAX);
         Limits {
+            admission: AdmissionLimits {
+                plugin: Limit {
+                    running: own.max_calls.map_or(plugin.running, |own| count(own.value)),
+                    waiting: own.max_queued_calls.map_or(plugin.waiting, |own| count(own.value)),
+                },
+                ..self.limits.admission
+            },
             total: own.call_timeout_seconds.map_or(self.limits.total, |own| own.value),
             start: own.call_start_timeout_seconds.map_or(self.limits.start, |own| own.value),
             idle: own
@@ -190,8 +212,12 @@ impl Invocations {
             }
             _ => None,
         };
-        let opened = self.runtimes.of(runtime_type).open(call).instrument(record.waiting()).await;
-        let session = opened.inspect_err(|error| {
+        let opened = async {
+            let admitted = self.admit(ask.tenant_id, plugin, limits.admission.plugin).await?;
+            let session = self.runtimes.of(runtime_type).open(call).await?;
+            Ok((admitted, session))
+        };
+        let (admitted, session) = opened.instrument(record.waiting()).await.inspect_err(|error| {
             record.refused(error);
             guard.set_outcome(Outcome::Error);
         })?;
@@ -200,11 +226,20 @@ impl Invocations {
         let calls = Running::new(Arc::clone(&self.callbacks), caller, session.replies(), spans, record.calls_back());
         Ok(Invocation {
             session: Some(session),
+            admitted: Some(admitted),
             calls,
             registered,
             budget: Budget::new(deadline, limits.idle),
             guard: Some(guard),
             record,
+        })
+    }
+
+    /// Waits until as little is going on that one more call may run.
+    async fn admit(&self, tenant: Uuid, plugin: &Plugin, limit: Limit) -> Result<Admitted, OpenError> {
+        self.admission.admit(tenant, &plugin.identifier, limit).await.map_err(|refused| {
+            self.metrics.invocation_refused(kind(plugin.runtime_type), refused.whose().as_str());
+            OpenError::Busy { cause: refused.to_string() }
         })
     }
 }
@@ -238,6 +273,8 @@ fn kind(runtime_type: RuntimeType) -> RuntimeKind {
 pub struct Invocation {
     /// Gone when the call has ended.
     session: Option<Session>,
+    /// Its place among the calls that may run.
+    admitted: Option<Admitted>,
     calls: Running,
     /// Lets a function call back.
     registered: Option<Registered>,
@@ -338,6 +375,7 @@ impl Invocation {
 
     fn over(&mut self, outcome: Outcome, cause: Option<&CallError>) {
         self.session = None;
+        self.admitted = None;
         self.registered = None;
         self.calls.cancel();
         if let Some(guard) = self.guard.take() {

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod callback;
 pub mod endpoints;
 pub mod invocation;

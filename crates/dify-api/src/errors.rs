@@ -21,13 +21,9 @@ use plugin_web::{Success, envelope};
 /// use plugin_runtime::OpenError;
 /// use plugin_web::ApiError;
 ///
-/// let busy = ApiError::from(Rejection::from(OpenError::Busy { in_flight: 8 }));
+/// let busy = ApiError::from(Rejection::from(OpenError::Busy { cause: "plugin is busy".to_owned() }));
 /// assert_eq!(busy.status().as_u16(), 404);
-/// assert_eq!(
-///     busy.message(),
-///     "no available node, plugin runtime not found: \
-///      plugin is busy: 8 calls are running, which is the limit (PLUGIN_MAX_CALLS)",
-/// );
+/// assert_eq!(busy.message(), "no available node, plugin runtime not found: plugin is busy");
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use plugin_calls::admission::{AdmissionLimits, Limit};
 use plugin_calls::callback::{Callbacks, Dify, DifyConfigError, DifyOptions, Storage, StorageOptions};
 use plugin_calls::endpoints::Endpoints;
 use plugin_calls::invocation::{Invocations, Limits, Runtimes};
@@ -97,6 +98,7 @@ impl Calls {
             idle: Some(config.workers.call_idle_timeout).filter(|limit| *limit > Duration::ZERO),
             slow: config.workers.slow_call,
             serverless_request: usize::try_from(config.serverless.max_request_bytes).unwrap_or(usize::MAX),
+            admission: admission(config),
         };
         let endpoints =
             Endpoints::new(Arc::clone(&stores.database.endpoints), Arc::clone(&catalog), Arc::clone(&callbacks));
@@ -117,6 +119,17 @@ impl Calls {
             invocations = invocations.with_transactions(Arc::clone(transactions));
         }
         Ok(Self { catalog, routing, invocations: Arc::new(invocations), endpoints: Arc::new(endpoints), transactions })
+    }
+}
+
+/// How many calls may run.
+fn admission(config: &Config) -> AdmissionLimits {
+    let workers = &config.workers;
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    AdmissionLimits {
+        plugin: Limit { running: count(workers.max_calls), waiting: count(workers.max_queued_calls) },
+        tenant: Limit { running: count(workers.tenant_max_calls), waiting: count(workers.tenant_max_queued_calls) },
+        wait: workers.queue_wait,
     }
 }
 

@@ -9,23 +9,24 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 /// Readers take no lock; each change replaces the map by a changed copy.
-pub(crate) struct CopyMap<K, V> {
+pub struct CopyMap<K, V> {
     current: ArcSwap<HashMap<K, V>>,
     changing: Mutex<()>,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> CopyMap<K, V> {
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
+    /// A copy of the value of a key.
+    pub fn get(&self, key: &K) -> Option<V> {
         self.current.load().get(key).cloned()
     }
 
     /// The map as it is now.
-    pub(crate) fn snapshot(&self) -> Arc<HashMap<K, V>> {
+    pub fn snapshot(&self) -> Arc<HashMap<K, V>> {
         self.current.load_full()
     }
 
     /// Changes happen one after the other; readers see all of one or nothing.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut HashMap<K, V>) -> T) -> T {
+    pub fn change<T>(&self, change: impl FnOnce(&mut HashMap<K, V>) -> T) -> T {
         let _changing = self.changing.lock();
         let mut map = HashMap::clone(&self.current.load());
         let result = change(&mut map);

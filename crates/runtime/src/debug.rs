@@ -132,10 +132,6 @@ impl Runtime for DebugRuntime {
     async fn open(&self, call: Call) -> Result<Session, OpenError> {
         let connections = self.0.routes.of(&call.plugin);
         for connection in &connections {
-            let in_flight = connection.channel.sessions.len();
-            if in_flight >= self.0.settings.max_in_flight {
-                return Err(OpenError::Busy { in_flight });
-            }
             match connection.channel.open(&call).await {
                 Ok(session) => return Ok(session),
                 Err(Refused::Stalled(cause)) => return Err(OpenError::NotReady { cause, next_try: None }),

@@ -39,6 +39,7 @@ use tokio::time::Instant;
 
 pub use attempts::Attempts;
 pub use channel::NodeBudget;
+pub use copy_map::CopyMap;
 pub use final_output::FinalOutput;
 pub use keyed_locks::KeyedLocks;
 pub use log::{Level, LogEntry, PluginLog, Source, Tail};
@@ -86,9 +87,9 @@ pub enum OpenError {
     /// It is being removed, or the daemon stops.
     #[error("plugin runtime is stopping")]
     Stopping,
-    /// As much is going on as may be.
-    #[error("plugin is busy: {in_flight} calls are running, which is the limit (PLUGIN_MAX_CALLS)")]
-    Busy { in_flight: usize },
+    /// As much is going on as may; the text says of what, and which limit it is.
+    #[error("{cause}")]
+    Busy { cause: String },
     /// The request does not fit the runtime (serverless payload limit).
     #[error("{0}")]
     TooLarge(String),

@@ -50,8 +50,16 @@ pub fn light_of_bytes(answer: &str, files: &[(&str, &[u8])]) -> Result<Bytes> {
 
 /// A plugin on the SDK in the version of `requirements`, whose tool `work` is busy as its parameters say.
 pub fn busy(requirements: &str) -> Result<Bytes> {
+    busy_as("busy", requirements)
+}
+
+/// The same under another name.
+pub fn busy_as(name: &str, requirements: &str) -> Result<Bytes> {
     let scratch = tempfile::tempdir()?;
     copy(&here().join("plugins/busy"), scratch.path())?;
+    let manifest = scratch.path().join("manifest.yaml");
+    let text = std::fs::read_to_string(&manifest)?;
+    std::fs::write(&manifest, text.replacen("name: busy", &format!("name: {name}"), 1))?;
     std::fs::write(scratch.path().join("requirements.txt"), requirements)?;
     pack_folder(scratch.path())
 }

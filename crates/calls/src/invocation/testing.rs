@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{CallRequest, Invocations, Limits, Plugin, Runtimes};
+use crate::admission::{AdmissionLimits, Limit};
 use crate::callback::testing::{RecordedReplies, callbacks, declared, everything};
 use plugin_service::telemetry::metrics::Format;
 use plugin_service::telemetry::{Metrics, TraceContext};
@@ -75,6 +76,11 @@ pub const LIMITS: Limits = Limits {
     idle: None,
     slow: Duration::ZERO,
     serverless_request: 1000,
+    admission: AdmissionLimits {
+        plugin: Limit { running: 8, waiting: 8 },
+        tenant: Limit { running: 8, waiting: 8 },
+        wait: Duration::from_secs(10),
+    },
 };
 
 impl Stage {

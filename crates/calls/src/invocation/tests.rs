@@ -3,6 +3,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use plugin_protocol::Action;
 use plugin_runtime::{Event, Failure};
+use plugin_service::telemetry::metrics::Format;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -327,6 +328,25 @@ async fn a_plugin_that_is_nowhere() {
     let error = stage.call(&plugin(RuntimeType::Remote), &ask(Action::InvokeTool, "{}")).await.unwrap_err();
     assert!(matches!(error, OpenError::NotFound), "{error}");
     assert!(stage.counted("error"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_above_the_limits_reaches_no_plugin_and_its_refusal_is_seen() {
+    let admission = AdmissionLimits { plugin: Limit { running: 1, waiting: 0 }, ..LIMITS.admission };
+    let mut stage = Stage::new("http://127.0.0.1:1", Limits { admission, ..LIMITS });
+    let (call, opened) = stage.open(Action::InvokeTool).await;
+    let (plugin, asked) = (plugin(RuntimeType::Local), ask(Action::InvokeTool, "{}"));
+    let refused = stage.call(&plugin, &asked).await.unwrap_err();
+    assert!(matches!(&refused, OpenError::Busy { cause } if cause.contains("PLUGIN_MAX_CALLS")), "{refused:?}");
+    assert!(stage.opened.try_recv().is_err());
+    let metrics = stage.metrics.expose(Format::Plain).text;
+    let counted = "plugin_invocations_refused_total{runtime_type=\"local\",limit=\"plugin\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert_eq!(stage.invocations.recent().failed()[0].cause, Some(refused.to_string()));
+    opened.plugin.push(Event::End);
+    outcome(call, Action::InvokeTool).await;
+    drop(stage.open(Action::InvokeTool).await);
+    stage.open(Action::InvokeTool).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,7 +102,6 @@ fn debug_settings(config: &Config) -> DebugSettings {
         max_connections: count(debugging.max_connections),
         max_tenant_connections: count(debugging.max_tenant_connections),
         silence_limit: debugging.silence_limit,
-        max_in_flight: count(workers.max_calls),
         max_line_bytes: bytes(workers.max_line_bytes),
         log_lines_per_second: workers.log_lines_per_second,
         session_buffer_bytes: bytes(workers.session_buffer_bytes),

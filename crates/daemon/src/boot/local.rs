@@ -166,7 +166,6 @@ fn pool(config: &Config) -> PoolSettings {
         min_workers: count(workers.min),
         max_workers: count(workers.max),
         target_in_flight: count(workers.target_calls),
-        max_in_flight: count(workers.max_calls),
         idle_timeout: workers.idle_timeout,
         drain_timeout: config.plugins.max_execution_timeout,
     }

@@ -16,6 +16,7 @@ mod own;
 #[cfg(feature = "export")]
 mod sentry;
 mod serverless;
+mod soak;
 #[cfg(feature = "export")]
 mod traces;
 

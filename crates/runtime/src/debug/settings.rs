@@ -22,8 +22,6 @@ pub struct DebugSettings {
     /// `PLUGIN_REMOTE_INSTALLING_SILENCE_SECONDS`: silence after which a plugin counts as dead although its machine still
     /// answers. The SDK sends a heartbeat every 10 s, unless its developer has stopped it at a breakpoint.
     pub silence_limit: Duration,
-    /// Open sessions of one connection above which calls are refused.
-    pub max_in_flight: usize,
     /// `PLUGIN_MAX_LINE_BYTES`: the longest message after the handshake.
     pub max_line_bytes: usize,
     /// `PLUGIN_SESSION_BUFFER_BYTES`: what may wait for one caller before its session fails.
@@ -48,7 +46,6 @@ impl Default for DebugSettings {
             registration_timeout: Duration::from_mins(2),
             registration_bytes: 512 * 1024 * 1024,
             silence_limit: Duration::from_mins(5),
-            max_in_flight: 4096,
             max_line_bytes: 64 * 1024 * 1024,
             session_buffer_bytes: 64 * 1024 * 1024,
             input_buffer_bytes: 8 * 1024 * 1024,

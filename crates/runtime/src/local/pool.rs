@@ -31,25 +31,21 @@ pub(super) struct Picked {
     pub(super) worker: Arc<Worker>,
     /// Open sessions of this worker.
     pub(super) in_flight: usize,
-    /// Open sessions of all active workers.
-    pub(super) total: usize,
 }
 
 impl Pool {
     /// The worker with the fewest open sessions; the oldest of several, so that the others can come to rest.
     pub(super) fn pick(&self) -> Option<Picked> {
-        let mut total = 0;
         let mut best: Option<(&Arc<Worker>, (bool, usize))> = None;
         let lists = self.lock();
         for worker in lists.active.iter().filter(|worker| !worker.is_retired()) {
             let in_flight = worker.in_flight();
-            total += in_flight;
             let rank = (worker.is_doubtful(DOUBTFUL), in_flight);
             if best.is_none_or(|(_, least)| rank < least) {
                 best = Some((worker, rank));
             }
         }
-        best.map(|(worker, (_, in_flight))| Picked { worker: worker.clone(), in_flight, total })
+        best.map(|(worker, (_, in_flight))| Picked { worker: worker.clone(), in_flight })
     }
 
     pub(super) fn add(&self, worker: Arc<Worker>) {

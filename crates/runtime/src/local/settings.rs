@@ -65,8 +65,6 @@ pub struct PoolSettings {
     pub max_workers: usize,
     /// Open sessions per worker above which another one is started.
     pub target_in_flight: usize,
-    /// Open sessions of one plugin version above which calls are refused.
-    pub max_in_flight: usize,
     /// How long a worker above the minimum is kept without a session.
     pub idle_timeout: Duration,
     /// `PLUGIN_MAX_EXECUTION_TIMEOUT`: how long open sessions may go on in a worker that is to stop.
@@ -180,7 +178,6 @@ impl Default for PoolSettings {
             min_workers: 0,
             max_workers: 1,
             target_in_flight: 32,
-            max_in_flight: 4096,
             idle_timeout: Duration::from_mins(15),
             drain_timeout: Duration::from_mins(10),
         }

@@ -158,9 +158,6 @@ impl Plugin {
         })?;
         loop {
             if let Some(picked) = self.pool.pick() {
-                if picked.total >= self.settings.load().pool.max_in_flight {
-                    return Err(OpenError::Busy { in_flight: picked.total });
-                }
                 match picked.worker.channel.open(call).await {
                     Ok(session) => {
                         if picked.in_flight >= self.settings.load().pool.target_in_flight {

@@ -183,14 +183,6 @@ async fn a_plugin_may_be_left_alone_with_what_it_does_for_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_calls_than_allowed_are_refused_at_once() {
-    let host = Host::with("main", |settings| settings.pool.max_in_flight = 2);
-    let _open = [host.open(json!({"do": "hang"})).await.unwrap(), host.open(json!({"do": "hang"})).await.unwrap()];
-    let refused = host.open(json!({"do": "hang"})).await;
-    assert!(matches!(refused, Err(plugin_runtime::OpenError::Busy { in_flight: 2 })), "{refused:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn plugins_have_nothing_to_do_with_each_other() {
     let mut host = Host::new("main");
     host.echo().await;

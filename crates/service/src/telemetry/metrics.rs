@@ -20,8 +20,8 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub use exposition::{Exposition, Format};
 use labels::{
-    ActiveInvocation, Example, HttpRequest, HttpRoute, Installation, InvocationEnd, Plugin, PluginRuntime, Runtime,
-    StartKind, StorageKind, StorageOperation,
+    ActiveInvocation, Example, HttpRequest, HttpRoute, Installation, InvocationEnd, InvocationRefusal, Plugin,
+    PluginRuntime, Runtime, StartKind, StorageKind, StorageOperation,
 };
 pub use labels::{Call, Invocation, Outcome, RuntimeKind, Success};
 
@@ -61,6 +61,7 @@ struct Inner {
     active_sessions: Gauge,
     isolation_level: Gauge,
     invocation_wait: Histograms<Runtime>,
+    invocations_refused: Family<InvocationRefusal, Counter>,
     starts: Histograms<StartKind>,
     evictions: Counter,
     zygotes: Gauge,
@@ -140,6 +141,12 @@ impl Metrics {
                 "plugin_invocation_wait_seconds",
                 "Time until a worker has the request of a call",
                 Family::new_with_constructor(long),
+            ),
+            invocations_refused: register(
+                &mut registry,
+                "plugin_invocations_refused",
+                "Calls that were refused because a limit of calls at a time was reached",
+                Family::default(),
             ),
             starts: register(
                 &mut registry,
@@ -243,6 +250,12 @@ impl Metrics {
     pub fn invocation_waited(&self, runtime_type: RuntimeKind, wait: Duration) {
         self.0.invocation_wait.get_or_create(&Runtime { runtime_type }).observe(wait.as_secs_f64());
         export::waited(runtime_type, wait);
+    }
+
+    /// A call was refused because a limit of calls at a time was reached: `plugin` or `tenant`.
+    pub fn invocation_refused(&self, runtime_type: RuntimeKind, limit: &'static str) {
+        self.0.invocations_refused.get_or_create(&InvocationRefusal { runtime_type, limit }).inc();
+        export::refused(runtime_type, limit);
     }
 
     /// A part of a worker's start is done: `prepare`, or the launch by `fork` or `spawn`.

@@ -66,8 +66,16 @@ group! {
     max: Count = "PLUGIN_WORKERS_MAX" => "1" [Late];
     /// Calls in one process above which a further process is started, up to the maximum.
     target_calls: Count = "PLUGIN_WORKER_TARGET_CALLS" => "32" [Late];
-    /// Calls of one plugin at a time above which further ones are refused.
+    /// Calls of one plugin at a time; further ones wait for their turn.
     max_calls: Count = "PLUGIN_MAX_CALLS" => "4096" [Late];
+    /// Calls that wait for their turn at one plugin, by workspace in turns; further ones are refused at once.
+    max_queued_calls: Count = "PLUGIN_MAX_QUEUED_CALLS" => "1024";
+    /// Calls of one workspace at a time, of all plugins on this node; further ones wait for their turn.
+    tenant_max_calls: Count = "PLUGIN_TENANT_MAX_CALLS" => "4096" [Late];
+    /// Calls of one workspace that wait for their turn, by plugin in turns; further ones are refused at once.
+    tenant_max_queued_calls: Count = "PLUGIN_TENANT_MAX_QUEUED_CALLS" => "1024";
+    /// A call whose turn has not come after this time is refused.
+    queue_wait: Seconds = "PLUGIN_CALL_QUEUE_SECONDS" => "10";
     /// A process without calls ends after this time.
     idle_timeout: Seconds = "PLUGIN_WORKER_IDLE_SECONDS" => "900" [Late];
     /// Starts every installed plugin with the daemon and keeps it, as the reference does.

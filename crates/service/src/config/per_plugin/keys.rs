@@ -155,8 +155,10 @@ keys! {
     workers_max: AtLeastOne takes workers.max = "PLUGIN_WORKERS_MAX";
     /// Calls in one process above which a further process is started, up to the maximum.
     target_calls: AtLeastOne takes workers.target_calls = "PLUGIN_WORKER_TARGET_CALLS";
-    /// Calls at a time above which further ones are refused.
-    max_calls: AtLeastOne takes workers.max_calls = "PLUGIN_MAX_CALLS";
+    /// Calls at a time; further ones wait for their turn.
+    max_calls: AtLeastOne takes workers.max_calls = "PLUGIN_MAX_CALLS" [Calls];
+    /// Calls that wait for their turn; further ones are refused at once.
+    max_queued_calls: Count takes workers.max_queued_calls = "PLUGIN_MAX_QUEUED_CALLS" [Calls];
     /// A process without calls ends after this time.
     idle_seconds: Seconds takes workers.idle_timeout = "PLUGIN_WORKER_IDLE_SECONDS";
     /// A process that gives no sign of life for this time is replaced.

@@ -38,6 +38,7 @@ workers_min = 1
 workers_max = 4
 target_calls = 8
 max_calls = 100
+max_queued_calls = 20
 idle_seconds = 60
 silence_seconds = 30
 start_timeout_seconds = 300

@@ -161,3 +161,11 @@ pub(super) struct StorageKind {
 pub(super) struct Example {
     pub(super) trace_id: String,
 }
+
+/// Calls that a limit keeps out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct InvocationRefusal {
+    pub(super) runtime_type: RuntimeKind,
+    /// Whose it is: `plugin` or `tenant`.
+    pub(super) limit: &'static str,
+}

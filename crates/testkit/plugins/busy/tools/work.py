@@ -1,3 +1,4 @@
+import os
 import time
 
 from dify_plugin import Tool
@@ -51,6 +52,14 @@ class WorkTool(Tool):
         for number in range(60):
             self.session.storage.set(key, str(number).encode())
             yield self.create_text_message(self.session.storage.get(key).decode())
+
+    def steps(self):
+        """Tells its process, then works a moment with calls back."""
+        yield self.create_text_message(str(os.getpid()))
+        for number in range(5):
+            self.session.storage.set("steps", str(number).encode())
+            yield self.create_text_message(str(number))
+            time.sleep(0.02)
 
     def swallow(self):
         """Waits whatever happens."""

@@ -186,6 +186,7 @@ fn worker(config: &Config) -> WorkerSettings {
         memory_soft_limit: limit(workers.memory_soft_limit_bytes),
         memory_hard_limit: limit(workers.memory_limit_bytes),
         max_processes: Some(count(workers.max_processes)).filter(|count| *count > 0),
+        max_scratch: limit(workers.max_scratch_bytes),
         ..WorkerSettings::default()
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 
 use async_trait::async_trait;
@@ -67,6 +68,14 @@ pub trait Process: Send + Sync + fmt::Debug {
 
     /// Takes the status of a process that has ended.
     fn reap(&mut self) -> Exit;
+
+    /// The folders that it and others of its plugin write to, and nobody else.
+    fn folders(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Has what it has written deleted with it, also what later processes of the plugin would find. Blocks.
+    fn discard_files(&mut self) {}
 }
 
 /// Sends a signal to a whole process group; one that is gone already is no failure.

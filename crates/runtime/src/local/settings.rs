@@ -105,6 +105,8 @@ pub struct WorkerSettings {
     pub memory_hard_limit: Option<u64>,
     /// Processes, the worker's own among them, above which all of them are killed at once.
     pub max_processes: Option<usize>,
+    /// Bytes in files of its home, its temporary and its working folder above which all of them are killed at once.
+    pub max_scratch: Option<u64>,
 }
 
 /// How a worker process is made.
@@ -202,6 +204,7 @@ impl Default for WorkerSettings {
             memory_soft_limit: None,
             memory_hard_limit: None,
             max_processes: None,
+            max_scratch: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Around it run four tasks: one writes to it, [`output`] and [`stderr`] read from it, [`keeper`] sees it end, or makes it
 //! end. The end of the process fails every open session at once, after everything it had written is delivered.
 
+mod files;
 mod keeper;
 mod leftovers;
 mod output;

@@ -142,12 +142,14 @@ fn a_tree_that_takes_too_much_is_killed_and_the_others_go_on() {
         for (attack, more, cause) in [
             ("grow", json!({"bytes": 800 << 20, "wait": 60}), "bytes of memory"),
             ("multiply", json!({"count": 1000, "wait": 60}), "processes, the limit is 100"),
+            ("hoard", json!({"files": 80, "bytes": 1 << 20, "wait": 60}), "PLUGIN_WORKER_MAX_SCRATCH_BYTES"),
         ] {
             let answer = daemon.call("attacker", attack, more);
             let told = answer["failed"].as_str().unwrap_or_default();
             assert!(told.contains(cause), "{attack}: {answer}");
             assert!(daemon.call("victim", "who", json!({})).is_array(), "the victim still answers");
         }
+        assert_eq!(daemon.call("attacker", "hoarded", json!({})), json!([]), "it starts again, with an empty home");
         daemon.stop();
     });
 }

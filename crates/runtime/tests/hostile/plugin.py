@@ -407,6 +407,20 @@ def multiply(request):
     return ["still here"]
 
 
+def hoard(request):
+    """Files without end, each of them small."""
+    home = os.path.expanduser("~")
+    for number in range(request["files"]):
+        with open(f"{home}/hoard-{number}", "wb") as file:
+            file.write(os.urandom(request["bytes"]))
+    time.sleep(request["wait"])
+    return ["still here"]
+
+
+def hoarded(_request):
+    return os.listdir(os.path.expanduser("~"))
+
+
 def who(_request):
     return [os.getpid()]
 

@@ -178,6 +178,7 @@ fn runtime(folder: &Path, level: &str) -> LocalRuntime {
     settings.worker.stop_grace = Duration::from_secs(1);
     settings.worker.memory_hard_limit = Some(400 << 20);
     settings.worker.max_processes = Some(100);
+    settings.worker.max_scratch = Some(48 << 20);
     settings.process.inherited = std::env::vars_os().collect();
     settings.process.max_open_files = Some(512);
     settings.process.max_file_bytes = Some(64 << 20);

@@ -41,6 +41,8 @@ pub struct ScratchFolder {
     /// `None` once it is being deleted.
     temporary: Option<TempDir>,
     path: PathBuf,
+    /// What was the home until it was discarded.
+    discarded: Option<PathBuf>,
 }
 
 impl Scratch {
@@ -77,7 +79,7 @@ impl Scratch {
         let mut builder = tempfile::Builder::new();
         let temporary =
             builder.prefix("t").rand_bytes(6).permissions(Permissions::from_mode(0o700)).tempdir_in(of_plugin)?;
-        Ok(ScratchFolder { home, path: temporary.path().to_owned(), temporary: Some(temporary) })
+        Ok(ScratchFolder { home, path: temporary.path().to_owned(), temporary: Some(temporary), discarded: None })
     }
 
     /// Deletes what a plugin has left, when none of its processes runs. Blocks.
@@ -118,14 +120,25 @@ impl ScratchFolder {
     pub fn temporary(&self) -> &Path {
         &self.path
     }
+
+    /// Gives all processes of the plugin an empty home; what was in there is deleted when this is dropped. Blocks.
+    pub fn discard_home(&mut self) {
+        // not by way of a name below the temporary folder, which the plugin can change
+        let old = self.path.with_extension("home");
+        match std::fs::rename(&self.home, &old).and_then(|()| private_folder(&self.home)) {
+            Ok(()) => self.discarded = Some(old),
+            Err(error) => tracing::warn!(%error, "the home of a plugin keeps what is too much"),
+        }
+    }
 }
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
         let Some(temporary) = self.temporary.take() else { return };
+        let discarded = self.discarded.take();
         let delete = move || {
-            if let Err(error) = temporary.close() {
-                tracing::debug!(%error, "a temporary folder is left until the daemon ends");
+            if let Err(error) = temporary.close().and_then(|()| discarded.map_or(Ok(()), |home| remove(&home))) {
+                tracing::debug!(%error, "a folder of a plugin is left until the daemon ends");
             }
         };
         // dropped on a task, a large folder must not hold up the thread that runs it
@@ -186,6 +199,14 @@ mod tests {
         std::fs::write(temporary.join("file"), "x").unwrap();
         drop(one);
         assert!(!temporary.exists() && home.exists());
+
+        let mut full = scratch.folder("a").unwrap();
+        std::fs::write(home.join("large"), "x").unwrap();
+        full.discard_home();
+        assert!(home.read_dir().unwrap().next().is_none(), "the home is empty at once");
+        let of_plugin = home.parent().unwrap().to_owned();
+        drop(full);
+        assert_eq!(of_plugin.read_dir().unwrap().count(), 2, "what is left: the home, and what is in use");
 
         let other = Scratch::open(dir.path()).unwrap();
         assert!(home.exists(), "another daemon's folders stay while it lives");

@@ -110,6 +110,8 @@ pub(super) fn staged(settings: &ProcessSettings, policy: &Policy, python: &Path)
 pub(super) struct Confined<P> {
     pub(super) process: P,
     pub(super) scratch: Option<ScratchFolder>,
+    /// Its own as well, but for what came with the package.
+    pub(super) working_dir: PathBuf,
 }
 
 #[async_trait]
@@ -126,6 +128,17 @@ impl<P: Process> Process for Confined<P> {
         let exit = self.process.reap();
         self.scratch = None;
         exit
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        let scratch = self.scratch.iter().flat_map(|scratch| [scratch.home(), scratch.temporary()]);
+        scratch.map(Path::to_owned).chain([self.working_dir.clone()]).collect()
+    }
+
+    fn discard_files(&mut self) {
+        if let Some(scratch) = &mut self.scratch {
+            scratch.discard_home();
+        }
     }
 }
 
@@ -149,7 +162,7 @@ impl Launcher for SpawnLauncher {
             None => None,
         };
         let settings = Arc::clone(&self.settings);
-        let of = spec.plugin.to_string();
+        let (of, working_dir) = (spec.plugin.to_string(), spec.prepared.working_dir.clone());
         let made = tokio::task::spawn_blocking(move || Self::command(&settings, &spec, bootstrap)).await;
         let (mut command, scratch) = made.map_err(io::Error::other)?;
         let (stdin, their_stdout, their_stderr) = (io::pipe()?, stdout_pipe()?, io::pipe()?);
@@ -157,7 +170,7 @@ impl Launcher for SpawnLauncher {
 
         let child = self.run(of, command).await?;
         Ok(Launched {
-            process: Box::new(Confined { process: ChildProcess::new(child)?, scratch }),
+            process: Box::new(Confined { process: ChildProcess::new(child)?, scratch, working_dir }),
             stdin: pipe::Sender::from_owned_fd(OwnedFd::from(stdin.1))?,
             stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stdout.0))?,
             stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stderr.0))?,

@@ -252,7 +252,11 @@ impl Shared {
         drop(state);
         let launched = || {
             Ok(Launched {
-                process: Box::new(spawn::Confined { process: AdoptedProcess::new(pid)?, scratch }),
+                process: Box::new(spawn::Confined {
+                    process: AdoptedProcess::new(pid)?,
+                    scratch,
+                    working_dir: spec.prepared.working_dir.clone(),
+                }),
                 stdin: pipe::Sender::from_owned_fd(OwnedFd::from(stdin.1))?,
                 stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(stdout.0))?,
                 stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(stderr.0))?,

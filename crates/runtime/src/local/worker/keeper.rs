@@ -1,5 +1,6 @@
 //! Keeps one process: sees it end, watches for silence and growth, and ends it for good.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::output::OutputEnd;
-use super::{Control, Ended};
+use super::{Control, Ended, files};
 use crate::channel::Channel;
 use crate::local::cgroup;
 use crate::local::orphans::Mark;
@@ -129,6 +130,8 @@ impl Keeper {
         tree_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut warned = false;
         let mut runaway = 0;
+        let mut excess = pin!(files::excess(self.process.folders(), self.settings.worker.max_scratch));
+        let mut has_excess = false;
         loop {
             tokio::select! {
                 biased;
@@ -156,6 +159,10 @@ impl Keeper {
                     }
                 }
                 _ = tree_tick.tick() => self.check_tree().await,
+                excess = &mut excess, if !has_excess => {
+                    has_excess = true;
+                    self.kill_with_files(excess.to_string()).await;
+                }
                 _ = tick.tick() => {
                     oom_kills = cgroup::oom_kills();
                     self.check_silence(&mut warned);
@@ -254,6 +261,15 @@ impl Keeper {
         self.control.fail(&self.channel, Failure::Stopped(why));
         signal_group(self.process.pid(), Signal::SIGKILL);
         self.mark.sweep().await;
+    }
+
+    /// The same with what it has written, before anybody hears of it and the next one starts.
+    async fn kill_with_files(&mut self, why: String) {
+        signal_group(self.process.pid(), Signal::SIGKILL);
+        self.mark.sweep().await;
+        self.process.discard_files();
+        self.channel.suspect(&why);
+        self.control.fail(&self.channel, Failure::Stopped(why));
     }
 
     fn check_waste(&self, every: Duration, runaway: &mut u32) {

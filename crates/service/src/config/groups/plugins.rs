@@ -122,6 +122,9 @@ group! {
     max_open_files: Count = "PLUGIN_WORKER_MAX_OPEN_FILES" => "4096";
     /// Largest file that a process may write; 0 for no limit.
     max_file_bytes: Bytes = "PLUGIN_WORKER_MAX_FILE_BYTES" => "1073741824";
+    /// Files in a plugin's home, temporary and working folder above which its process and all that it has started are killed
+    /// at once, and the home is emptied; 0 for no limit.
+    max_scratch_bytes: Bytes = "PLUGIN_WORKER_MAX_SCRATCH_BYTES" => "4294967296";
     /// How plugins are kept apart from the daemon and each other: `auto` as far as the system allows, `off`, or `required`
     /// with a level (`required:L1`), below which the daemon does not start. See security.md.
     isolation: IsolationMode = "PLUGIN_ISOLATION" => "auto";

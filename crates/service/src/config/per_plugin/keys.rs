@@ -149,6 +149,9 @@ keys! {
     max_open_files: Files takes workers.max_open_files = "PLUGIN_WORKER_MAX_OPEN_FILES";
     /// Largest file that a process may write; 0 for no limit.
     max_file_size: Size takes workers.max_file_bytes = "PLUGIN_WORKER_MAX_FILE_BYTES";
+    /// Files in its home, temporary and working folder above which its process and all that it has started are killed at once,
+    /// and the home is emptied; 0 for no limit.
+    max_scratch_size: Size takes workers.max_scratch_bytes = "PLUGIN_WORKER_MAX_SCRATCH_BYTES";
     /// Processes that are kept while the plugin is not called.
     workers_min: Count takes workers.min = "PLUGIN_WORKERS_MIN";
     /// Most processes; calls are spread over them.

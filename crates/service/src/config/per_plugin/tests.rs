@@ -34,6 +34,7 @@ memory_soft_limit = 1_073_741_824
 max_processes = 0
 max_open_files = 0
 max_file_size = "10 GiB"
+max_scratch_size = "20 GiB"
 workers_min = 1
 workers_max = 4
 target_calls = 8

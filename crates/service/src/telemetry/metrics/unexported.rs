@@ -19,3 +19,5 @@ pub(super) fn function_failure(_: &'static str, _: Option<u16>) {}
 pub(super) fn waited(_: RuntimeKind, _: Duration) {}
 
 pub(super) fn started(_: &'static str, _: Duration) {}
+
+pub(super) fn storage_operation(_: &'static str, _: &str, _: Success, _: Duration) {}

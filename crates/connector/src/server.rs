@@ -15,6 +15,7 @@ mod instances;
 mod launch;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod upload;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use plugin_package::Limits;
@@ -74,7 +75,8 @@ pub fn routes(options: ServiceOptions) -> Router {
         .layer(from_fn_with_state(Arc::clone(&service), auth::check))
         .with_state(service);
     let open = Router::new().route("/health", get(|| async { "ok" }));
-    protocol.merge(open).merge(front).fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path") })
+    let routes = protocol.merge(open).merge(front).layer(from_fn(trace::follow));
+    routes.fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path") })
 }
 
 async fn ping() -> impl IntoResponse {

@@ -8,6 +8,7 @@ mod command;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -95,8 +96,9 @@ fn serve() -> anyhow::Result<ExitCode> {
         Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
     }
     let served = config.ensure_keys().map_err(anyhow::Error::from).and_then(|()| {
-        exports.open(&config);
-        runtime.block_on(run(config, per_plugin, log.clone()))
+        let base = Base::new(config);
+        exports.open(&base.config, &base.metrics);
+        runtime.block_on(run(base, per_plugin, log.clone()))
     });
     exports.shutdown();
     // blocking calls, such as a look-up of a host name, cannot be abandoned: the process does not wait for them
@@ -105,12 +107,11 @@ fn serve() -> anyhow::Result<ExitCode> {
     served
 }
 
-async fn run(config: Config, per_plugin: PerPlugin, log: LogHandle) -> anyhow::Result<ExitCode> {
-    let listener = server::bind(&config.server).await?;
-    config::exposed(&config, listener.local_addr()?)?;
+async fn run(base: Arc<Base>, per_plugin: PerPlugin, log: LogHandle) -> anyhow::Result<ExitCode> {
+    let listener = server::bind(&base.config.server).await?;
+    config::exposed(&base.config, listener.local_addr()?)?;
     tracing::info!(version = VERSION, address = %listener.local_addr()?, "plugin daemon is listening");
-    let debugging_port = boot::bind_debugging(&config).await?;
-    let base = Base::new(config);
+    let debugging_port = boot::bind_debugging(&base.config).await?;
     boot::announce(&base);
     let lifecycle = base.lifecycle.clone();
     lifecycle.watch_signals()?;

@@ -29,7 +29,9 @@ use tokio::time::timeout;
 
 use plugin_service::config::masked;
 use plugin_service::telemetry::TraceContext;
-use tracing::Span;
+use plugin_service::telemetry::trace::TARGET;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 pub use error::{ConnectorConfigError, ConnectorError, PingError};
 pub use launch::Launch;
@@ -129,8 +131,7 @@ impl Connector {
 
     /// The function of a version, if the connector has one.
     pub async fn find(&self, identifier: &UniqueIdentifier) -> Result<Option<Function>, ConnectorError> {
-        let request = self.request(Method::GET, "/v1/runner/instances").query(&[("filename", filename(identifier))]);
-        let (status, _, body) = self.short(request).await?;
+        let (status, _, body) = self.of_package(Method::GET, identifier).await?;
         if !status.is_success() {
             return Err(ConnectorError::status(status, &body));
         }
@@ -139,12 +140,26 @@ impl Connector {
 
     /// Takes the function of a version down; one that is not there is no error. Only for connectors that can.
     pub async fn delete(&self, identifier: &UniqueIdentifier) -> Result<(), ConnectorError> {
-        let request = self.request(Method::DELETE, "/v1/runner/instances").query(&[("filename", filename(identifier))]);
-        let (status, _, body) = self.short(request).await?;
+        let (status, _, body) = self.of_package(Method::DELETE, identifier).await?;
         if status.is_success() || status == StatusCode::NOT_FOUND {
             return Ok(());
         }
         Err(ConnectorError::status(status, &body))
+    }
+
+    async fn of_package(
+        &self,
+        method: Method,
+        identifier: &UniqueIdentifier,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), ConnectorError> {
+        const PATH: &str = "/v1/runner/instances";
+        let span = span(&method, PATH);
+        let asked = async { self.short(self.request(method, PATH).query(&[("filename", filename(identifier))])).await };
+        let answered = asked.instrument(span.clone()).await;
+        if let Ok((status, ..)) = &answered {
+            span.record("http.response.status_code", status.as_u16());
+        }
+        answered.inspect_err(|_| failed(&span))
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -162,6 +177,24 @@ impl Connector {
         };
         timeout(SHORT, exchange).await.unwrap_or(Err(ConnectorError::TimedOut(SHORT)))
     }
+}
+
+/// The span of a request, from which the connector's log lines have the trace.
+fn span(method: &Method, path: &str) -> Span {
+    tracing::trace_span!(
+        target: TARGET,
+        "request",
+        otel.kind = "client",
+        otel.name = %format_args!("{method} {path}"),
+        otel.status_code = Empty,
+        http.request.method = %method,
+        http.response.status_code = Empty,
+    )
+}
+
+/// Marks it as failed, without the reason: that may be in a plugin's own words.
+fn failed(span: &Span) {
+    span.record("otel.status_code", "ERROR");
 }
 
 /// The name of a version's package at the connector.

@@ -30,6 +30,7 @@ use plugin_runtime::serverless::Function;
 use plugin_service::lifecycle::{Lifecycle, OnEnd};
 use plugin_service::telemetry::TraceContext;
 use plugin_service::telemetry::metrics::function_failure;
+use tracing::Instrument as _;
 
 pub use self::error::ReinstallError;
 
@@ -113,7 +114,7 @@ impl ServerlessPlatform {
                 let progress = move |_: &str| reporter.works();
                 flight.land(inner.make_function(&identifier, trace, &progress)).await;
             };
-            self.0.parts.lifecycle.spawn("launch of a function", OnEnd::Ignore, work);
+            self.0.parts.lifecycle.spawn("launch of a function", OnEnd::Ignore, work.in_current_span());
         });
         match landing.wait(|| progress(INSTALLING)).await {
             Landing::Landed(result) => result,

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{Shared, refuse, upload};
 use crate::backend::{Function, LaunchError, Progress, Stage};
@@ -57,7 +58,7 @@ pub(super) async fn launch(State(service): State<Shared>, form: Result<Multipart
     let (events, receiver) = mpsc::channel(WAITING);
     let cancel = service.options.stop.child_token();
     let guard = cancel.clone().drop_guard();
-    tokio::spawn(run(service, plugin, events, cancel));
+    tokio::spawn(run(service, plugin, events, cancel).in_current_span());
     let stream = ReceiverStream::new(receiver).map(move |event| {
         let _ends_with_the_stream = &guard;
         Ok::<_, Infallible>(event)

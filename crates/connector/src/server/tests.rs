@@ -91,6 +91,7 @@ struct Connector {
 }
 
 const MAX: u64 = 100_000;
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 impl Connector {
     fn new() -> Self {
@@ -130,7 +131,8 @@ impl Connector {
             form.extend([head.as_bytes(), content, b"\r\n"].concat());
         }
         form.extend(b"--x--\r\n");
-        let headers = [("content-type", "multipart/form-data; boundary=x")];
+        let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+        let headers = [("content-type", "multipart/form-data; boundary=x"), ("traceparent", &traceparent)];
         self.send("POST", "/v1/launch", Body::from(form), &headers).await
     }
 
@@ -269,4 +271,20 @@ async fn who_leaves_ends_a_launch_and_so_does_the_end_of_the_connector() {
     connector.stop.cancel();
     let seen = events(response).await;
     assert_eq!(seen, [json!({"Stage": "build", "State": "failed", "Obj": "", "Message": "cancelled"})]);
+}
+
+#[tokio::test]
+async fn lines_of_a_request_have_the_id_of_its_trace() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(log.reopen().unwrap())).finish();
+    let logging = tracing::subscriber::set_default(lines);
+    let connector = Connector::new();
+    events(connector.launch_well().await).await;
+    let unread = [("traceparent", "00-short-b7ad6b7169203331-01")];
+    connector.send("DELETE", "/v1/runner/instances?filename=f", Body::empty(), &unread).await;
+    drop(logging);
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let of_trace = |line: &str| line.contains(&format!("request{{trace_id=\"{TRACE}\"}}: "));
+    let seen: Vec<_> = text.lines().map(|line| (line.contains(": a launch "), of_trace(line))).collect();
+    assert_eq!(seen, [(true, true), (true, true), (false, false)], "{text}");
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, metric, number_data_point};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{Span, status};
@@ -109,6 +109,23 @@ impl Collector {
         timeout(Duration::from_mins(1), came).await.with_context(|| format!("no metric {awaited}"))
     }
 
+    /// A metric that is a number, once it has come.
+    pub(crate) async fn number(&self, name: &str) -> Result<Number> {
+        self.metrics(name).await?;
+        let got = self.got.lock();
+        let metric = got.metrics.iter().find(|metric| metric.name == name).context("it is gone again")?;
+        let (is_counter, points) = match &metric.data {
+            Some(metric::Data::Gauge(gauge)) => (false, &gauge.data_points),
+            Some(metric::Data::Sum(sum)) => (sum.is_monotonic, &sum.data_points),
+            other => bail!("{name} is no number: {other:?}"),
+        };
+        let value = |point: &NumberDataPoint| match point.value {
+            Some(number_data_point::Value::AsDouble(number)) => Ok((shown(&point.attributes), number)),
+            other => bail!("{name} is no floating-point number: {other:?}"),
+        };
+        Ok(Number { is_counter, values: points.iter().map(value).collect::<Result<_>>()? })
+    }
+
     /// The spans of a trace that have come until now.
     pub(crate) fn spans_of(&self, trace_id: &str) -> Vec<String> {
         let got = self.got.lock();
@@ -129,6 +146,13 @@ impl Collector {
         let resource = self.got.lock().resource.clone()?;
         resource.attributes.iter().find(|attribute| attribute.key == name).map(|found| text(found.value.as_ref()))
     }
+}
+
+/// A metric that is a number, its values by their attributes.
+#[derive(Debug)]
+pub(crate) struct Number {
+    pub(crate) is_counter: bool,
+    pub(crate) values: BTreeMap<String, f64>,
 }
 
 async fn traces(State(got): State<Arc<Mutex<Got>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
@@ -221,13 +245,13 @@ fn points(metric: &Metric) -> Vec<String> {
         Some(metric::Data::Histogram(found)) => found.data_points.iter().map(|point| &point.attributes).collect(),
         _ => Vec::new(),
     };
-    let show = |attributes: &Vec<KeyValue>| {
-        let mut shown: Vec<_> =
-            attributes.iter().map(|one| format!("{}={}", one.key, text(one.value.as_ref()))).collect();
-        shown.sort();
-        shown.join(" ")
-    };
-    attributes.into_iter().map(show).collect()
+    attributes.into_iter().map(|attributes| shown(attributes)).collect()
+}
+
+fn shown(attributes: &[KeyValue]) -> String {
+    let mut shown: Vec<_> = attributes.iter().map(|one| format!("{}={}", one.key, text(one.value.as_ref()))).collect();
+    shown.sort();
+    shown.join(" ")
 }
 
 fn text(value: Option<&AnyValue>) -> String {

@@ -204,3 +204,23 @@ async fn functions_that_fail_say_why_and_the_next_call_is_answered() -> Result<(
     connector.stop().await;
     Ok(())
 }
+
+#[cfg(feature = "export")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_connector_does_is_in_the_trace_of_the_install() -> Result<()> {
+    let (folder, collector) = (tempfile::tempdir()?, crate::collector::Collector::start().await?);
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let connector = Connector::start(address, folder.path()).await?;
+    let exporting = serverless(address)?.with("ENABLE_OTEL", "true").with("OTLP_BASE_ENDPOINT", &collector.url);
+    let running = exporting.with("OTEL_BATCH_EXPORT_SCHEDULE_DELAY", "50").start().await?;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let client = running.client(&tenant())?.with_header("traceparent", &format!("00-{trace}-b7ad6b7169203331-01"));
+    client.install_package(&plugins::light("a function", &[])?).await?;
+    let tree = collector.trace(trace, "plugin.install").await?.tree(&["http.response.status_code"]);
+    // without the requests of the client, and statements of the database
+    let steps = tree.lines().skip_while(|line| !line.contains("plugin.install"));
+    let steps = steps.filter(|line| ["plugin.", "/v1/", "connector."].iter().any(|word| line.contains(word)));
+    insta::assert_snapshot!("serverless_install", steps.collect::<Vec<_>>().join("\n"));
+    connector.stop().await;
+    Ok(())
+}

@@ -18,7 +18,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
 /// A daemon that sends to a collector without delay.
-fn exporting(collector: &Collector) -> Result<Settings> {
+pub(crate) fn exporting(collector: &Collector) -> Result<Settings> {
     Ok(daemon()?
         .with("ENABLE_OTEL", "true")
         .with("OTLP_BASE_ENDPOINT", &collector.url)

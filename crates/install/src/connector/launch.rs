@@ -10,9 +10,12 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::stage::{Stages, Step};
-use super::{Connector, ConnectorError, Function, MAX_ANSWER, filename, whole};
+use super::{Connector, ConnectorError, Function, MAX_ANSWER, failed, filename, span, whole};
 use plugin_service::json::to_json;
+use plugin_service::telemetry::trace::TARGET;
+use tracing::{Instrument as _, Span};
 
+const PATH: &str = "/v1/launch";
 /// Longest line of the stream (cluster-serverless-observability 4.1).
 const MAX_LINE: usize = 30 * 1024 * 1024;
 
@@ -34,11 +37,14 @@ impl Connector {
         progress: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Function, ConnectorError> {
         let limit = self.launch_timeout;
+        let span = span(&Method::POST, PATH);
         let all = async {
             let response = self.request_launch(launch).await?;
+            Span::current().record("http.response.status_code", response.status().as_u16());
             follow(response, progress).await
         };
-        timeout(limit, all).await.unwrap_or(Err(ConnectorError::LaunchTimedOut(limit)))
+        let launched = timeout(limit, all.instrument(span.clone())).await;
+        launched.unwrap_or(Err(ConnectorError::LaunchTimedOut(limit))).inspect_err(|_| failed(&span))
     }
 
     async fn request_launch(&self, launch: &Launch<'_>) -> Result<Response, ConnectorError> {
@@ -55,7 +61,7 @@ impl Connector {
             .part("context", package)
             .text("verified", if launch.verified { "true" } else { "false" })
             .text("metadata", String::from_utf8_lossy(&metadata).into_owned());
-        let request = self.request(Method::POST, "/v1/launch").header(header::ACCEPT, "text/event-stream");
+        let request = self.request(Method::POST, PATH).header(header::ACCEPT, "text/event-stream");
         let response = request.multipart(form).send().await?;
         match response.status() {
             StatusCode::OK => Ok(response),
@@ -68,13 +74,22 @@ impl Connector {
 async fn follow(mut response: Response, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Function, ConnectorError> {
     let mut lines = LineSplitter::new(MAX_LINE);
     let mut stages = Stages::default();
+    // of the stage that the connector is in
+    let (mut stage, mut _working) = (String::new(), Span::none());
     let mut take = |line: Line| -> Result<Option<Function>, ConnectorError> {
         let Line::Whole(line) = line else {
             return Err(ConnectorError::answer(format_args!("a line is longer than {MAX_LINE} bytes")));
         };
         match stages.line(&line)? {
             Step::Done(function) => return Ok(Some(function)),
-            Step::Working(stage) => progress(&stage),
+            Step::Working(latest) => {
+                progress(&latest);
+                let name = latest.split(' ').next().unwrap_or_default();
+                if name != stage {
+                    name.clone_into(&mut stage);
+                    _working = tracing::trace_span!(target: TARGET, "stage", otel.name = format!("connector.{name}"));
+                }
+            }
             Step::Running | Step::Nothing => {}
         }
         Ok(None)

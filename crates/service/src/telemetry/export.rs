@@ -8,6 +8,7 @@ mod client;
 mod grpc;
 pub(crate) mod meters;
 mod otlp;
+mod page;
 mod sentry;
 mod settings;
 mod spans;

@@ -5,6 +5,7 @@ use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+use super::Metrics;
 use crate::config::Config;
 
 /// What is sent to a collector and to Sentry; nothing, unless it is configured.
@@ -62,10 +63,10 @@ impl Exports {
         subscriber.with(otlp).with(sentry).try_init()
     }
 
-    /// Sends from now on: after the last thing that can fail at the start.
-    pub fn open(&self, config: &Config) {
+    /// Sends from now on, with what is counted in `metrics`: after the last thing that can fail at the start.
+    pub fn open(&self, config: &Config, metrics: &Metrics) {
         if let Some(otlp) = &self.otlp {
-            otlp.open(&config.otel);
+            otlp.open(&config.otel, metrics);
         }
         if let Some(sentry) = &self.sentry {
             sentry.open(&config.sentry);
@@ -108,7 +109,7 @@ impl Exports {
     }
 
     /// Does nothing.
-    pub fn open(&self, _: &Config) {}
+    pub fn open(&self, _: &Config, _: &Metrics) {}
 
     /// Does nothing.
     pub fn shutdown(self) {}

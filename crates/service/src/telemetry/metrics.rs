@@ -5,6 +5,9 @@ mod exported;
 mod exposition;
 mod labels;
 mod process;
+#[cfg(feature = "export")]
+mod readings;
+mod registration;
 #[cfg(not(feature = "export"))]
 mod unexported;
 
@@ -16,7 +19,7 @@ use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 
 pub use exposition::{Exposition, Format};
 use labels::{
@@ -24,6 +27,9 @@ use labels::{
     PluginRuntime, Runtime, StartKind, StorageKind, StorageOperation,
 };
 pub use labels::{Call, Invocation, Outcome, RuntimeKind, Success};
+#[cfg(feature = "export")]
+pub(crate) use readings::{Kind, Reading};
+use registration::register;
 
 #[cfg(feature = "export")]
 use crate::telemetry::export::meters as export;
@@ -47,7 +53,10 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
+    /// What has instruments of its own for OTLP.
+    counted: Registry,
+    /// What is read from here for OTLP: [`Metrics::readings`].
+    read: Registry,
     http_requests: Family<HttpRequest, Counter>,
     http_duration: Histograms<HttpRoute>,
     invocations: Family<InvocationEnd, Counter>,
@@ -78,66 +87,66 @@ impl Default for Metrics {
 impl Metrics {
     /// Registers everything.
     pub fn new() -> Self {
-        let mut registry = Registry::default();
+        let (mut counted, mut read) = (Registry::default(), Registry::default());
         let short: fn() -> Histogram = || Histogram::new(BUCKETS);
         let long: fn() -> Histogram = || Histogram::new(LONG_BUCKETS);
         let examples: fn() -> Examples = || Examples::new(LONG_BUCKETS.into_iter());
         // counters get their `_total` from the library
         let inner = Inner {
-            http_requests: register(&mut registry, "plugin_http_requests", "Requests", Family::default()),
+            http_requests: register(&mut counted, "plugin_http_requests", "Requests", Family::default()),
             http_duration: register(
-                &mut registry,
+                &mut counted,
                 "plugin_http_request_duration_seconds",
                 "Time from a request to the end of its answer",
                 Family::new_with_constructor(short),
             ),
-            invocations: register(&mut registry, "plugin_invocations", "Ended calls of plugins", Family::default()),
+            invocations: register(&mut counted, "plugin_invocations", "Ended calls of plugins", Family::default()),
             invocation_duration: register(
-                &mut registry,
+                &mut counted,
                 "plugin_invocation_duration_seconds",
                 "Time of a call",
                 Family::new_with_constructor(examples),
             ),
             invocations_active: register(
-                &mut registry,
+                &mut read,
                 "plugin_invocations_active",
                 "Calls that are running",
                 Family::default(),
             ),
-            installations: register(&mut registry, "plugin_installations", "Ended installations", Family::default()),
+            installations: register(&mut counted, "plugin_installations", "Ended installations", Family::default()),
             installation_duration: register(
-                &mut registry,
+                &mut counted,
                 "plugin_installation_duration_seconds",
                 "Time of an installation",
                 Family::new_with_constructor(long),
             ),
             runtime_status: register(
-                &mut registry,
+                &mut read,
                 "plugin_runtime_status",
                 "1 when the plugin can be called, 0.5 while it starts, 0 when it is stopped",
                 Family::default(),
             ),
             restarts: register(
-                &mut registry,
+                &mut read,
                 "plugin_restarts",
                 "Processes of a plugin that ended by themselves, to be started again",
                 Family::default(),
             ),
             active_plugins: register(
-                &mut registry,
+                &mut read,
                 "active_plugins_total",
                 "Plugins that can be called",
                 Family::default(),
             ),
-            active_sessions: register(&mut registry, "active_sessions_total", "Open sessions", Gauge::default()),
+            active_sessions: register(&mut read, "active_sessions_total", "Open sessions", Gauge::default()),
             isolation_level: register(
-                &mut registry,
+                &mut read,
                 "plugin_isolation_level",
                 "Isolation of local plugins: none (0), L0 (1), L1 (2)",
                 Gauge::default(),
             ),
             invocation_wait: register(
-                &mut registry,
+                &mut counted,
                 "plugin_invocation_wait_seconds",
                 "Time until a worker has the request of a call",
                 Family::new_with_constructor(long),
@@ -149,35 +158,36 @@ impl Metrics {
                 Family::default(),
             ),
             starts: register(
-                &mut registry,
+                &mut counted,
                 "plugin_worker_start_seconds",
                 "Time of the parts of a start: the preparation of code and environment, and the launch by fork or spawn",
                 Family::new_with_constructor(long),
             ),
             evictions: register(
-                &mut registry,
+                &mut read,
                 "plugin_worker_evictions",
                 "Idle processes that were ended to make room for others",
                 Counter::default(),
             ),
             zygotes: register(
-                &mut registry,
+                &mut read,
                 "plugin_zygotes",
                 "Interpreters that workers can be forked from",
                 Gauge::default(),
             ),
-            storage_operations: register(&mut registry, "storage_operations", "Storage operations", Family::default()),
+            storage_operations: register(&mut counted, "storage_operations", "Storage operations", Family::default()),
             storage_duration: register(
-                &mut registry,
+                &mut counted,
                 "storage_operation_duration_seconds",
                 "Time of a storage operation",
                 Family::new_with_constructor(short),
             ),
-            registry: {
-                registry.register_collector(Box::new(process::ProcessCollector));
+            counted,
+            read: {
+                read.register_collector(Box::new(process::ProcessCollector));
                 #[cfg(feature = "export")]
-                registry.register_collector(Box::new(exported::SpanCollector));
-                registry
+                read.register_collector(Box::new(exported::SpanCollector));
+                read
             },
         };
         Self(Arc::new(inner))
@@ -276,6 +286,7 @@ impl Metrics {
 
     /// A storage operation has ended.
     pub fn storage_operation(&self, operation: &'static str, storage_type: &str, status: Success, duration: Duration) {
+        export::storage_operation(operation, storage_type, status, duration);
         let kind = StorageKind { operation, storage_type: storage_type.to_owned() };
         self.0.storage_duration.get_or_create(&kind).observe(duration.as_secs_f64());
         let labels = StorageOperation { operation, storage_type: kind.storage_type, status };
@@ -294,7 +305,7 @@ impl Metrics {
 
     /// Everything as text.
     pub fn expose(&self, format: Format) -> Exposition {
-        Exposition::new(&self.0.registry, format)
+        Exposition::new([&self.0.counted, &self.0.read], format)
     }
 }
 
@@ -333,11 +344,6 @@ pub(crate) fn label_of(method: &http::Method) -> &'static str {
         "TRACE" => "TRACE",
         _ => "other",
     }
-}
-
-fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
-    registry.register(name, help, metric.clone());
-    metric
 }
 
 /// A call that is running. Exactly one end is counted, whatever happens.

@@ -19,6 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use plugin_runtime::serverless::FUNCTION_NOT_FOUND;
 use serde::Serialize;
+use tracing::Instrument as _;
 
 use super::ProcessBackend;
 use super::slot::{ProcessCall, Served, Slot};
@@ -89,7 +90,7 @@ async fn invoke(State(front): State<Front>, Path(token): Path<String>, request: 
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "TooManyProcesses", &full(inner.max_processes));
     }
     // a start that was begun goes on although this caller may leave: the next one needs it too
-    let started = tokio::spawn(call(slot)).await;
+    let started = tokio::spawn(call(slot).in_current_span()).await;
     match started {
         Ok(Ok(call)) => forward(&front, call, request).await,
         Ok(Err(error)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "PluginStartError", &error),

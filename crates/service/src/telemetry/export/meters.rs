@@ -1,4 +1,4 @@
-//! What is counted for Prometheus, under the reference's names for OTLP.
+//! What is counted for Prometheus, under the reference's names for OTLP; the rest of its page is read, by [`page`].
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
+use super::page;
+use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{Call, Outcome, RuntimeKind, Success};
 
 /// The reference's scope of what is counted of calls.
@@ -14,6 +16,9 @@ const PLUGIN: &str = "dify-plugin-daemon/plugin";
 const FUNCTIONS: &str = "dify-plugin-daemon/serverless-runtime";
 /// Of requests.
 const HTTP: &str = "dify-plugin-daemon/http";
+
+/// Of what the process shows of itself and its plugins; the reference has nothing of the kind.
+const PROCESS: &str = "dify-plugin-daemon/process";
 
 /// Upper bounds in seconds, the reference's.
 const BUCKETS: [f64; 15] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
@@ -30,6 +35,7 @@ pub(crate) struct Meters {
     waits: Histogram<f64>,
     refusals: Counter<u64>,
     starts: Histogram<f64>,
+    storage: Histogram<f64>,
     batches: Histogram<u64>,
     batch_bytes: Histogram<u64>,
     oversize: Counter<u64>,
@@ -38,9 +44,12 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    /// Counts from now on; a second call in a process changes nothing.
-    pub(super) fn open(meter: impl Fn(&'static str) -> Meter) {
-        METERS.get_or_init(|| Self::new(&meter(PLUGIN), &meter(FUNCTIONS), &meter(HTTP)));
+    /// Counts from now on, and reads what is not counted here; a second call in a process changes nothing.
+    pub(super) fn open(meter: impl Fn(&'static str) -> Meter, metrics: &Metrics) {
+        METERS.get_or_init(|| {
+            page::export(&meter(PROCESS), metrics);
+            Self::new(&meter(PLUGIN), &meter(FUNCTIONS), &meter(HTTP))
+        });
     }
 
     fn new(plugin: &Meter, functions: &Meter, http: &Meter) -> Self {
@@ -67,6 +76,7 @@ impl Meters {
                 "Calls that were refused because a limit of calls at a time was reached",
             ),
             starts: seconds(plugin, "plugin.worker.start", "Time of the parts of a worker's start"),
+            storage: seconds(plugin, "plugin.storage.operation.duration", "Time of a storage operation"),
             batches: batch("plugin.serverless.batch.count", "{batch}", "Calls that one request was cut into"),
             batch_bytes: batch("plugin.serverless.batch.payload_bytes", "By", "Size of such a call"),
             oversize: counter(
@@ -152,6 +162,17 @@ pub(crate) fn started(kind: &'static str, took: Duration) {
     if let Some(meters) = METERS.get() {
         meters.starts.record(took.as_secs_f64(), &[KeyValue::new("plugin.start.kind", kind)]);
     }
+}
+
+/// A storage operation has ended.
+pub(crate) fn storage_operation(operation: &'static str, storage_type: &str, status: Success, duration: Duration) {
+    let Some(meters) = METERS.get() else { return };
+    let labels = [
+        KeyValue::new("plugin.storage.operation", operation),
+        KeyValue::new("plugin.storage.type", storage_type.to_owned()),
+        KeyValue::new("plugin.outcome", status.as_str()),
+    ];
+    meters.storage.record(duration.as_secs_f64(), &labels);
 }
 
 /// A request was cut into calls of these sizes.

@@ -24,6 +24,7 @@ use super::grpc::GrpcClient;
 use super::meters::Meters;
 use super::settings;
 use crate::config::{OpenTelemetry, OtlpProtocol};
+use crate::telemetry::Metrics;
 use crate::telemetry::trace::{RATIO, TARGET};
 
 /// Name of the library that makes the spans, as in the reference.
@@ -111,12 +112,12 @@ impl Otlp {
     }
 
     /// Lets what is counted go to the collector, too, and requests be traced in the given part.
-    pub fn open(&self, config: &OpenTelemetry) {
+    pub fn open(&self, config: &OpenTelemetry, metrics: &Metrics) {
         let rate = config.sampling_rate;
         // a value out of its range counts as all, as in the reference; a second start in a process changes nothing
         let _ = RATIO.set(if (0.0..=1.0).contains(&rate) { rate } else { 1.0 });
-        Meters::open(|scope| self.metrics.meter(scope));
         Counts::publish(&self.counts);
+        Meters::open(|scope| self.metrics.meter(scope), metrics);
     }
 
     /// What makes spans of `tracing` that are meant for it spans of the collector.

@@ -30,12 +30,12 @@ pub(crate) fn begin(span: &Span, trace: &TraceContext, parent: Parent, tenant_id
     continued(span, trace)
 }
 
-/// The trace from a span on.
+/// The trace from a span on; a span that is not exported has ids of its own, which nobody would find.
 pub(crate) fn continued(span: &Span, trace: &TraceContext) -> TraceContext {
     let context = span.context();
     let span = context.span();
     let ids = span.span_context();
-    if !ids.is_valid() {
+    if !ids.is_sampled() {
         return trace.clone();
     }
     TraceContext { trace_id: ids.trace_id().to_string(), span_id: ids.span_id().to_string(), ..trace.clone() }

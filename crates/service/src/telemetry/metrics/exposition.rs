@@ -43,9 +43,10 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    pub(super) fn new(registry: &Registry, format: Format) -> Self {
+    pub(super) fn new(registries: [&Registry; 2], format: Format) -> Self {
         let mut text = String::new();
-        if text::encode(&mut text, registry).is_err() {
+        let mut encoded = registries.into_iter().map(|registry| text::encode_registry(&mut text, registry));
+        if encoded.any(|encoded| encoded.is_err()) || text::encode_eof(&mut text).is_err() {
             tracing::error!("failed to encode the metrics");
         }
         let text = match format {

@@ -21,3 +21,5 @@ pub(super) fn refused(_: RuntimeKind, _: &'static str) {}
 pub(super) fn waited(_: RuntimeKind, _: Duration) {}
 
 pub(super) fn started(_: &'static str, _: Duration) {}
+
+pub(super) fn storage_operation(_: &'static str, _: &str, _: Success, _: Duration) {}

@@ -152,7 +152,7 @@ impl Metrics {
                 Family::new_with_constructor(long),
             ),
             invocations_refused: register(
-                &mut registry,
+                &mut read,
                 "plugin_invocations_refused",
                 "Calls that were refused because a limit of calls at a time was reached",
                 Family::default(),
@@ -265,7 +265,6 @@ impl Metrics {
     /// A call was refused because a limit of calls at a time was reached: `plugin` or `tenant`.
     pub fn invocation_refused(&self, runtime_type: RuntimeKind, limit: &'static str) {
         self.0.invocations_refused.get_or_create(&InvocationRefusal { runtime_type, limit }).inc();
-        export::refused(runtime_type, limit);
     }
 
     /// A part of a worker's start is done: `prepare`, or the launch by `fork` or `spawn`.

@@ -33,7 +33,6 @@ pub(crate) struct Meters {
     requests: Histogram<f64>,
     installations: Histogram<f64>,
     waits: Histogram<f64>,
-    refusals: Counter<u64>,
     starts: Histogram<f64>,
     storage: Histogram<f64>,
     batches: Histogram<u64>,
@@ -69,12 +68,6 @@ impl Meters {
             requests: seconds(http, "http.server.request.duration", "Time from a request to the end of its answer"),
             installations: seconds(plugin, "plugin.installation.duration", "Time of an installation"),
             waits: seconds(plugin, "plugin.invocation.wait", "Time until a worker has the request of a call"),
-            refusals: counter(
-                plugin,
-                "plugin.invocation.refusals",
-                "{call}",
-                "Calls that were refused because a limit of calls at a time was reached",
-            ),
             starts: seconds(plugin, "plugin.worker.start", "Time of the parts of a worker's start"),
             storage: seconds(plugin, "plugin.storage.operation.duration", "Time of a storage operation"),
             batches: batch("plugin.serverless.batch.count", "{batch}", "Calls that one request was cut into"),
@@ -148,13 +141,6 @@ pub(crate) fn waited(runtime_type: RuntimeKind, wait: Duration) {
     if let Some(meters) = METERS.get() {
         meters.waits.record(wait.as_secs_f64(), &[KeyValue::new("plugin.runtime_type", runtime_type.as_str())]);
     }
-}
-
-/// A limit of calls at a time keeps a call out.
-pub(crate) fn refused(runtime_type: RuntimeKind, limit: &'static str) {
-    let Some(meters) = METERS.get() else { return };
-    let labels = [KeyValue::new("plugin.runtime_type", runtime_type.as_str()), KeyValue::new("plugin.limit", limit)];
-    meters.refusals.add(1, &labels);
 }
 
 /// A part of a worker's start is done.

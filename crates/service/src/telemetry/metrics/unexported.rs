@@ -16,8 +16,6 @@ pub(super) fn batch_mismatch(_: Call<'_>, _: &'static str) {}
 
 pub(super) fn function_failure(_: &'static str, _: Option<u16>) {}
 
-pub(super) fn refused(_: RuntimeKind, _: &'static str) {}
-
 pub(super) fn waited(_: RuntimeKind, _: Duration) {}
 
 pub(super) fn started(_: &'static str, _: Duration) {}

@@ -79,13 +79,13 @@ impl Whose {
 pub enum Refused {
     /// As many wait as may.
     #[error(
-        "{} is busy: {} calls are running ({}) and {} wait for them ({}), as many as may",
+        "{} is busy: as many calls as may are running, {} ({}), and waiting, {} ({})",
         whose.subject(), limit.running, whose.variables().0, limit.waiting, whose.variables().1
     )]
     Full { whose: Whose, limit: Limit },
     /// Its turn has not come in time.
     #[error(
-        "{} is busy: {} calls are running, as many as may ({}), and the turn of this one has not come within {} s \
+        "{} is busy: as many calls as may are running, {} ({}), and the turn of this one has not come within {} s \
          (PLUGIN_CALL_QUEUE_SECONDS)",
         whose.subject(), limit.running, whose.variables().0, waited.as_secs()
     )]

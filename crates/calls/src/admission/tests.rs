@@ -32,7 +32,7 @@ async fn a_call_above_the_limit_waits_for_another_to_end_and_one_more_is_refused
     let refused = admission.admit(tenant(1), &echo, of_plugin).now_or_never().expect("it does not wait").unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "plugin is busy: 2 calls are running (PLUGIN_MAX_CALLS) and 1 wait for them (PLUGIN_MAX_QUEUED_CALLS), as many as may",
+        "plugin is busy: as many calls as may are running, 2 (PLUGIN_MAX_CALLS), and waiting, 1 (PLUGIN_MAX_QUEUED_CALLS)",
     );
     let _another_plugin = admission.admit(tenant(1), &plugin("other"), of_plugin).now_or_never().unwrap().unwrap();
     drop(running);
@@ -49,7 +49,7 @@ async fn no_call_waits_longer_than_it_may() {
     assert_eq!(asked.elapsed(), Duration::from_secs(10));
     assert_eq!(
         refused.to_string(),
-        "workspace is busy: 1 calls are running, as many as may (PLUGIN_TENANT_MAX_CALLS), and the turn of this one has not \
+        "workspace is busy: as many calls as may are running, 1 (PLUGIN_TENANT_MAX_CALLS), and the turn of this one has not \
          come within 10 s (PLUGIN_CALL_QUEUE_SECONDS)",
     );
     assert_eq!(refused.whose().as_str(), "tenant");

@@ -12,12 +12,13 @@ use crate::tenant;
 use crate::traces::exporting;
 
 /// What has a name of the reference's there, or the conventions' of OpenTelemetry.
-const RENAMED: [(&str, &str); 10] = [
+const RENAMED: [(&str, &str); 11] = [
     ("plugin_http_requests", "http.server.request.duration"),
     ("plugin_http_request_duration_seconds", "http.server.request.duration"),
     ("plugin_invocations", "plugin.invocations"),
     ("plugin_invocation_duration_seconds", "plugin.invocation.duration"),
     ("plugin_invocation_wait_seconds", "plugin.invocation.wait"),
+    ("plugin_invocations_refused", "plugin.invocation.refusals"),
     ("plugin_installations", "plugin.installation.duration"),
     ("plugin_installation_duration_seconds", "plugin.installation.duration"),
     ("plugin_worker_start_seconds", "plugin.worker.start"),
@@ -25,8 +26,8 @@ const RENAMED: [(&str, &str); 10] = [
     ("storage_operation_duration_seconds", "plugin.storage.operation.duration"),
 ];
 
-/// What has no value before a plugin's process has died.
-const EMPTY: [&str; 1] = ["plugin_restarts"];
+/// What has no value before a plugin's process has died, or a limit has kept a call out.
+const EMPTY: [&str; 2] = ["plugin_restarts", "plugin_invocations_refused"];
 
 /// Of each metric of a page in the format of `OpenMetrics` its type, and its values by their labels.
 fn families(page: &str) -> Result<BTreeMap<&str, (&str, BTreeMap<String, f64>)>> {

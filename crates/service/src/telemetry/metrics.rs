@@ -152,7 +152,7 @@ impl Metrics {
                 Family::new_with_constructor(long),
             ),
             invocations_refused: register(
-                &mut registry,
+                &mut counted,
                 "plugin_invocations_refused",
                 "Calls that were refused because a limit of calls at a time was reached",
                 Family::default(),

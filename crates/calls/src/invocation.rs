@@ -7,7 +7,9 @@
 mod batch;
 mod budget;
 mod chunks;
+mod content;
 mod error;
+mod limits;
 mod polling;
 mod record;
 mod request;
@@ -16,7 +18,6 @@ mod runtimes;
 
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use plugin_manifest::identifier::UniqueIdentifier;
@@ -28,7 +29,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use crate::admission::{Admission, AdmissionLimits, Admitted, Limit};
+use crate::admission::{Admission, Admitted, Limit};
 use crate::callback::{Callbacks, Caller};
 use crate::recent::Recent;
 use crate::transactions::{Registered, Transactions};
@@ -43,26 +44,10 @@ use running::{CallSpans, Running};
 pub use batch::BatchError;
 pub use chunks::Chunks;
 pub use error::CallError;
+pub use limits::Limits;
 pub use polling::final_result;
 pub use request::{InvalidRequest, check_data, one_line};
 pub use runtimes::Runtimes;
-
-/// How long a call may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// In all (`PLUGIN_MAX_EXECUTION_TIMEOUT`).
-    pub total: Duration,
-    /// Until a plugin that is being installed or started can take it (`PLUGIN_CALL_START_TIMEOUT_SECONDS`).
-    pub start: Duration,
-    /// Calls that take at least this long are kept for operators; zero for none (`PLUGIN_SLOW_CALL_SECONDS`).
-    pub slow: Duration,
-    /// Between two signs of the plugin, if there is such a limit (`PLUGIN_CALL_IDLE_TIMEOUT_SECONDS`).
-    pub idle: Option<Duration>,
-    /// Bytes of one request to a function (`MAX_SERVERLESS_REQUEST_BYTES`).
-    pub serverless_request: usize,
-    /// Calls at a time.
-    pub admission: AdmissionLimits,
-}
 
 /// The plugin version that is called.
 #[derive(Clone, Debug)]
@@ -133,26 +118,9 @@ impl Invocations {
         Arc::clone(&self.recent)
     }
 
-    /// The limits of a plugin, but for the size of requests.
+    /// The limits of a plugin.
     fn limits_of(&self, plugin: &UniqueIdentifier) -> Limits {
-        let Some(own) = self.per_plugin.of_call(plugin) else { return self.limits };
-        let plugin = self.limits.admission.plugin;
-        let count = |own: u32| usize::try_from(own).unwrap_or(usize::MAX);
-        Limits {
-            admission: AdmissionLimits {
-                plugin: Limit {
-                    running: own.max_calls.map_or(plugin.running, |own| count(own.value)),
-                    waiting: own.max_queued_calls.map_or(plugin.waiting, |own| count(own.value)),
-                },
-                ..self.limits.admission
-            },
-            total: own.call_timeout_seconds.map_or(self.limits.total, |own| own.value),
-            start: own.call_start_timeout_seconds.map_or(self.limits.start, |own| own.value),
-            idle: own
-                .call_idle_timeout_seconds
-                .map_or(self.limits.idle, |own| Some(own.value).filter(|it| !it.is_zero())),
-            ..self.limits
-        }
+        self.per_plugin.of_call(plugin).map_or(self.limits, |own| self.limits.with(own))
     }
 
     /// Dify, and the storage of plugins.
@@ -206,6 +174,9 @@ impl Invocations {
             traceparent: caller.trace.traceparent(),
         };
         let mut record = Record::new(Arc::clone(&self.recent), span, plugin, Arc::clone(&caller), ask.action);
+        if limits.trace_content {
+            record.keep_content(&ask.data);
+        }
         let registered = match &self.transactions {
             Some(transactions) if runtime_type == RuntimeType::Serverless => {
                 Some(transactions.register(Arc::clone(&caller), &plugin.identifier))

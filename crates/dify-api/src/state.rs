@@ -99,6 +99,7 @@ impl Calls {
             slow: config.workers.slow_call,
             serverless_request: usize::try_from(config.serverless.max_request_bytes).unwrap_or(usize::MAX),
             admission: admission(config),
+            trace_content: config.otel.trace_content,
         };
         let endpoints =
             Endpoints::new(Arc::clone(&stores.database.endpoints), Arc::clone(&catalog), Arc::clone(&callbacks));

@@ -33,6 +33,8 @@ pub use choice::{
 pub use groups::*;
 pub use keys::KeyError;
 pub use kind::parse_bool;
+#[cfg(feature = "export")]
+pub(crate) use mask::is_key_like;
 pub use mask::masked;
 use registry::{Group, Reader};
 pub use report::ConfigError;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use plugin_manifest::identifier::UniqueIdentifier;
-use plugin_protocol::Action;
+use plugin_protocol::{AccessType, Action};
 use plugin_runtime::OpenError;
 use plugin_service::telemetry::metrics::Outcome;
 use plugin_service::telemetry::trace::{TARGET, fail};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::content::{self, Answer};
 use super::{CallRequest, Plugin, kind};
 use crate::callback::Caller;
 use crate::recent::{CallStep, EndedCall, Recent};
@@ -56,6 +57,8 @@ pub(super) struct Record {
     chunks: u64,
     bytes: u64,
     calls_back: CallBacks,
+    /// What the plugin answers, where the trace has it.
+    answer: Option<Answer>,
 }
 
 impl Record {
@@ -74,7 +77,20 @@ impl Record {
             chunks: 0,
             bytes: 0,
             calls_back: CallBacks::default(),
+            answer: None,
         }
+    }
+
+    /// Puts what is asked into the trace, if that is exported, and at the end what is answered.
+    pub(super) fn keep_content(&mut self, data: &str) {
+        // what OAuth answers are credentials
+        if self.span.is_disabled() || self.action.access_type() == AccessType::OAuth {
+            return;
+        }
+        if let Some(request) = content::of_request(data) {
+            self.span.record("plugin.request", request);
+        }
+        self.answer = Some(Answer::default());
     }
 
     /// The span of the call.
@@ -116,6 +132,9 @@ impl Record {
         }
         self.chunks += 1;
         self.bytes += chunk.len() as u64;
+        if let Some(answer) = &mut self.answer {
+            answer.add(chunk);
+        }
         if !self.span.is_disabled() && self.action == Action::InvokeLlm {
             self.usage(chunk);
         }
@@ -127,6 +146,9 @@ impl Record {
             let span = &self.span;
             span.record("plugin.outcome", outcome.as_str());
             span.record("plugin.chunks", self.chunks).record("plugin.bytes", self.bytes);
+            if let Some(answer) = &self.answer {
+                span.record("plugin.answer", &*answer.text());
+            }
             if outcome != Outcome::Success {
                 // what a plugin says of its own error may have of the request in it
                 fail(span, outcome.as_str());
@@ -240,6 +262,8 @@ pub(super) fn span(plugin: &Plugin, ask: &CallRequest) -> Span {
         plugin.outcome = Empty,
         plugin.chunks = Empty,
         plugin.bytes = Empty,
+        plugin.request = Empty,
+        plugin.answer = Empty,
         gen_ai.operation.name = Empty,
         gen_ai.provider.name = Empty,
         gen_ai.request.model = Empty,

@@ -81,6 +81,7 @@ pub const LIMITS: Limits = Limits {
         tenant: Limit { running: 8, waiting: 8 },
         wait: Duration::from_secs(10),
     },
+    trace_content: false,
 };
 
 impl Stage {

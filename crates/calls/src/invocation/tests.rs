@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::testing::{LIMITS, Opened, Stage, ask, plugin};
 use super::*;
+use crate::admission::AdmissionLimits;
 use crate::callback::testing::{FakeDify, Script};
 use crate::recent::EndedCall;
 

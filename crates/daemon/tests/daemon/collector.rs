@@ -227,6 +227,14 @@ impl Trace {
         self.0.iter().find(|span| span.name == name).map(|span| hex(&span.parent_span_id))
     }
 
+    /// The attributes of the span of this name whose own names begin with one of these.
+    pub(crate) fn attributes(&self, name: &str, prefixes: &[&str]) -> Option<BTreeMap<String, String>> {
+        let span = self.0.iter().find(|span| span.name == name)?;
+        let is_wanted = |one: &&KeyValue| prefixes.iter().any(|prefix| one.key.starts_with(prefix));
+        let wanted = span.attributes.iter().filter(is_wanted);
+        Some(wanted.map(|one| (one.key.clone(), text(one.value.as_ref()))).collect())
+    }
+
     /// The id of the span of this name.
     pub(crate) fn id(&self, name: &str) -> Option<String> {
         self.0.iter().find(|span| span.name == name).map(|span| hex(&span.span_id))

@@ -12,6 +12,7 @@ mod faults;
 mod kill;
 mod life;
 mod log;
+#[cfg(feature = "export")]
 mod metrics;
 mod own;
 #[cfg(feature = "export")]

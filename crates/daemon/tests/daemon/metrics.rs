@@ -25,11 +25,14 @@ const RENAMED: [(&str, &str); 10] = [
     ("storage_operation_duration_seconds", "plugin.storage.operation.duration"),
 ];
 
-/// What has no value before a plugin's process has died.
-const EMPTY: [&str; 1] = ["plugin_restarts"];
+/// What has no value before a plugin's process has died, or a limit has kept a call out.
+const EMPTY: [&str; 2] = ["plugin_restarts", "plugin_invocations_refused"];
+
+/// The type of a metric, and its values by their labels.
+type Family<'a> = (&'a str, BTreeMap<String, f64>);
 
 /// Of each metric of a page in the format of `OpenMetrics` its type, and its values by their labels.
-fn families(page: &str) -> Result<BTreeMap<&str, (&str, BTreeMap<String, f64>)>> {
+fn families(page: &str) -> Result<BTreeMap<&str, Family<'_>>> {
     let mut families = BTreeMap::new();
     let mut current = None;
     for line in page.lines() {

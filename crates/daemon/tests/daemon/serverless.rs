@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use axum::extract::Request;
+use axum::middleware::map_request;
+use parking_lot::Mutex;
 use plugin_connector::backend::Backend;
 use plugin_connector::backend::process::{ProcessBackend, ProcessOptions};
 use plugin_connector::server::{ServiceOptions, routes};
@@ -30,6 +33,9 @@ const ILL: &str = include_str!("ill.py");
 struct Connector {
     backend: ProcessBackend,
     server: JoinHandle<()>,
+    /// `traceparent` of each request.
+    #[cfg_attr(not(feature = "export"), expect(dead_code, reason = "only tests of exported traces look at them"))]
+    traces: Arc<Mutex<Vec<String>>>,
 }
 
 impl Connector {
@@ -57,9 +63,16 @@ impl Connector {
             max_package_bytes: MOST,
             stop: CancellationToken::new(),
         });
+        let traces = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&traces);
+        let routes = routes.layer(map_request(move |request: Request| {
+            let trace = request.headers().get("traceparent").and_then(|trace| trace.to_str().ok());
+            seen.lock().extend(trace.map(str::to_owned));
+            async { request }
+        }));
         let listener = TcpListener::bind(address).await?;
         let server = tokio::spawn(async move { drop(axum::serve(listener, routes).await) });
-        Ok(Self { backend, server })
+        Ok(Self { backend, server, traces })
     }
 
     async fn functions(&self) -> Result<usize> {
@@ -221,6 +234,72 @@ async fn what_a_connector_does_is_in_the_trace_of_the_install() -> Result<()> {
     let steps = tree.lines().skip_while(|line| !line.contains("plugin.install"));
     let steps = steps.filter(|line| ["plugin.", "/v1/", "connector."].iter().any(|word| line.contains(word)));
     insta::assert_snapshot!("serverless_install", steps.collect::<Vec<_>>().join("\n"));
+
+    // one that its caller leaves out has the caller's ids at the connector
+    let left_out = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let client = running.client(&tenant())?.with_header("traceparent", left_out);
+    client.install_package(&plugins::light("another function", &[])?).await?;
+    let traces = connector.traces.lock().clone();
+    let of_first = traces.iter().filter(|sent| sent.contains(trace)).count();
+    let of_second = traces.iter().filter(|sent| *sent == left_out).count();
+    assert!(of_first > 0 && of_first == of_second, "{traces:?}");
     connector.stop().await;
+    Ok(())
+}
+
+/// In place of the light plugin's answers: numbers of tokens, one of each text, or none where a text asks for none.
+#[cfg(feature = "export")]
+const COUNTS: &str = "def messages(request):
+    texts = request['data']['texts']
+    counts = [] if 'none' in texts[0] else [1 for _ in texts]
+    yield {'type': 'stream', 'data': {'num_tokens': counts}}
+    yield {'type': 'end', 'data': {}}
+    return
+";
+
+#[cfg(feature = "export")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_gets_what_is_counted_of_calls_of_functions() -> Result<()> {
+    let (folder, collector) = (tempfile::tempdir()?, crate::collector::Collector::start().await?);
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let connector = Connector::start(address, folder.path()).await?;
+    let exporting = serverless(address)?.with("ENABLE_OTEL", "true").with("OTLP_BASE_ENDPOINT", &collector.url);
+    let exporting = exporting.with("OTEL_METRIC_EXPORT_INTERVAL", "200").with("MAX_SERVERLESS_REQUEST_BYTES", "2000");
+    let running = exporting.start().await?;
+    let client = running.client(&tenant())?;
+    let main = std::fs::read_to_string(plugins::light_folder().join("main.py"))?;
+    let main = main.replace("def messages(request):\n", COUNTS);
+    client.install_package(&plugins::light("a function", &[("main.py", &main)])?).await?;
+    let count = async |texts: [String; 3]| {
+        let data = json!({
+            "provider": "p", "model": "m", "model_type": "text-embedding", "credentials": {}, "texts": texts,
+        });
+        client.dispatch("testkit/light", "text_embedding/num_tokens", data).await?.collect().await
+    };
+    let texts = |first: &str| [first.repeat(200), "b".repeat(800), "c".repeat(800)];
+    let whole = count(texts("a")).await?;
+    assert_eq!(whole[0]["num_tokens"], json!([1, 1, 1]));
+    count(texts("none")).await.unwrap_err();
+    count(texts(&"a".repeat(20))).await.unwrap_err();
+    connector.stop().await;
+    count(texts("a")).await.unwrap_err();
+
+    let call = "plugin.access_type=model plugin.action=get_text_embedding_num_tokens plugin.id=testkit/light \
+                plugin.runtime_type=serverless plugin.version=0.0.1";
+    for (name, labels) in [
+        ("batch.count", call.to_owned()),
+        ("batch.payload_bytes", call.to_owned()),
+        ("batch.oversize_items", call.to_owned()),
+        ("batch.result_mismatches", format!("batch.mismatch_reason=token_count {call}")),
+        (
+            "runtime.failures",
+            "failure.source=lambda_function_url failure.type=transport http.response.status_code=0 \
+             plugin.action=get_text_embedding_num_tokens"
+                .to_owned(),
+        ),
+    ] {
+        let name = format!("plugin.serverless.{name}");
+        assert_eq!(collector.metrics(&name).await?[&name], [labels], "{name}");
+    }
     Ok(())
 }

@@ -132,7 +132,7 @@ async fn call_on(world: Arc<World>, client: Client, caller: usize) -> Result<()>
     while !world.over.load(Ordering::Relaxed) {
         number += 1;
         // now and then long enough that the plugin is idle
-        if number % 20 == 0 {
+        if number.is_multiple_of(20) {
             tokio::time::sleep(Duration::from_secs(3)).await;
         }
         let (began, mut worker) = (Instant::now(), None);
@@ -179,7 +179,7 @@ async fn kill_on(world: &World, mut running: Daemon, time: Duration, daemon_too:
         tokio::time::sleep(Duration::from_millis(300 + (round as u64 * 7919) % 400)).await;
         round += 1;
         let daemon = running.pid().context("the daemon has ended by itself")?;
-        if daemon_too && round % 30 == 0 {
+        if daemon_too && round.is_multiple_of(30) {
             let processes = descendants(daemon);
             world.outages.lock().push(Outage { until: None });
             running = running.kill().await?.start().await?;
@@ -187,7 +187,7 @@ async fn kill_on(world: &World, mut running: Daemon, time: Duration, daemon_too:
                 outage.until = Some(Instant::now());
             }
             eventually("nothing of the daemon before is left", || processes.iter().all(|pid| !runs(*pid))).await;
-        } else if round % 8 == 0 {
+        } else if round.is_multiple_of(8) {
             if let Some(zygote) = descendants(daemon).into_iter().find(|pid| is_zygote(*pid)) {
                 // no call is on it: it excuses none
                 kill(zygote, Signal::SIGKILL);

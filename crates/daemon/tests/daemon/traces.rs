@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::collector::Collector;
+use crate::faults::misbehaving;
 use crate::{daemon, tenant};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -178,5 +179,57 @@ async fn a_collector_is_spoken_to_by_grpc_with_the_key() -> Result<()> {
     let trace = collector.trace(TRACE, "GET /plugin/:tenant_id/management/list").await?;
     assert_eq!(trace.parent("GET /plugin/:tenant_id/management/list").as_deref(), Some(CALLER));
     assert_eq!(collector.header("authorization").as_deref(), Some("Bearer the-key"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_a_model_has_its_tokens_and_only_where_that_is_wished_what_was_said() -> Result<()> {
+    let collector = Collector::start().await?;
+    let usage = json!({
+        "prompt_tokens": 2, "prompt_unit_price": "0", "prompt_price_unit": "0", "prompt_price": "0", "completion_tokens": 3,
+        "completion_unit_price": "0", "completion_price_unit": "0", "completion_price": "0", "total_tokens": 5,
+        "total_price": "0", "currency": "USD", "latency": 1,
+    });
+    let message = json!({"role": "assistant", "content": "the answer", "tool_calls": []});
+    let chunk = json!({"model": "m", "delta": {"index": 0, "message": message, "usage": usage}});
+    let says = format!(
+        "say('session', request['session_id'], {{'type': 'stream', 'data': json.loads('''{chunk}''')}})\n    \
+         say('session', request['session_id'], {{'type': 'end', 'data': {{}}}})\n    return"
+    );
+    let package = misbehaving(&says)?;
+    let ask = json!({
+        "provider": "p", "model": "m", "model_type": "llm", "credentials": {"api_key": "s3cr3t"}, "model_parameters": {},
+        "prompt_messages": [{"role": "user", "content": "the question"}], "stream": true,
+    });
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("plugins.toml");
+    for (settings, trace_id) in [
+        ("", "1af7651916cd43dd8448eb211c80319c"),
+        ("[plugins.\"testkit/light\"]\ntrace_content = true\n", "2af7651916cd43dd8448eb211c80319c"),
+    ] {
+        std::fs::write(&file, settings)?;
+        let running = exporting(&collector)?.with("PLUGIN_SETTINGS_FILE", &file.display().to_string()).start().await?;
+        let client = running.client(&tenant())?;
+        client.install_package(&package).await?;
+        let client = client.with_header("traceparent", &format!("00-{trace_id}-{CALLER}-01"));
+        client.dispatch("testkit/light", "llm/invoke", ask.clone()).await?.collect().await?;
+        let trace = collector.trace(trace_id, "POST /plugin/:tenant_id/dispatch/llm/invoke").await?;
+        let wanted = ["gen_ai.", "plugin.request", "plugin.answer"];
+        let mut found = trace.attributes("plugin.invoke invoke_llm", &wanted).context("no span of the call")?;
+        let said = [found.remove("plugin.request"), found.remove("plugin.answer")];
+        let facts: Vec<_> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = "gen_ai.operation.name=chat gen_ai.provider.name=p gen_ai.request.model=m \
+                        gen_ai.usage.input_tokens=2 gen_ai.usage.output_tokens=3";
+        assert_eq!(facts.join(" "), expected);
+        let [request, answer] = match (settings, said) {
+            ("", said) => {
+                assert_eq!(said, [None, None]);
+                continue;
+            }
+            (_, [request, answer]) => [request.context("no request")?, answer.context("no answer")?],
+        };
+        assert!(request.contains("the question") && !request.contains("s3cr3t"), "{request}");
+        assert!(answer.contains("the answer"), "{answer}");
+    }
     Ok(())
 }

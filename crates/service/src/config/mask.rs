@@ -104,7 +104,8 @@ fn mask_pairs(text: &str, quoted: bool) -> String {
     out
 }
 
-fn is_key_like(name: &str) -> bool {
+/// Whether what has this name authenticates.
+pub(crate) fn is_key_like(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "sig" || name.ends_with("key") || KEY_LIKE.iter().any(|part| name.contains(part))
 }

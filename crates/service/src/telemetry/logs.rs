@@ -8,6 +8,7 @@ mod writer;
 pub use self::limit::LineLimit;
 
 use std::io;
+use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
@@ -63,13 +64,18 @@ pub fn init(config: &Log, statements: bool, zone: TimeZone, exports: &Exports) -
     exports.init(tracing_subscriber::registry().with(lines.with_filter(filter)))?;
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, reason = panic.payload_as_str().unwrap_or("unknown"), "{PANIC}");
+        panicked(panic);
         if cfg!(debug_assertions) {
             previous(panic);
         }
     }));
     Ok(LogHandle { filter: handle, writer, configured: config.level, statements })
+}
+
+/// Logs a panic.
+pub(crate) fn panicked(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, reason = panic.payload_as_str().unwrap_or("unknown"), "{PANIC}");
 }
 
 impl LogHandle {

@@ -38,6 +38,9 @@ group! {
     service_name: Text = "OTEL_SERVICE_NAME" => "dify-plugin-daemon";
     /// More attributes of the service: `name=value,name=value`, values percent-encoded.
     resource_attributes: Text = "OTEL_RESOURCE_ATTRIBUTES";
+    /// Puts what is asked of plugins and what they answer into traces, up to 8 KiB each. That may have secrets of users in it; for
+    /// single plugins see [operations.md](operations.md#traces-and-errors).
+    trace_content: Bool = "PLUGIN_TRACE_CONTENT" => "false";
     /// Exporter; it is always `otlp`.
     exporter: Text = "OTEL_EXPORTER_TYPE" [Unused];
 }

@@ -52,6 +52,7 @@ macro_rules! shown {
 }
 
 shown! {
+    bool: |is_on| json!(is_on);
     u32: |number| json!(number);
     u64: |number| json!(number);
     Duration: |time| json!(time.as_secs());
@@ -87,6 +88,14 @@ forms! {
     };
     /// Whether it may be forked.
     Fork(Prefork) "`\"auto\"` or `\"off\"`", |value, report| word::<Prefork>(value, Self::NAME, report);
+    /// Whether something is done.
+    Switch(bool) "`true` or `false`", |value, report| {
+        let is_on = value.get_ref().as_bool();
+        if is_on.is_none() {
+            report(start(value), format!("has to be true or false, is {}", kind_of(value.get_ref())));
+        }
+        is_on
+    };
     /// Processes or calls, of which there may be none.
     Count(u32) "integer", |value, report| number(value, 0..=65_536, report);
     /// Processes or calls, at least one.

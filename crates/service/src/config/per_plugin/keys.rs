@@ -174,4 +174,6 @@ keys! {
     call_idle_timeout_seconds: SecondsOrNone takes workers.call_idle_timeout = "PLUGIN_CALL_IDLE_TIMEOUT_SECONDS" [Calls];
     /// Longest time of one call.
     call_timeout_seconds: Seconds takes plugins.max_execution_timeout = "PLUGIN_MAX_EXECUTION_TIMEOUT" [Calls];
+    /// Whether what is asked of it and what it answers is in traces, where they are exported.
+    trace_content: Switch takes otel.trace_content = "PLUGIN_TRACE_CONTENT" [Calls];
 }

@@ -46,6 +46,7 @@ start_timeout_seconds = 300
 call_start_timeout_seconds = 20
 call_idle_timeout_seconds = 0
 call_timeout_seconds = 3600
+trace_content = true
 variables.REGION = "us"
 
 [plugins."acme/search:0.3.1"]
@@ -134,6 +135,7 @@ max_open_files = 10
 workers_max = 100000000000
 idle_seconds = "60"
 call_timeout_seconds = 0
+trace_content = "true"
 pass_variables = ["DB_PASSWORD", "@amazon", "A-B", "SERVER_*", "@aws", ""]
 variables = {SERVER_KEY = "s3cr3t", "A B" = "s3cr3t", PORT = 5432, INSTALL_METHOD = "x"}
 [plugins."acme/two"]

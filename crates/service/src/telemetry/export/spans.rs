@@ -45,3 +45,27 @@ pub(crate) fn continued(span: &Span, trace: &TraceContext) -> TraceContext {
 pub(crate) fn rename(span: &Span, name: String) {
     span.context().span().update_name(name);
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_a_span_that_is_exported_gives_its_ids_to_what_is_sent_within() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let trace = TraceContext::parse(text).unwrap();
+        let within = |sampler| {
+            let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
+            let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+            let subscriber = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::with_default(subscriber, || trace.within(&tracing::info_span!("request")))
+        };
+        assert_eq!(within(Sampler::AlwaysOff), trace);
+        let exported = within(Sampler::AlwaysOn);
+        assert!(exported.trace_id != trace.trace_id && exported.span_id != trace.span_id, "{exported:?}");
+    }
+}

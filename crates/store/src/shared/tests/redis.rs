@@ -8,6 +8,7 @@ use bytes::Bytes;
 use plugin_testkit::servers::{Running, Shared, free_port, is_installed, skip};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::{LONG, Notice, SharedState, text};
 use crate::shared::{RedisConfig, RedisServers, RedisState, RedisTls};
@@ -190,6 +191,28 @@ async fn a_wrong_password_is_refused() {
     assert!(!error.is_retryable(), "{error}");
     let error = RedisState::open(&single(free_port().unwrap())).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_command_is_a_span_without_values() {
+    if is_missing("redis-server") {
+        return;
+    }
+    on_single(async |_| {}).await;
+    let (port, _) = SINGLE.get().unwrap();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let spans = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::TRACE);
+    let spans = spans.with_span_events(FmtSpan::NEW).with_writer(Arc::new(log.reopen().unwrap())).finish();
+    let tracing = tracing::subscriber::set_default(spans);
+    let state = eventually_open(&RedisConfig { password: "sesame".to_owned(), ..single(*port) }).await;
+    state.publish("a topic", text("a value")).await.unwrap();
+    drop(tracing);
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let span = r#"otel.kind="client" otel.name="PUBLISH" db.system.name="redis" db.operation.name="PUBLISH""#;
+    let spans: Vec<_> = text.lines().filter(|line| line.contains("plugin_trace: ")).collect();
+    assert!(spans.iter().any(|line| line.contains(span)), "{text}");
+    let is_silent = |line: &&str| !["a topic", "a value", "sesame"].iter().any(|value| line.contains(value));
+    assert!(spans.iter().all(is_silent), "{text}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::stacktrace;
-use crate::config::masked;
+use crate::config::{is_key_like, masked};
 use crate::telemetry::logs::{Fields, PANIC};
 
 /// Sends what is logged as ERROR.
@@ -50,7 +50,7 @@ impl SentryLayer {
             };
         }
         event.message = message;
-        event.extra = fields.into_iter().map(|(name, value)| (name, without_secrets(value))).collect();
+        event.extra = fields.into_iter().map(|(name, value)| without_secrets(name, value)).collect();
         if self.with_traces
             && let (Some(Ok(trace_id)), Some(Ok(span_id))) =
                 (trace_id.map(|id| id.parse()), span_id.map(|id| id.parse()))
@@ -68,9 +68,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SentryLayer {
     }
 }
 
-fn without_secrets(value: Value) -> Value {
-    match value {
+fn without_secrets(name: String, value: Value) -> (String, Value) {
+    let shown = match value {
+        Value::String(_) if is_key_like(&name) => "(hidden)".into(),
         Value::String(text) => masked(&text).into(),
         other => other,
-    }
+    };
+    (name, shown)
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,8 @@ impl Otlp {
             .with_level(false)
             .with_target(false)
             .with_tracked_inactivity(false)
+            // nobody asks OpenTelemetry for the current span, and a span is entered at every turn of its task
+            .with_context_activation(false)
             .with_filter(Targets::new().with_target(TARGET, LevelFilter::TRACE))
     }
 

@@ -1,7 +1,7 @@
 //! Calls for a long time, while processes are killed at random: plugins, the interpreters that they are forked from, and the
 //! daemon. Only calls that were on what was killed may fail, and nothing may be left over.
 //!
-//! `SOAK_SECONDS` says for how long, a minute if it is not set: `SOAK_SECONDS=1800 cargo test -p plugin-daemon --test daemon
+//! `SOAK_SECONDS` says for how long, half a minute if it is not set: `SOAK_SECONDS=1800 cargo test -p plugin-daemon --test daemon
 //! real_calls_survive -- --ignored --nocapture`.
 
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs uv, Python 3.12 and the package index"]
 async fn real_calls_survive_kills_of_plugins_interpreters_and_the_daemon() -> Result<()> {
-    let seconds = std::env::var("SOAK_SECONDS").ok().map(|text| text.parse()).transpose()?.unwrap_or(60);
+    let seconds = std::env::var("SOAK_SECONDS").ok().map(|text| text.parse()).transpose()?.unwrap_or(30);
     let (half, world) = (Duration::from_secs(seconds) / 2, Arc::new(World::default()));
     let running = settings()?.start().await?;
     let client = running.client(&tenant())?;
@@ -179,7 +179,7 @@ async fn kill_on(world: &World, mut running: Daemon, time: Duration, daemon_too:
         tokio::time::sleep(Duration::from_millis(300 + (round as u64 * 7919) % 400)).await;
         round += 1;
         let daemon = running.pid().context("the daemon has ended by itself")?;
-        if daemon_too && round.is_multiple_of(30) {
+        if daemon_too && round.is_multiple_of(20) {
             let processes = descendants(daemon);
             world.outages.lock().push(Outage { until: None });
             running = running.kill().await?.start().await?;

@@ -48,6 +48,11 @@ pub fn light_of_bytes(answer: &str, files: &[(&str, &[u8])]) -> Result<Bytes> {
     pack_folder(scratch.path())
 }
 
+/// The plugin of [`light`] with another program, which has the module `wire` to speak the protocol with.
+pub fn program(main: &str) -> Result<Bytes> {
+    light("", &[("main.py", main), ("wire.py", include_str!("../plugins/wire.py"))])
+}
+
 /// A plugin on the SDK in the version of `requirements`, whose tool `work` is busy as its parameters say.
 pub fn busy(requirements: &str) -> Result<Bytes> {
     busy_as("busy", requirements)

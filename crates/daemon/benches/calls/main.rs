@@ -32,7 +32,7 @@ async fn main() -> Result<()> {
         .start()
         .await?;
     let client = daemon.client("00000000-0000-0000-0000-000000000001")?;
-    client.install_package(&plugins::light("", &[("main.py", include_str!("plugin.py"))])?).await?;
+    client.install_package(&plugins::program(include_str!("plugin.py"))?).await?;
 
     let parameters = json!({"dify": dify, "count": ROUND_TRIPS});
     let answer = client.invoke_tool("testkit/light", "light", "answer", parameters).await?.collect().await?;

@@ -8,28 +8,13 @@ import sys
 import threading
 import time
 
+from wire import beat, line, write
+
 CHUNK = json.dumps({
     "model": "m", "prompt_messages": [], "system_fingerprint": None,
     "delta": {"index": 0, "message": {"role": "assistant", "content": "word " * 8, "tool_calls": []}},
 })
-one_at_a_time = threading.Lock()
 waiting = {}
-
-
-def write(lines):
-    with one_at_a_time:
-        sys.stdout.write(lines)
-        sys.stdout.flush()
-
-
-def line(session_id, kind, data):
-    return f'{{"event":"session","session_id":"{session_id}","data":{{"type":"{kind}","data":{data}}}}}\n\n'
-
-
-def beat():
-    while True:
-        write('{"event":"heartbeat","session_id":null,"data":{}}\n\n')
-        time.sleep(10)
 
 
 def stream(session_id, count):
@@ -84,7 +69,7 @@ def answer(request):
     write(line(session_id, "end", "{}"))
 
 
-threading.Thread(target=beat, daemon=True).start()
+beat()
 for text in sys.stdin:
     message = json.loads(text)
     if message["event"] == "request":

@@ -96,7 +96,7 @@ async fn daemon(variable: &str, value: usize) -> Result<Daemon> {
 }
 
 fn package() -> Result<bytes::Bytes> {
-    plugins::light("", &[("main.py", include_str!("plugin.py"))])
+    plugins::program(include_str!("plugin.py"))
 }
 
 async fn call(client: &Client, parameters: &Value) -> Result<Duration> {

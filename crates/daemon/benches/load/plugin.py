@@ -6,23 +6,7 @@ import sys
 import threading
 import time
 
-one_at_a_time = threading.Lock()
-
-
-def write(lines):
-    with one_at_a_time:
-        sys.stdout.write(lines)
-        sys.stdout.flush()
-
-
-def line(session_id, kind, data):
-    return f'{{"event":"session","session_id":"{session_id}","data":{{"type":"{kind}","data":{data}}}}}\n\n'
-
-
-def beat():
-    while True:
-        write('{"event":"heartbeat","session_id":null,"data":{}}\n\n')
-        time.sleep(10)
+from wire import beat, line, write
 
 
 def answer(session_id, asked):
@@ -34,7 +18,7 @@ def answer(session_id, asked):
     write(line(session_id, "stream", json.dumps(message)) + line(session_id, "end", "{}"))
 
 
-threading.Thread(target=beat, daemon=True).start()
+beat()
 for text in sys.stdin:
     message = json.loads(text)
     if message["event"] == "request":

@@ -85,7 +85,7 @@ async fn a_call_back_ends_when_its_client_leaves() -> Result<()> {
     let running = daemon()?.with("DIFY_INNER_API_URL", &format!("http://{address}")).start().await?;
     let client = running.client(&tenant())?;
     let plugin = include_str!("../../benches/calls/plugin.py");
-    client.install_package(&plugins::light("", &[("main.py", plugin)])?).await?;
+    client.install_package(&plugins::program(plugin)?).await?;
     for _ in 0..5 {
         let parameters = json!({"dify": address, "count": 1});
         let client = client.clone();

@@ -51,7 +51,7 @@ async fn a_call_with_a_call_back_is_one_trace_and_its_install_another() -> Resul
     let running = exporting(&collector)?.with("DIFY_INNER_API_URL", &dify).start().await?;
     let tenant = tenant();
     let plugin = include_str!("../../benches/calls/plugin.py");
-    let package = plugins::light("", &[("main.py", plugin)])?;
+    let package = plugins::program(plugin)?;
 
     let installed = "1af7651916cd43dd8448eb211c80319c";
     let client = running.client(&tenant)?.with_header("traceparent", &format!("00-{installed}-{CALLER}-01"));

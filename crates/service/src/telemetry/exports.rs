@@ -1,9 +1,9 @@
 //! What a configuration sends out of the process, if this program can.
 
 use tokio::runtime::Handle;
-use tracing::Subscriber;
+use tracing::{Dispatch, Subscriber};
+#[cfg(feature = "export")]
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::Metrics;
 use crate::config::Config;
@@ -50,17 +50,20 @@ impl Exports {
         Ok(Self { otlp, sentry })
     }
 
-    /// Adds their layers to the subscriber, and makes it the process's.
-    pub(super) fn init<S>(&self, subscriber: S) -> Result<(), TryInitError>
+    /// The subscriber with their layers.
+    pub(super) fn onto<S>(&self, subscriber: S) -> Dispatch
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        use tracing_subscriber::filter::LevelFilter;
-        use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+        use tracing_subscriber::layer::SubscriberExt as _;
 
-        let otlp = self.otlp.as_ref().map(super::export::Otlp::layer);
-        let sentry = self.sentry.as_ref().map(|sentry| sentry.layer().with_filter(LevelFilter::ERROR));
-        subscriber.with(otlp).with(sentry).try_init()
+        // not as options: a layer that is none has no filter, and makes every callsite of the process ask all the others
+        match (&self.otlp, &self.sentry) {
+            (None, None) => Dispatch::new(subscriber),
+            (Some(otlp), None) => Dispatch::new(subscriber.with(otlp.layer())),
+            (None, Some(sentry)) => Dispatch::new(subscriber.with(sentry.layer())),
+            (Some(otlp), Some(sentry)) => Dispatch::new(subscriber.with(otlp.layer()).with(sentry.layer())),
+        }
     }
 
     /// Sends from now on, with what is counted in `metrics`: after the last thing that can fail at the start.
@@ -100,12 +103,9 @@ impl Exports {
         }
     }
 
-    /// Makes the subscriber the process's.
-    pub(super) fn init<S>(&self, subscriber: S) -> Result<(), TryInitError>
-    where
-        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
-    {
-        subscriber.try_init()
+    /// The subscriber as it is.
+    pub(super) fn onto<S: Subscriber + Send + Sync>(&self, subscriber: S) -> Dispatch {
+        Dispatch::new(subscriber)
     }
 
     /// Does nothing.
@@ -113,4 +113,39 @@ impl Exports {
 
     /// Does nothing.
     pub fn shutdown(self) {}
+}
+
+#[cfg(all(test, feature = "export"))]
+mod tests {
+    use tracing::Metadata;
+    use tracing::level_filters::LevelFilter;
+    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+    use crate::telemetry::trace::TARGET;
+
+    fn metadata(log: impl FnOnce() -> tracing::Span) -> &'static Metadata<'static> {
+        tracing::subscriber::with_default(tracing_subscriber::registry(), || log().metadata().unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_no_layer_wants_is_not_asked_for_again() {
+        let unwanted = metadata(|| tracing::info_span!("request"));
+        let wanted = metadata(|| tracing::trace_span!(target: TARGET, "request"));
+        for (otel, sentry) in [(false, false), (true, false), (false, true), (true, true)] {
+            let variables = [
+                ("ENABLE_OTEL", otel.to_string()),
+                ("SENTRY_ENABLED", sentry.to_string()),
+                ("SENTRY_DSN", "http://public@localhost/1".to_owned()),
+            ];
+            let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let exports = Exports::start(&Config::from_vars(variables).unwrap(), &Handle::current()).unwrap();
+            let log = tracing_subscriber::fmt::layer().with_filter(LevelFilter::WARN);
+            let subscriber = exports.onto(tracing_subscriber::registry().with(log));
+            // Sentry's errors tell the request that they belong to
+            assert_eq!(subscriber.register_callsite(unwanted).is_never(), !sentry, "{otel} {sentry}");
+            assert_eq!(subscriber.register_callsite(wanted).is_never(), !otel, "{otel} {sentry}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
-use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer as _, Registry};
 
 use crate::config::{Log, LogLevel};
@@ -61,7 +61,7 @@ pub fn init(config: &Log, statements: bool, zone: TimeZone, exports: &Exports) -
     let writer = Writer::start(config.file.as_deref())?;
     let (filter, handle) = reload::Layer::new(targets(config.level, statements));
     let lines = LineLayer::new(config.format, zone, writer.clone());
-    exports.init(tracing_subscriber::registry().with(lines.with_filter(filter)))?;
+    exports.onto(tracing_subscriber::registry().with(lines.with_filter(filter))).try_init()?;
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         panicked(panic);

@@ -11,11 +11,14 @@ use sentry_core::protocol::{Context, SpanStatus, TraceContext as Ids, Transactio
 use sentry_core::types::{Dsn, ParseDsnError};
 use sentry_core::{Client, ClientOptions, Envelope};
 use tokio::runtime::Handle;
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::VERSION;
 use crate::config::Sentry as Config;
 use crate::telemetry::TraceContext;
-pub(super) use layer::SentryLayer;
+use layer::SentryLayer;
 
 /// How long the end of the process waits for what is still to be sent.
 const LAST_EXPORT: Duration = Duration::from_millis(300);
@@ -82,8 +85,11 @@ impl Sentry {
     }
 
     /// What sends lines of the log.
-    pub fn layer(&self) -> SentryLayer {
-        SentryLayer::new(Arc::clone(&self.client), self.attach_stacktrace, self.with_traces)
+    pub(in crate::telemetry) fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        SentryLayer::new(Arc::clone(&self.client), self.attach_stacktrace, self.with_traces).filtered()
     }
 
     /// Sends what is left, as far as Sentry takes it in a moment (blocking, within a third of a second).

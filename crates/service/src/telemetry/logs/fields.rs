@@ -34,6 +34,20 @@ impl LineLayer {
 pub(crate) struct Fields(pub(crate) Map<String, Value>);
 
 impl Fields {
+    /// Keeps those of a span that begins for the events within it, unless another layer has.
+    pub(crate) fn keep<S>(attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(span) = context.span(id)
+            && span.extensions().get::<Self>().is_none()
+        {
+            let mut fields = Self::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
     /// Those of an event and of the spans around it; the inner ones count.
     pub(crate) fn of<S>(event: &Event<'_>, context: &Context<'_, S>) -> Self
     where
@@ -78,11 +92,7 @@ impl Visit for Fields {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
-            let mut fields = Fields::default();
-            attributes.record(&mut fields);
-            span.extensions_mut().insert(fields);
-        }
+        Fields::keep(attributes, id, &context);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {

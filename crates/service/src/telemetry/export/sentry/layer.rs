@@ -5,8 +5,11 @@ use std::sync::Arc;
 use sentry_core::Client;
 use sentry_core::protocol::{Context as Facts, Event, Exception, Level, TraceContext as Ids, Values};
 use serde_json::{Map, Value};
-use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id};
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -16,7 +19,7 @@ use crate::telemetry::logs::{Fields, PANIC};
 
 /// Sends what is logged as ERROR.
 #[derive(Debug)]
-pub struct SentryLayer {
+pub(super) struct SentryLayer {
     client: Arc<Client>,
     attach_stacktrace: bool,
     with_traces: bool,
@@ -25,6 +28,17 @@ pub struct SentryLayer {
 impl SentryLayer {
     pub(super) fn new(client: Arc<Client>, attach_stacktrace: bool, with_traces: bool) -> Self {
         Self { client, attach_stacktrace, with_traces }
+    }
+
+    /// With what it asks for: errors, and the spans that say what they belong to.
+    pub(super) fn filtered<S>(self) -> impl Layer<S> + Send + Sync + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let most = |metadata: &Metadata<'_>| if metadata.is_span() { LevelFilter::INFO } else { LevelFilter::ERROR };
+        self.with_filter(
+            filter_fn(move |metadata| *metadata.level() <= most(metadata)).with_max_level_hint(LevelFilter::INFO),
+        )
     }
 
     fn event(&self, target: &str, mut fields: Map<String, Value>) -> Event<'static> {
@@ -62,6 +76,10 @@ impl SentryLayer {
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SentryLayer {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        Fields::keep(attributes, id, &context);
+    }
+
     fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
         let fields = Fields::of(event, &context);
         self.client.capture_event(self.event(event.metadata().target(), fields.0), None);

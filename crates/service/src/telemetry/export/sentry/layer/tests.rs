@@ -21,8 +21,8 @@ fn sent(log: impl FnOnce()) -> Vec<Event<'static>> {
     let mut options = ClientOptions::new().default_integrations(false);
     options.dsn = Some("http://public@localhost/1".parse().unwrap());
     options.transport = Some(Arc::new(move |_: &ClientOptions| Arc::clone(&transport) as Arc<dyn Transport>));
-    let layer = SentryLayer::new(Arc::new(Client::with_options(options)), true, false);
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+    let layer = SentryLayer::new(Arc::new(Client::with_options(options)), true, true);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer.filtered()), log);
     let mut events = kept.0.lock();
     std::mem::take(&mut *events)
 }
@@ -65,4 +65,19 @@ fn secrets_are_hidden_by_their_names_and_in_texts() {
     assert_eq!(event.message.as_deref(), Some("no answer: DB_PASSWORD=(hidden)"));
     assert_eq!(event.extra["error"], "https://(hidden)@host/path?(hidden)");
     assert_eq!((event.tags["plugin"].as_str(), &event.extra["attempts"]), ("acme/echo", &3.into()));
+}
+
+#[test]
+fn an_error_names_the_workspace_and_the_trace_of_its_request() {
+    let (trace_id, span_id) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let events = sent(|| {
+        tracing::info_span!("request", trace_id, span_id, tenant_id = "t-1").in_scope(|| {
+            tracing::warn!("no error");
+            tracing::error!("failed");
+        });
+    });
+    let [event] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((event.message.as_deref(), event.tags["tenant_id"].as_str()), (Some("failed"), "t-1"));
+    let Facts::Trace(ids) = &event.contexts["trace"] else { panic!("{event:?}") };
+    assert_eq!((ids.trace_id.to_string(), ids.span_id.to_string()), (trace_id.to_owned(), span_id.to_owned()));
 }

@@ -115,7 +115,8 @@ impl Exports {
     pub fn shutdown(self) {}
 }
 
-#[cfg(all(test, feature = "export"))]
+#[cfg(test)]
+#[cfg(feature = "export")]
 mod tests {
     use tracing::Metadata;
     use tracing::level_filters::LevelFilter;

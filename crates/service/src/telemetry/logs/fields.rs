@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -29,9 +31,9 @@ impl LineLayer {
     }
 }
 
-/// Fields by name; `message` is one of them.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Fields(pub(crate) Map<String, Value>);
+/// Fields with their names; `message` is one of them.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
     /// Keeps those of a span that begins for the events within it, unless another layer has.
@@ -48,45 +50,94 @@ impl Fields {
         }
     }
 
-    /// Those of an event and of the spans around it; the inner ones count.
+    /// Those of an event and of the spans around it, by name; the inner ones count.
     pub(crate) fn of<S>(event: &Event<'_>, context: &Context<'_, S>) -> Self
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let mut fields = Self::default();
-        for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().iter().rev() {
+        event.record(&mut fields);
+        for span in context.event_scope(event).into_iter().flatten() {
             if let Some(outer) = span.extensions().get::<Self>() {
-                fields.0.extend(outer.0.clone());
+                fields.0.extend_from_slice(&outer.0);
             }
         }
-        event.record(&mut fields);
+        // of two with one name the first stays
+        fields.0.sort_by_key(|(name, _)| *name);
+        fields.0.dedup_by_key(|(name, _)| *name);
         fields
+    }
+
+    /// Takes one out, as text.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(own, _)| *own == name)?;
+        Some(match self.0.remove(at).1 {
+            Value::String(text) => text,
+            other => other.to_string(),
+        })
+    }
+
+    fn put(&mut self, name: &'static str, value: impl Into<Value>) {
+        let value = value.into();
+        match self.0.iter_mut().find(|(own, _)| *own == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Puts one into its place by name, among fields that are in that order.
+    pub(super) fn insert(&mut self, name: &'static str, value: impl Into<Value>) {
+        let at = self.0.partition_point(|(own, _)| *own < name);
+        self.0.insert(at, (name, value.into()));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(&'static str, Value)> {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Fields {
+    type Item = (&'static str, Value);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+        self.put(field.name(), format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field.name(), value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field.name(), value);
     }
 }
 
@@ -105,8 +156,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let fields = Fields::of(event, &context);
-        let now = jiff::Timestamp::now().to_zoned_datetime(self.zone.clone());
-        let line = Line::new(event.metadata(), &now, fields);
+        let now = Timestamp::now();
+        let line = Line::new(event.metadata(), now, self.zone.to_offset(now), fields);
         self.writer.write(match self.format {
             LogFormat::Text => line.to_text(),
             LogFormat::Json => line.to_json(),

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use jiff::ZonedDateTime;
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use jiff::tz::Offset;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::{Level, Metadata};
 
 use super::fields::Fields;
@@ -28,8 +30,8 @@ pub(super) struct Line {
     span_id: Option<String>,
     #[serde(skip_serializing_if = "Identity::is_empty")]
     identity: Identity,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    attributes: Map<String, Value>,
+    #[serde(skip_serializing_if = "Fields::is_empty")]
+    attributes: Fields,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -49,25 +51,22 @@ impl Identity {
 }
 
 impl Line {
-    pub(super) fn new(metadata: &Metadata<'_>, time: &ZonedDateTime, fields: Fields) -> Self {
-        let Fields(mut fields) = fields;
-        let mut take = |name: &str| match fields.remove(name) {
-            Some(Value::String(text)) => Some(text),
-            Some(other) => Some(other.to_string()),
-            None => None,
+    pub(super) fn new(metadata: &Metadata<'_>, time: Timestamp, offset: Offset, mut fields: Fields) -> Self {
+        let message = fields.take("message").unwrap_or_default();
+        let own_message = fields.take(OWN_MESSAGE);
+        let (trace_id, span_id) = (fields.take("trace_id"), fields.take("span_id"));
+        let identity = Identity {
+            tenant_id: fields.take("tenant_id"),
+            user_id: fields.take("user_id"),
+            user_type: fields.take("user_type"),
         };
-        let message = take("message").unwrap_or_default();
-        let own_message = take(OWN_MESSAGE);
-        let (trace_id, span_id) = (take("trace_id"), take("span_id"));
-        let identity =
-            Identity { tenant_id: take("tenant_id"), user_id: take("user_id"), user_type: take("user_type") };
         if let Some(text) = own_message {
-            fields.insert("message".into(), text.into());
+            fields.insert("message", text);
         }
         let file = metadata.file().unwrap_or_default();
         let file = file.rsplit('/').next().unwrap_or_default();
         Self {
-            ts: timestamp(time),
+            ts: timestamp(time, offset),
             severity: severity(*metadata.level()),
             service: SERVICE,
             caller: format!("{file}:{}", metadata.line().unwrap_or_default()),
@@ -98,8 +97,11 @@ impl Line {
             }
         }
         line.push(' ');
-        line.push_str(&self.message.replace('\n', "\\n"));
-        for (name, value) in &self.attributes {
+        for (number, part) in self.message.split('\n').enumerate() {
+            line.push_str(if number > 0 { "\\n" } else { "" });
+            line.push_str(part);
+        }
+        for (name, value) in self.attributes.iter() {
             let _ = match value {
                 Value::String(text) if is_plain(text) => write!(line, " {name}={text}"),
                 other => write!(line, " {name}={other}"),
@@ -125,16 +127,17 @@ fn severity(level: Level) -> &'static str {
 }
 
 /// RFC 3339 with nanoseconds, as Go writes it.
-fn timestamp(time: &ZonedDateTime) -> String {
-    if time.offset().is_zero() {
-        return time.strftime("%Y-%m-%dT%H:%M:%S.%9NZ").to_string();
+fn timestamp(time: Timestamp, offset: Offset) -> String {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
+    match offset {
+        Offset::UTC => PRINTER.timestamp_to_string(&time),
+        offset => PRINTER.timestamp_with_offset_to_string(&time, offset),
     }
-    time.strftime("%Y-%m-%dT%H:%M:%S.%9N%:z").to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use jiff::tz::TimeZone;
 
     use super::*;
 
@@ -158,33 +161,44 @@ mod tests {
         tracing::metadata::Kind::EVENT,
     );
 
-    fn line(fields: Value) -> Line {
-        let Value::Object(fields) = fields else { panic!("not an object") };
-        let time = jiff::Timestamp::new(1_700_000_000, 5).unwrap().to_zoned_datetime(jiff::tz::TimeZone::UTC);
-        Line::new(&METADATA, &time, Fields(fields))
+    fn line<const N: usize>(fields: [(&'static str, Value); N]) -> Line {
+        let mut all = Fields::default();
+        for (name, value) in fields {
+            all.insert(name, value);
+        }
+        Line::new(&METADATA, Timestamp::new(1_700_000_000, 5).unwrap(), Offset::UTC, all)
     }
 
     #[test]
     fn lines_have_the_reference_s_forms() {
-        let fields = json!({
-            "message": "HTTP request", "status": 404, "path": "/a b", "empty": "", "error": "x", "trace_id": "t",
-            "span_id": "s", "tenant_id": "n", "user_type": "u"
-        });
-        let line = line(fields);
+        let line = line([
+            ("empty", "".into()),
+            ("error", "x".into()),
+            ("message", "HTTP request".into()),
+            ("path", "/a b".into()),
+            ("span_id", "s".into()),
+            ("status", 404.into()),
+            ("tenant_id", "n".into()),
+            ("trace_id", "t".into()),
+            ("user_type", "u".into()),
+        ]);
         insta::assert_snapshot!("text", String::from_utf8(line.to_text()).unwrap());
         insta::assert_snapshot!("json", String::from_utf8(line.to_json()).unwrap());
     }
 
     #[test]
     fn a_message_stays_on_one_line() {
-        let text = line(json!({"message": "a\nb", "list": "x\ny"})).to_text();
-        assert_eq!(String::from_utf8(text).unwrap().lines().count(), 1);
+        let text = line([("list", "x\ny".into()), ("message", "a\n\nb".into())]).to_text();
+        assert!(String::from_utf8(text).unwrap().ends_with(
+            r#" a\n\nb list="x\ny"
+"#
+        ));
     }
 
     #[test]
     fn other_zones_show_their_offset() {
-        let zone = jiff::tz::TimeZone::get("Asia/Shanghai").unwrap();
-        let time = jiff::Timestamp::new(1_700_000_000, 0).unwrap().to_zoned_datetime(zone);
-        assert_eq!(timestamp(&time), "2023-11-15T06:13:20.000000000+08:00");
+        let time = Timestamp::new(1_700_000_000, 0).unwrap();
+        let shanghai = TimeZone::get("Asia/Shanghai").unwrap().to_offset(time);
+        assert_eq!(timestamp(time, shanghai), "2023-11-15T06:13:20.000000000+08:00");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use super::LogError;
 
@@ -15,6 +16,9 @@ const QUEUE: usize = 8192;
 
 /// Lines are collected up to about this many bytes before they are written.
 const BATCH: usize = 64 * 1024;
+
+/// How long lines are collected after a write: while many come, none has to wake the thread. As much is lost at `kill -9`.
+const PAUSE: Duration = Duration::from_millis(10);
 
 enum Message {
     Line(Vec<u8>),
@@ -135,7 +139,11 @@ impl Outputs {
                 let note = format!("({lost} log lines lost, they came faster than they can be written)\n");
                 batch.extend_from_slice(note.as_bytes());
             }
+            let is_full = batch.len() >= BATCH;
             self.put(&mut batch);
+            if !is_full {
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 

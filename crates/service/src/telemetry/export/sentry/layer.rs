@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentry_core::Client;
 use sentry_core::protocol::{Context as Facts, Event, Exception, Level, TraceContext as Ids, Values};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
 use tracing::{Metadata, Subscriber};
@@ -41,12 +41,8 @@ impl SentryLayer {
         )
     }
 
-    fn event(&self, target: &str, mut fields: Map<String, Value>) -> Event<'static> {
-        let mut text = |name: &str| match fields.remove(name) {
-            Some(Value::String(text)) => Some(masked(&text)),
-            Some(other) => Some(other.to_string()),
-            None => None,
-        };
+    fn event(&self, target: &str, mut fields: Fields) -> Event<'static> {
+        let mut text = |name: &str| fields.take(name).map(|text| masked(&text));
         let message = text("message");
         let (trace_id, span_id) = (text("trace_id"), text("span_id"));
         let tags = [("tenant_id", text("tenant_id")), ("plugin", text("plugin"))];
@@ -82,17 +78,17 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SentryLayer {
 
     fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
         let fields = Fields::of(event, &context);
-        self.client.capture_event(self.event(event.metadata().target(), fields.0), None);
+        self.client.capture_event(self.event(event.metadata().target(), fields), None);
     }
 }
 
-fn without_secrets(name: String, value: Value) -> (String, Value) {
+fn without_secrets(name: &str, value: Value) -> (String, Value) {
     let shown = match value {
-        Value::String(_) if is_key_like(&name) => "(hidden)".into(),
+        Value::String(_) if is_key_like(name) => "(hidden)".into(),
         Value::String(text) => masked(&text).into(),
         other => other,
     };
-    (name, shown)
+    (name.to_owned(), shown)
 }
 
 #[cfg(test)]

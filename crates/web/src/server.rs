@@ -3,6 +3,7 @@
 mod body;
 mod idle;
 mod refused;
+mod repolled;
 mod unread;
 
 use std::convert::Infallible;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::body::StallGuard;
 use self::idle::IdleTracker;
 use self::refused::Refusals;
+use self::repolled::repolled;
 use super::front::Front;
 use plugin_service::config::Server as Settings;
 use plugin_service::lifecycle::Lifecycle;
@@ -80,12 +82,12 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, max_connections: u3
     let serve = |(stream, peer), slot: OwnedSemaphorePermit| {
         let connection = connection(http.clone(), stream, peer, Arc::clone(&front), lifecycle.clone());
         let refusals = Arc::clone(&refusals);
-        connections.spawn(async move {
+        connections.spawn(repolled(async move {
             if let Err(error) = connection.await {
                 refusals.log(&error, peer);
             }
             drop(slot);
-        });
+        }));
     };
     let accept = async {
         loop {

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use plugin_calls::callback::DifyConfigError;
 use plugin_calls::invocation::Runtimes;
 use plugin_calls::routing::Routing;
-use plugin_dify_api::state::{App, Calls, Services};
+use plugin_dify_api::state::{App, Calls, Parts, Services};
 use plugin_install::connector::ConnectorConfigError;
 use plugin_install::{InstallSettings, Installer, LocalPlatform, Platform, ServerlessPlatform};
 use plugin_operator::{Fleet, FleetParts};
@@ -166,7 +166,7 @@ pub(crate) async fn start(
             cutoff: base.lifecycle.hard().clone(),
         })
     });
-    let app = App { base: Arc::clone(base), services, calls, forwarder };
+    let app = App::new(Parts { base: Arc::clone(base), services, calls, forwarder });
     let routes = plugin_dify_api::all(&app);
     Ok(match fleet {
         Some(fleet) => routes.merge(plugin_operator::routes::all(base, &fleet)),

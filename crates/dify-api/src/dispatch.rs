@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use crate::state::App;
 use crate::state::Calls;
-use plugin_service::base::Base;
 use plugin_web::auth::Key;
 use plugin_web::bind::{Bound, Validate, Violations};
 use plugin_web::sse;
@@ -39,14 +38,14 @@ pub(crate) fn routes(table: Table<App>) -> Table<App> {
             let of_tenant = pattern("/plugin/:tenant_id/dispatch/", action);
             if is_polled(action) {
                 return table
-                    .post(of_tenant, move |calls, context, headers, body| poll(action, calls, context, headers, body));
+                    .post(of_tenant, move |app, context, headers, body| poll(action, app, context, headers, body));
             }
             table
-                .post(of_tenant, move |calls, base, context, headers, body| {
-                    dispatch(action, Named::Installed, calls, base, context, headers, body)
+                .post(of_tenant, move |app, context, headers, body| {
+                    dispatch(action, Named::Installed, app, context, headers, body)
                 })
-                .post(pattern("/v2/invoke/dispatch/", action), move |calls, base, context, headers, body| {
-                    dispatch(action, Named::Version, calls, base, context, headers, body)
+                .post(pattern("/v2/invoke/dispatch/", action), move |app, context, headers, body| {
+                    dispatch(action, Named::Version, app, context, headers, body)
                 })
         })
     })
@@ -99,20 +98,21 @@ enum Named {
 async fn dispatch(
     action: Action,
     named: Named,
-    State(calls): State<Calls>,
-    State(base): State<Arc<Base>>,
+    State(app): State<App>,
     Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     Bound(body): Bound<DispatchBody>,
 ) -> Result<Response, Rejection> {
-    let plugin = locate(&calls, named, &headers, body.tenant_id).await?;
+    let plugin = locate(&app.calls, named, &headers, body.tenant_id).await?;
     let ask = read(action, context, body).await?;
-    let (cutoff, keep_alive) = (base.lifecycle.hard().clone(), base.config.server.keep_alive);
-    if calls.invocations.needs_batches(&plugin, &ask) {
-        let whole = async move { calls.invocations.in_batches(&plugin, &ask).await.map_err(Rejection::from) };
+    let invocations = &app.calls.invocations;
+    let (cutoff, keep_alive) = (app.base.lifecycle.hard().clone(), app.base.config.server.keep_alive);
+    if invocations.needs_batches(&plugin, &ask) {
+        let invocations = Arc::clone(invocations);
+        let whole = async move { invocations.in_batches(&plugin, &ask).await.map_err(Rejection::from) };
         return Ok(sse::respond_with(stream::once(whole), cutoff, keep_alive).await);
     }
-    match calls.invocations.open(new_session(), &plugin, &ask, Instant::now()).await {
+    match invocations.open(new_session(), &plugin, &ask, Instant::now()).await {
         Ok(call) => {
             drop(ask);
             let chunks = Chunks::new(call, action).into_stream().map_err(Rejection::from);
@@ -129,14 +129,14 @@ async fn dispatch(
 
 async fn poll(
     action: Action,
-    State(calls): State<Calls>,
+    State(app): State<App>,
     Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     Bound(body): Bound<DispatchBody>,
 ) -> Result<Response, Rejection> {
-    let plugin = locate(&calls, Named::Installed, &headers, body.tenant_id).await?;
+    let plugin = locate(&app.calls, Named::Installed, &headers, body.tenant_id).await?;
     let ask = read(action, context, body).await?;
-    let call = calls.invocations.open(new_session(), &plugin, &ask, Instant::now()).await?;
+    let call = app.calls.invocations.open(new_session(), &plugin, &ask, Instant::now()).await?;
     drop(ask);
     Ok(Success(final_result(call).await?).into_response())
 }

@@ -1,5 +1,6 @@
 //! What the handlers reach.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +27,28 @@ use plugin_web::upload::UploadLimit;
 
 use crate::forward::Forwarder;
 
-/// What a handler can reach; clones are cheap and the same.
+/// What a handler can reach. Each request has a clone, which is one count whatever there is.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl App {
+    /// Of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What there is.
+#[derive(Debug)]
+pub struct Parts {
     /// Configuration, counters, the life of the process.
     pub base: Arc<Base>,
     /// Everything about plugins that is installed or can be.

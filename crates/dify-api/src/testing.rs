@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::forward::Forwarder;
-use crate::state::{App, Calls, Services};
+use crate::state::{App, Calls, Parts, Services};
 
 /// A client of a node's routes.
 pub fn client(bed: &InstallBed, node: &Installing) -> ApiClient {
@@ -54,7 +54,7 @@ pub fn client_with(
     let keys = DebuggingKeys::shared(DebugKeys::new(Arc::clone(&bed.stores.shared)));
     let lookups = Lookups { catalog: Arc::clone(&node.catalog), packages: Arc::clone(&node.packages) };
     let services = Services::new(&bed.config, &bed.stores, lookups, Arc::clone(&node.installer), keys);
-    let app = App { base: Arc::clone(&base), services, calls, forwarder };
+    let app = App::new(Parts { base: Arc::clone(&base), services, calls, forwarder });
     ApiClient::new(&base, crate::routes::all(&app))
 }
 

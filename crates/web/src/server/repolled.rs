@@ -96,7 +96,7 @@ mod tests {
         let wakes = Arc::<Counted>::default();
         let waker = Waker::from(Arc::clone(&wakes));
         let mut work = pin!(repolled(work));
-        let polls = (1..).find(|_| work.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        let polls = (1..=100).find(|_| work.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
         (polls.unwrap(), wakes.0.load(Ordering::Relaxed))
     }
 
@@ -115,18 +115,18 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_wake_from_elsewhere_is_lost() {
         const MESSAGES: usize = 20_000;
-        let (there, mut at_there) = mpsc::unbounded_channel::<usize>();
-        let (back, mut at_back) = mpsc::unbounded_channel();
+        let (there, mut at_there) = mpsc::channel::<usize>(1);
+        let (back, mut at_back) = mpsc::channel(1);
         let echo = tokio::spawn(repolled(async move {
             while let Some(number) = at_there.recv().await {
-                if back.send(number).is_err() {
+                if back.send(number).await.is_err() {
                     return;
                 }
             }
         }));
         let asked = repolled(async move {
             for number in 0..MESSAGES {
-                there.send(number).unwrap();
+                there.send(number).await.unwrap();
                 assert_eq!(at_back.recv().await, Some(number));
             }
         });

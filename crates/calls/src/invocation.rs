@@ -192,7 +192,7 @@ impl Invocations {
             record.refused(error);
             guard.set_outcome(Outcome::Error);
         })?;
-        self.metrics.invocation_waited(kind(runtime_type), record.opened());
+        guard.waited(record.opened());
         let spans = CallSpans { logged: Span::current(), exported: record.span().clone() };
         let calls = Running::new(Arc::clone(&self.callbacks), caller, session.replies(), spans, record.calls_back());
         Ok(Invocation {

@@ -26,17 +26,7 @@ use http::Method;
 use crate::telemetry::TraceContext;
 use crate::telemetry::metrics::label_of;
 
-/// A request has been answered on a route, the pattern of its path; with its trace, where requests are sent as transactions.
-pub(crate) fn request(
-    method: &Method,
-    route: &'static str,
-    status: u16,
-    started: Instant,
-    transaction: Option<&TraceContext>,
-) {
-    let method = label_of(method);
-    meters::http_request(method, route, status, started);
-    if let Some(trace) = transaction {
-        sentry::request(method, route, status, started, trace);
-    }
+/// A request of a trace has been answered on a route, the pattern of its path, where requests are sent as transactions.
+pub(crate) fn transaction(method: &Method, route: &'static str, status: u16, started: Instant, trace: &TraceContext) {
+    sentry::request(label_of(method), route, status, started, trace);
 }

@@ -1,5 +1,6 @@
 //! Prometheus metrics under the reference's names (cluster-serverless-observability 6.3), each counted exactly once.
 
+mod calls;
 #[cfg(feature = "export")]
 mod exported;
 mod exposition;
@@ -8,6 +9,7 @@ mod process;
 #[cfg(feature = "export")]
 mod readings;
 mod registration;
+mod requests;
 #[cfg(not(feature = "export"))]
 mod unexported;
 
@@ -15,21 +17,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use calls::{CallCounts, CallKind, Calls};
 pub use exposition::{Exposition, Format};
-use labels::{
-    ActiveInvocation, Example, HttpRequest, HttpRoute, Installation, InvocationEnd, InvocationRefusal, Plugin,
-    PluginRuntime, Runtime, StartKind, StorageKind, StorageOperation,
-};
 pub use labels::{Call, Invocation, Outcome, RuntimeKind, Success};
+use labels::{
+    Example, HttpRequest, Installation, InvocationRefusal, Plugin, PluginRuntime, Runtime, StartKind, StorageKind,
+    StorageOperation,
+};
 #[cfg(feature = "export")]
 pub(crate) use readings::{Kind, Reading};
 use registration::register;
+use requests::Requests;
 
 #[cfg(feature = "export")]
 use crate::telemetry::export::meters as export;
@@ -44,7 +47,6 @@ const LONG_BUCKETS: [f64; 16] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
 type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
-type Examples = HistogramWithExemplars<Example>;
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The metrics of the process. Clones count together.
@@ -57,19 +59,14 @@ struct Inner {
     counted: Registry,
     /// What is read from here for OTLP: [`Metrics::readings`].
     read: Registry,
-    http_requests: Family<HttpRequest, Counter>,
-    http_duration: Histograms<HttpRoute>,
-    invocations: Family<InvocationEnd, Counter>,
-    invocation_duration: Family<Invocation, Examples, fn() -> Examples>,
-    invocations_active: Family<ActiveInvocation, Gauge>,
+    requests: Requests,
+    calls: Calls,
     installations: Family<Installation, Counter>,
     installation_duration: Histograms<Plugin>,
     runtime_status: Family<PluginRuntime, FloatGauge>,
     restarts: Family<PluginRuntime, Counter>,
     active_plugins: Family<Runtime, Gauge>,
-    active_sessions: Gauge,
     isolation_level: Gauge,
-    invocation_wait: Histograms<Runtime>,
     invocations_refused: Family<InvocationRefusal, Counter>,
     starts: Histograms<StartKind>,
     evictions: Counter,
@@ -90,29 +87,9 @@ impl Metrics {
         let (mut counted, mut read) = (Registry::default(), Registry::default());
         let short: fn() -> Histogram = || Histogram::new(BUCKETS);
         let long: fn() -> Histogram = || Histogram::new(LONG_BUCKETS);
-        let examples: fn() -> Examples = || Examples::new(LONG_BUCKETS.into_iter());
-        // counters get their `_total` from the library
         let inner = Inner {
-            http_requests: register(&mut counted, "plugin_http_requests", "Requests", Family::default()),
-            http_duration: register(
-                &mut counted,
-                "plugin_http_request_duration_seconds",
-                "Time from a request to the end of its answer",
-                Family::new_with_constructor(short),
-            ),
-            invocations: register(&mut counted, "plugin_invocations", "Ended calls of plugins", Family::default()),
-            invocation_duration: register(
-                &mut counted,
-                "plugin_invocation_duration_seconds",
-                "Time of a call",
-                Family::new_with_constructor(examples),
-            ),
-            invocations_active: register(
-                &mut read,
-                "plugin_invocations_active",
-                "Calls that are running",
-                Family::default(),
-            ),
+            requests: Requests::register(&mut counted),
+            calls: Calls::register(&mut counted, &mut read),
             installations: register(&mut counted, "plugin_installations", "Ended installations", Family::default()),
             installation_duration: register(
                 &mut counted,
@@ -138,18 +115,11 @@ impl Metrics {
                 "Plugins that can be called",
                 Family::default(),
             ),
-            active_sessions: register(&mut read, "active_sessions_total", "Open sessions", Gauge::default()),
             isolation_level: register(
                 &mut read,
                 "plugin_isolation_level",
                 "Isolation of local plugins: none (0), L0 (1), L1 (2)",
                 Gauge::default(),
-            ),
-            invocation_wait: register(
-                &mut counted,
-                "plugin_invocation_wait_seconds",
-                "Time until a worker has the request of a call",
-                Family::new_with_constructor(long),
             ),
             invocations_refused: register(
                 &mut read,
@@ -195,26 +165,14 @@ impl Metrics {
 
     /// A request has been answered. `endpoint` is the pattern of its route, empty when there is none.
     pub fn http_request(&self, method: &http::Method, endpoint: &'static str, status: u16, duration: Duration) {
-        let method = label_of(method);
-        self.0.http_duration.get_or_create(&HttpRoute { method, endpoint }).observe(duration.as_secs_f64());
-        self.0.http_requests.get_or_create(&HttpRequest { method, endpoint, status }).inc();
+        self.0.requests.end(HttpRequest { method: label_of(method), endpoint, status }, duration);
     }
 
     /// A call begins; it ends with [`InvocationGuard::end`], or with the drop of the guard as a client that went away.
     pub fn invocation_started(&self, labels: Invocation, version: Arc<str>) -> InvocationGuard {
-        let active = ActiveInvocation {
-            plugin_id: Arc::clone(&labels.plugin_id),
-            plugin_type: labels.plugin_type,
-            runtime_type: labels.runtime_type,
-        };
-        let active = self.0.invocations_active.get_or_create_owned(&active);
-        active.inc();
-        self.0.active_sessions.inc();
         InvocationGuard {
             metrics: self.clone(),
-            active,
-            labels,
-            version,
+            counts: self.0.calls.begin(CallKind { labels, version }),
             trace_id: None,
             started: Instant::now(),
             outcome: Outcome::ClientDisconnect,
@@ -256,12 +214,6 @@ impl Metrics {
         self.0.active_plugins.get_or_create(&Runtime { runtime_type }).set(count);
     }
 
-    /// A worker has the request of a call that has waited so long.
-    pub fn invocation_waited(&self, runtime_type: RuntimeKind, wait: Duration) {
-        self.0.invocation_wait.get_or_create(&Runtime { runtime_type }).observe(wait.as_secs_f64());
-        export::waited(runtime_type, wait);
-    }
-
     /// A call was refused because a limit of calls at a time was reached: `plugin` or `tenant`.
     pub fn invocation_refused(&self, runtime_type: RuntimeKind, limit: &'static str) {
         self.0.invocations_refused.get_or_create(&InvocationRefusal { runtime_type, limit }).inc();
@@ -294,7 +246,7 @@ impl Metrics {
 
     /// Open sessions of all plugins.
     pub fn active_sessions(&self) -> i64 {
-        self.0.active_sessions.get()
+        self.0.calls.sessions()
     }
 
     /// How far local plugins are kept apart.
@@ -349,9 +301,7 @@ pub(crate) fn label_of(method: &http::Method) -> &'static str {
 #[derive(Debug)]
 pub struct InvocationGuard {
     metrics: Metrics,
-    active: Gauge,
-    labels: Invocation,
-    version: Arc<str>,
+    counts: Arc<CallCounts>,
     trace_id: Option<String>,
     started: Instant,
     outcome: Outcome,
@@ -361,6 +311,11 @@ impl InvocationGuard {
     /// Ends the call.
     pub fn end(mut self, outcome: Outcome) {
         self.outcome = outcome;
+    }
+
+    /// A worker has the request of the call, which has waited so long.
+    pub fn waited(&self, wait: Duration) {
+        self.counts.waited(wait);
     }
 
     /// The call is in a trace that is exported: an example for whoever looks at its duration.
@@ -376,16 +331,8 @@ impl InvocationGuard {
 
 impl Drop for InvocationGuard {
     fn drop(&mut self) {
-        let inner = &self.metrics.0;
-        self.active.dec();
-        inner.active_sessions.dec();
-        let duration = self.started.elapsed();
         let example = self.trace_id.take().map(|trace_id| Example { trace_id });
-        inner.invocation_duration.get_or_create(&self.labels).observe(duration.as_secs_f64(), example, None);
-        export::invocation(Call { labels: &self.labels, version: &self.version }, self.outcome, duration);
-        let Invocation { plugin_id, plugin_type, runtime_type, operation } = self.labels.clone();
-        let end = InvocationEnd { plugin_id, plugin_type, runtime_type, operation, status: self.outcome };
-        inner.invocations.get_or_create(&end).inc();
+        self.metrics.0.calls.end(&self.counts, self.outcome, self.started.elapsed(), example);
     }
 }
 

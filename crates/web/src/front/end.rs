@@ -84,9 +84,7 @@ impl RequestEnd {
 
 impl Drop for RequestEnd {
     fn drop(&mut self) {
-        if self.base.config.server.prometheus_enabled {
-            self.base.metrics.http_request(&self.method, self.pattern, self.status, self.started.elapsed());
-        }
+        self.base.metrics.http_request(&self.method, self.pattern, self.status, self.started.elapsed());
         self.spans.end(&self.method, self.pattern, self.status, self.started);
         self.log();
     }

@@ -1,14 +1,17 @@
 //! What is counted for Prometheus, under the reference's names for OTLP; the rest of its page is read, by [`page`].
 
+mod bound;
+
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::page;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::{Call, Outcome, RuntimeKind, Success};
+use crate::telemetry::metrics::{Call, Success};
+pub(crate) use bound::{Answered, Ended, Waited};
 
 /// The reference's scope of what is counted of calls.
 const PLUGIN: &str = "dify-plugin-daemon/plugin";
@@ -104,43 +107,11 @@ fn labels(call: Call<'_>) -> [KeyValue; 4] {
     ]
 }
 
-/// A call has ended.
-pub(crate) fn invocation(call: Call<'_>, outcome: Outcome, duration: Duration) {
-    let Some(meters) = METERS.get() else { return };
-    let outcome = match outcome {
-        Outcome::Success => "success",
-        Outcome::Error | Outcome::Timeout => "error",
-        Outcome::ClientDisconnect => "canceled",
-    };
-    let [id, version, runtime, access] = labels(call);
-    let labels = [id, version, runtime, access, KeyValue::new("plugin.outcome", outcome)];
-    meters.invocations.add(1, &labels);
-    meters.durations.record(duration.as_secs_f64(), &labels);
-}
-
-/// A request has been answered.
-pub(super) fn http_request(method: &'static str, route: &'static str, status: u16, started: Instant) {
-    let Some(meters) = METERS.get() else { return };
-    let labels = [
-        KeyValue::new("http.request.method", method),
-        KeyValue::new("http.route", route),
-        KeyValue::new("http.response.status_code", i64::from(status)),
-    ];
-    meters.requests.record(started.elapsed().as_secs_f64(), &labels);
-}
-
 /// An installation has ended.
 pub(crate) fn installation(plugin_id: &str, status: Success, duration: Duration) {
     let Some(meters) = METERS.get() else { return };
     let labels = [KeyValue::new("plugin.id", plugin_id.to_owned()), KeyValue::new("plugin.outcome", status.as_str())];
     meters.installations.record(duration.as_secs_f64(), &labels);
-}
-
-/// A worker has the request of a call.
-pub(crate) fn waited(runtime_type: RuntimeKind, wait: Duration) {
-    if let Some(meters) = METERS.get() {
-        meters.waits.record(wait.as_secs_f64(), &[KeyValue::new("plugin.runtime_type", runtime_type.as_str())]);
-    }
 }
 
 /// A part of a worker's start is done.

@@ -14,6 +14,9 @@ macro_rules! label_values {
             }
 
             impl $name {
+                /// How many there are.
+                pub const COUNT: usize = [$($word),+].len();
+
                 /// The word in the label.
                 pub const fn as_str(self) -> &'static str {
                     match self {
@@ -103,7 +106,7 @@ pub(super) struct ActiveInvocation {
     pub(super) runtime_type: RuntimeKind,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct HttpRequest {
     pub(super) method: &'static str,
     pub(super) endpoint: &'static str,

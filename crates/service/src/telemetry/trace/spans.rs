@@ -73,7 +73,9 @@ impl RequestSpans {
                 span.record("otel.status_code", "ERROR");
             }
         }
-        exported_request(method, route, status, started, self.transaction.as_ref());
+        if let Some(trace) = &self.transaction {
+            transaction(method, route, status, started, trace);
+        }
     }
 }
 
@@ -137,7 +139,7 @@ pub(crate) fn chance() -> f64 {
 }
 
 #[cfg(feature = "export")]
-use crate::telemetry::export::{are_transactions_sent, begin, continued, rename, request as exported_request};
+use crate::telemetry::export::{are_transactions_sent, begin, continued, rename, transaction};
 
 #[cfg(not(feature = "export"))]
 fn begin(_: &Span, trace: &TraceContext, _: Parent, _: Option<&str>) -> TraceContext {
@@ -158,4 +160,4 @@ fn are_transactions_sent() -> bool {
 }
 
 #[cfg(not(feature = "export"))]
-fn exported_request(_: &Method, _: &'static str, _: u16, _: Instant, _: Option<&TraceContext>) {}
+fn transaction(_: &Method, _: &'static str, _: u16, _: Instant, _: &TraceContext) {}

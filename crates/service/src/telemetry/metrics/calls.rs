@@ -100,12 +100,11 @@ impl Calls {
         let CallKind { labels, version } = &counts.kind;
         let durations = counts.durations.get_or_init(|| self.durations.get_or_create_owned(labels));
         durations.observe(took.as_secs_f64(), example, None);
-        let end = |end: &OnceLock<End>| {
+        if let Some(end) = counts.ends.get(outcome as usize) {
             let end = end.get_or_init(|| self.ended_so(labels.clone(), outcome));
             end.count.inc();
             end.exported.record(Call { labels, version }, outcome, took);
-        };
-        counts.ends.get(outcome as usize).map(end);
+        }
     }
 
     fn ended_so(&self, labels: Invocation, status: Outcome) -> End {

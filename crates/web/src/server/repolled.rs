@@ -5,7 +5,6 @@
 //! woken to help. That would be two threads woken for each request, for nothing.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -22,12 +21,12 @@ const POLLED: u8 = 1;
 /// It is to be polled, and whoever does that knows.
 const WOKEN: u8 = 2;
 
-/// Does the work.
-pub(super) async fn repolled<F: Future>(work: F) -> F::Output {
-    let mut work = pin!(work);
+/// Does the work, which is on the heap: thousands of connections have it twice otherwise, before and after its first turn.
+pub(super) fn repolled<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let mut work = Box::pin(work);
     let own = Arc::new(OwnWaker::default());
     let waker = Waker::from(Arc::clone(&own));
-    poll_fn(|context| {
+    poll_fn(move |context| {
         own.task.register(context.waker());
         for _ in 0..MOST {
             own.state.store(POLLED, Ordering::Release);
@@ -41,7 +40,6 @@ pub(super) async fn repolled<F: Future>(work: F) -> F::Output {
         context.waker().wake_by_ref();
         Poll::Pending
     })
-    .await
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +62,7 @@ impl Wake for OwnWaker {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::atomic::AtomicUsize;
 
     use tokio::sync::mpsc;

@@ -42,7 +42,7 @@ group! {
     routine_pool_size: Count = "ROUTINE_POOL_SIZE" => "10000" [Late];
     /// Serves `/debug/pprof/`, with the key.
     pprof_enabled: Bool = "PPROF_ENABLED" => "false";
-    /// Serves `/metrics/` and counts requests.
+    /// Serves `/metrics/`.
     prometheus_enabled: Bool = "PROMETHEUS_ENABLED" => "true";
     /// Mode of the reference's HTTP library.
     gin_mode: Text = "GIN_MODE" [Unused];

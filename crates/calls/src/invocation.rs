@@ -145,9 +145,9 @@ impl Invocations {
         let limits = self.limits_of(&plugin.identifier);
         let deadline = began + limits.total;
         let runtime_type = plugin.runtime_type;
-        let (labels, version) = labels(plugin, ask);
-        let plugin_id = Arc::clone(&labels.plugin_id);
-        let mut guard = self.metrics.invocation_started(labels, version);
+        let counted = counted(plugin, ask);
+        let plugin_id = Arc::clone(&counted.labels.plugin_id);
+        let mut guard = self.metrics.invocation_started(counted);
         if ask.trace.is_sampled() {
             guard.traced(&ask.trace.trace_id);
         }
@@ -221,14 +221,14 @@ pub fn new_session() -> SessionId {
 }
 
 /// What a call is counted as.
-fn labels(plugin: &Plugin, ask: &CallRequest) -> (metrics::Invocation, Arc<str>) {
+fn counted(plugin: &Plugin, ask: &CallRequest) -> metrics::Call {
     let labels = metrics::Invocation {
         plugin_id: plugin.identifier.plugin_id().as_str().into(),
         plugin_type: ask.action.access_type().as_str(),
         runtime_type: kind(plugin.runtime_type),
         operation: ask.action.as_str(),
     };
-    (labels, plugin.identifier.version().into())
+    metrics::Call { labels, version: plugin.identifier.version().into() }
 }
 
 fn kind(runtime_type: RuntimeType) -> RuntimeKind {

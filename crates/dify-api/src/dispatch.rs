@@ -12,8 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::state::App;
-use crate::state::Calls;
+use crate::state::{App, Calls};
 use plugin_web::auth::Key;
 use plugin_web::bind::{Bound, Validate, Violations};
 use plugin_web::sse;

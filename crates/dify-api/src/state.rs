@@ -27,7 +27,7 @@ use plugin_web::upload::UploadLimit;
 
 use crate::forward::Forwarder;
 
-/// What a handler can reach. Each request has a clone, which is one count whatever there is.
+/// What a handler can reach. A clone for each request costs one reference count, however many parts there are.
 #[derive(Debug, Clone)]
 pub struct App(Arc<Parts>);
 
@@ -46,7 +46,7 @@ impl Deref for App {
     }
 }
 
-/// What there is.
+/// The parts of an [`App`].
 #[derive(Debug)]
 pub struct Parts {
     /// Configuration, counters, the life of the process.

@@ -10,7 +10,7 @@ use plugin_runtime::serverless::too_large;
 use plugin_store::RuntimeType;
 use tokio::time::Instant;
 
-use super::{CallError, CallRequest, Chunks, Invocations, Plugin, labels, new_session};
+use super::{CallError, CallRequest, Chunks, Invocations, Plugin, counted, new_session};
 use merge::Merger;
 use plugin_service::telemetry::metrics;
 use split::{Batch, Split, TooLarge};
@@ -46,15 +46,14 @@ impl Invocations {
         let split = Split::new(&ask.data).map_err(|error| BatchError::Malformed(error.to_string()))?;
         let room = self.limits().serverless_request;
         let head = envelope_size(ask, &split.data(&[]));
-        let (labels, version) = labels(plugin, ask);
-        let counted = metrics::Call { labels: &labels, version: &version };
+        let counted = counted(plugin, ask);
         let refused = |TooLarge { bytes, index }| {
-            metrics::oversize_item(counted);
+            metrics::oversize_item(&counted);
             BatchError::TooLarge(too_large(ask.action, bytes, room, index))
         };
         let batches = split.batches(head, room).map_err(refused)?;
         let sizes: Vec<_> = batches.iter().map(|batch| batch.bytes).collect();
-        metrics::batches(counted, &sizes);
+        metrics::batches(&counted, &sizes);
         let session = new_session();
         let mut merger = Merger::new(ask.action);
         for (index, Batch { texts, .. }) in batches.iter().enumerate() {
@@ -62,7 +61,7 @@ impl Invocations {
             let answers = self.answers(session.clone(), plugin, &part, began).await?;
             merger
                 .add(&answers, texts.len())
-                .inspect_err(|mismatch| metrics::batch_mismatch(counted, mismatch.reason()))
+                .inspect_err(|mismatch| metrics::batch_mismatch(&counted, mismatch.reason()))
                 .map_err(|mismatch| CallError::Answer(ErrorObject::daemon(mismatch.text(ask.action, index))))?;
         }
         Ok(merger.whole().into())

@@ -15,18 +15,6 @@ mod spans;
 
 pub(crate) use bounded::Counts;
 pub use otlp::{Otlp, OtlpError};
-pub(crate) use sentry::are_transactions_sent;
 pub use sentry::{Sentry, SentryError};
+pub(crate) use sentry::{are_transactions_sent, transaction};
 pub(crate) use spans::{begin, continued, rename};
-
-use std::time::Instant;
-
-use http::Method;
-
-use crate::telemetry::TraceContext;
-use crate::telemetry::metrics::label_of;
-
-/// A request of a trace has been answered on a route, the pattern of its path, where requests are sent as transactions.
-pub(crate) fn transaction(method: &Method, route: &'static str, status: u16, started: Instant, trace: &TraceContext) {
-    sentry::request(label_of(method), route, status, started, trace);
-}

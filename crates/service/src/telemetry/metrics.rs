@@ -4,6 +4,7 @@ mod calls;
 #[cfg(feature = "export")]
 mod exported;
 mod exposition;
+mod kinds;
 mod labels;
 mod process;
 #[cfg(feature = "export")]
@@ -22,7 +23,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use calls::{CallCounts, CallKind, Calls};
+use calls::{CallCounts, Calls};
 pub use exposition::{Exposition, Format};
 pub use labels::{Call, Invocation, Outcome, RuntimeKind, Success};
 use labels::{
@@ -169,10 +170,10 @@ impl Metrics {
     }
 
     /// A call begins; it ends with [`InvocationGuard::end`], or with the drop of the guard as a client that went away.
-    pub fn invocation_started(&self, labels: Invocation, version: Arc<str>) -> InvocationGuard {
+    pub fn invocation_started(&self, call: Call) -> InvocationGuard {
         InvocationGuard {
             metrics: self.clone(),
-            counts: self.0.calls.begin(CallKind { labels, version }),
+            counts: self.0.calls.begin(call),
             trace_id: None,
             started: Instant::now(),
             outcome: Outcome::ClientDisconnect,
@@ -261,17 +262,17 @@ impl Metrics {
 }
 
 /// A request was cut into calls of these sizes, in bytes.
-pub fn batches(call: Call<'_>, sizes: &[usize]) {
+pub fn batches(call: &Call, sizes: &[usize]) {
     export::batches(call, sizes);
 }
 
 /// A text of a request is longer than a call may be.
-pub fn oversize_item(call: Call<'_>) {
+pub fn oversize_item(call: &Call) {
     export::oversize_item(call);
 }
 
 /// The answer of such a call does not fit what was asked.
-pub fn batch_mismatch(call: Call<'_>, reason: &'static str) {
+pub fn batch_mismatch(call: &Call, reason: &'static str) {
     export::batch_mismatch(call, reason);
 }
 
@@ -313,7 +314,7 @@ impl InvocationGuard {
         self.outcome = outcome;
     }
 
-    /// A worker has the request of the call, which has waited so long.
+    /// The call has waited this long until a worker took its request.
     pub fn waited(&self, wait: Duration) {
         self.counts.waited(wait);
     }

@@ -11,14 +11,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
-/// As often it is polled before others have their turn.
+/// Polls in a row before other tasks have their turn.
 const MOST: usize = 8;
 
 /// Nothing has happened since the last turn.
 const IDLE: u8 = 0;
 /// It is being polled.
 const POLLED: u8 = 1;
-/// It is to be polled, and whoever does that knows.
+/// It was woken, and its next poll is under way or asked for.
 const WOKEN: u8 = 2;
 
 /// Does the work, which is on the heap: thousands of connections have it twice otherwise, before and after its first turn.
@@ -78,7 +78,7 @@ mod tests {
         }
     }
 
-    /// Wakes itself so many times.
+    /// Wakes itself `turns` times before it is ready.
     fn restless(mut turns: usize) -> impl Future<Output = ()> {
         poll_fn(move |context| {
             if turns == 0 {

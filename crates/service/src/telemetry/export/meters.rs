@@ -98,10 +98,10 @@ impl Meters {
 }
 
 /// The labels of a call by the reference's names.
-fn labels(call: Call<'_>) -> [KeyValue; 4] {
+fn labels(call: &Call) -> [KeyValue; 4] {
     [
         KeyValue::new("plugin.id", call.labels.plugin_id.clone()),
-        KeyValue::new("plugin.version", Arc::clone(call.version)),
+        KeyValue::new("plugin.version", Arc::clone(&call.version)),
         KeyValue::new("plugin.runtime_type", call.labels.runtime_type.as_str()),
         KeyValue::new("plugin.access_type", call.labels.plugin_type),
     ]
@@ -133,7 +133,7 @@ pub(crate) fn storage_operation(operation: &'static str, storage_type: &str, sta
 }
 
 /// A request was cut into calls of these sizes.
-pub(crate) fn batches(call: Call<'_>, sizes: &[usize]) {
+pub(crate) fn batches(call: &Call, sizes: &[usize]) {
     let Some(meters) = METERS.get() else { return };
     let labels = with_action(call);
     meters.batches.record(sizes.len() as u64, &labels);
@@ -143,14 +143,14 @@ pub(crate) fn batches(call: Call<'_>, sizes: &[usize]) {
 }
 
 /// A text of a request is longer than a call may be.
-pub(crate) fn oversize_item(call: Call<'_>) {
+pub(crate) fn oversize_item(call: &Call) {
     if let Some(meters) = METERS.get() {
         meters.oversize.add(1, &with_action(call));
     }
 }
 
 /// The answer of such a call does not fit what was asked.
-pub(crate) fn batch_mismatch(call: Call<'_>, reason: &'static str) {
+pub(crate) fn batch_mismatch(call: &Call, reason: &'static str) {
     if let Some(meters) = METERS.get() {
         let [id, version, runtime, access, action] = with_action(call);
         let reason = KeyValue::new("batch.mismatch_reason", reason);
@@ -176,7 +176,7 @@ pub(crate) fn function_failure(action: &'static str, status: Option<u16>) {
     meters.failures.add(1, &labels);
 }
 
-fn with_action(call: Call<'_>) -> [KeyValue; 5] {
+fn with_action(call: &Call) -> [KeyValue; 5] {
     let [id, version, runtime, access] = labels(call);
     [id, version, runtime, access, KeyValue::new("plugin.action", call.labels.operation)]
 }

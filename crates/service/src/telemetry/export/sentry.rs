@@ -7,6 +7,7 @@ mod transport;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use http::Method;
 use sentry_core::protocol::{Context, SpanStatus, TraceContext as Ids, Transaction};
 use sentry_core::types::{Dsn, ParseDsnError};
 use sentry_core::{Client, ClientOptions, Envelope};
@@ -18,6 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::VERSION;
 use crate::config::Sentry as Config;
 use crate::telemetry::TraceContext;
+use crate::telemetry::metrics::label_of;
 use layer::SentryLayer;
 
 /// How long the end of the process waits for what is still to be sent.
@@ -112,8 +114,8 @@ pub(crate) fn are_transactions_sent() -> bool {
     TRANSACTIONS.get().is_some()
 }
 
-/// A request has been answered.
-pub(crate) fn request(method: &'static str, route: &'static str, status: u16, started: Instant, trace: &TraceContext) {
+/// A request of a trace has been answered on a route, the pattern of its path.
+pub(crate) fn transaction(method: &Method, route: &'static str, status: u16, started: Instant, trace: &TraceContext) {
     let Some(transactions) = TRANSACTIONS.get() else { return };
     if crate::telemetry::trace::chance() >= transactions.rate {
         return;
@@ -128,7 +130,7 @@ pub(crate) fn request(method: &'static str, route: &'static str, status: u16, st
         ..Ids::default()
     };
     let transaction = Transaction {
-        name: Some(format!("{method} {route}")),
+        name: Some(format!("{} {route}", label_of(method))),
         start_timestamp: now.checked_sub(started.elapsed()).unwrap_or(now),
         timestamp: Some(now),
         release: Some(format!("dify-plugin-daemon@{VERSION}").into()),

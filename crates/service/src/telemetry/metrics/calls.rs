@@ -1,10 +1,8 @@
 //! Calls of plugins.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
@@ -12,18 +10,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::kinds::Kinds;
 use super::labels::{ActiveInvocation, Call, Example, Invocation, InvocationEnd, Outcome, Runtime};
 use super::registration::register;
 use super::{Histograms, LONG_BUCKETS, export};
 
 type Examples = HistogramWithExemplars<Example>;
-
-/// A kind of calls: its labels, and the version that is called, which is a label for a collector alone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct CallKind {
-    pub(super) labels: Invocation,
-    pub(super) version: Arc<str>,
-}
 
 /// What is counted of all calls.
 #[derive(Debug)]
@@ -33,13 +25,13 @@ pub(super) struct Calls {
     active: Family<ActiveInvocation, Gauge>,
     sessions: Gauge,
     waits: Histograms<Runtime>,
-    kinds: RwLock<HashMap<CallKind, Arc<CallCounts>>>,
+    kinds: Kinds<Call, CallCounts>,
 }
 
 /// What is counted of the calls of one kind, so that a call looks for it once.
 #[derive(Debug)]
 pub(super) struct CallCounts {
-    kind: CallKind,
+    kind: Call,
     active: Gauge,
     waits: Histogram,
     waited: export::Waited,
@@ -76,7 +68,7 @@ impl Calls {
                 "Time until a worker has the request of a call",
                 Family::new_with_constructor(histogram),
             ),
-            kinds: RwLock::default(),
+            kinds: Kinds::default(),
         }
     }
 
@@ -86,8 +78,8 @@ impl Calls {
     }
 
     /// A call begins.
-    pub(super) fn begin(&self, kind: CallKind) -> Arc<CallCounts> {
-        let counts = self.counts(kind);
+    pub(super) fn begin(&self, call: Call) -> Arc<CallCounts> {
+        let counts = self.kinds.of(call, |call| self.counts(call));
         counts.active.inc();
         self.sessions.inc();
         counts
@@ -97,13 +89,13 @@ impl Calls {
     pub(super) fn end(&self, counts: &CallCounts, outcome: Outcome, took: Duration, example: Option<Example>) {
         counts.active.dec();
         self.sessions.dec();
-        let CallKind { labels, version } = &counts.kind;
+        let labels = &counts.kind.labels;
         let durations = counts.durations.get_or_init(|| self.durations.get_or_create_owned(labels));
         durations.observe(took.as_secs_f64(), example, None);
         if let Some(end) = counts.ends.get(outcome as usize) {
             let end = end.get_or_init(|| self.ended_so(labels.clone(), outcome));
             end.count.inc();
-            end.exported.record(Call { labels, version }, outcome, took);
+            end.exported.record(&counts.kind, outcome, took);
         }
     }
 
@@ -113,25 +105,21 @@ impl Calls {
         End { count: self.ends.get_or_create_owned(&labels), exported: export::Ended::default() }
     }
 
-    fn counts(&self, kind: CallKind) -> Arc<CallCounts> {
-        if let Some(counts) = self.kinds.read().get(&kind) {
-            return Arc::clone(counts);
-        }
+    fn counts(&self, kind: &Call) -> CallCounts {
         let Invocation { plugin_id, plugin_type, runtime_type, .. } = kind.labels.clone();
-        let counts = Arc::new(CallCounts {
+        CallCounts {
             active: self.active.get_or_create_owned(&ActiveInvocation { plugin_id, plugin_type, runtime_type }),
             waits: self.waits.get_or_create_owned(&Runtime { runtime_type }),
             waited: export::Waited::default(),
             durations: OnceLock::new(),
             ends: Default::default(),
             kind: kind.clone(),
-        });
-        Arc::clone(self.kinds.write().entry(kind).or_insert(counts))
+        }
     }
 }
 
 impl CallCounts {
-    /// A worker has the request of a call that has waited so long.
+    /// A call has waited this long until a worker took its request.
     pub(super) fn waited(&self, wait: Duration) {
         self.waits.observe(wait.as_secs_f64());
         self.waited.record(self.kind.labels.runtime_type, wait);

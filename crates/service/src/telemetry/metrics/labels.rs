@@ -81,13 +81,13 @@ pub struct Invocation {
     pub operation: &'static str,
 }
 
-/// A call with its labels, and the version that it calls, which is no label: each would be a series of its own.
-#[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
+/// What a call is counted as: its labels, and the version that it calls, which is a label for a collector alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Call {
     /// The labels.
-    pub labels: &'a Invocation,
+    pub labels: Invocation,
     /// The plugin's version.
-    pub version: &'a Arc<str>,
+    pub version: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -1,15 +1,13 @@
 //! Requests over HTTP.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::kinds::Kinds;
 use super::labels::{HttpRequest, HttpRoute};
 use super::registration::register;
 use super::{BUCKETS, Histograms, export};
@@ -19,7 +17,7 @@ use super::{BUCKETS, Histograms, export};
 pub(super) struct Requests {
     count: Family<HttpRequest, Counter>,
     durations: Histograms<HttpRoute>,
-    kinds: RwLock<HashMap<HttpRequest, Arc<RequestCounts>>>,
+    kinds: Kinds<HttpRequest, RequestCounts>,
 }
 
 /// What is counted of the requests of one kind, so that a request looks for it once.
@@ -42,28 +40,24 @@ impl Requests {
                 "Time from a request to the end of its answer",
                 Family::new_with_constructor(histogram),
             ),
-            kinds: RwLock::default(),
+            kinds: Kinds::default(),
         }
     }
 
     /// One has been answered.
     pub(super) fn end(&self, kind: HttpRequest, took: Duration) {
-        let counts = self.counts(kind);
+        let counts = self.kinds.of(kind, |kind| self.counts(kind));
         counts.durations.observe(took.as_secs_f64());
         counts.count.inc();
         counts.answered.record(kind.method, kind.endpoint, kind.status, took);
     }
 
-    fn counts(&self, kind: HttpRequest) -> Arc<RequestCounts> {
-        if let Some(counts) = self.kinds.read().get(&kind) {
-            return Arc::clone(counts);
-        }
-        let HttpRequest { method, endpoint, .. } = kind;
-        let counts = Arc::new(RequestCounts {
-            count: self.count.get_or_create_owned(&kind),
+    fn counts(&self, kind: &HttpRequest) -> RequestCounts {
+        let HttpRequest { method, endpoint, .. } = *kind;
+        RequestCounts {
+            count: self.count.get_or_create_owned(kind),
             durations: self.durations.get_or_create_owned(&HttpRoute { method, endpoint }),
             answered: export::Answered::default(),
-        });
-        Arc::clone(self.kinds.write().entry(kind).or_insert(counts))
+        }
     }
 }

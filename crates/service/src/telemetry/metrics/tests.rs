@@ -1,12 +1,13 @@
 use super::*;
 
-fn call() -> Invocation {
-    Invocation {
+fn call() -> Call {
+    let labels = Invocation {
         plugin_id: "a/b".into(),
         plugin_type: "tool",
         runtime_type: RuntimeKind::Local,
         operation: "invoke_tool",
-    }
+    };
+    Call { labels, version: "0.0.1".into() }
 }
 
 fn samples(metrics: &Metrics, name: &str) -> Vec<String> {
@@ -18,8 +19,8 @@ fn samples(metrics: &Metrics, name: &str) -> Vec<String> {
 fn a_call_is_counted_once_however_it_ends() {
     let metrics = Metrics::new();
     let labels = r#"{plugin_id="a/b",plugin_type="tool",runtime_type="local",operation="invoke_tool""#;
-    let first = metrics.invocation_started(call(), "0.0.1".into());
-    let second = metrics.invocation_started(call(), "0.0.1".into());
+    let first = metrics.invocation_started(call());
+    let second = metrics.invocation_started(call());
     let active = r#"plugin_invocations_active{plugin_id="a/b",plugin_type="tool",runtime_type="local"}"#;
     assert_eq!(samples(&metrics, "plugin_invocations_active"), [format!("{active} 2")]);
     assert_eq!(metrics.active_sessions(), 2);
@@ -106,7 +107,7 @@ fn the_process_is_described() {
 #[test]
 fn a_call_in_an_exported_trace_is_an_example_of_its_duration() {
     let metrics = Metrics::new();
-    let mut guard = metrics.invocation_started(call(), "0.0.1".into());
+    let mut guard = metrics.invocation_started(call());
     guard.traced("0af7651916cd43dd8448eb211c80319c");
     guard.end(Outcome::Success);
     let example = "# {trace_id=\"0af7651916cd43dd8448eb211c80319c\"}";

@@ -6,11 +6,11 @@ use super::{Call, Outcome, RuntimeKind, Success};
 
 pub(super) fn installation(_: &str, _: Success, _: Duration) {}
 
-pub(super) fn batches(_: Call<'_>, _: &[usize]) {}
+pub(super) fn batches(_: &Call, _: &[usize]) {}
 
-pub(super) fn oversize_item(_: Call<'_>) {}
+pub(super) fn oversize_item(_: &Call) {}
 
-pub(super) fn batch_mismatch(_: Call<'_>, _: &'static str) {}
+pub(super) fn batch_mismatch(_: &Call, _: &'static str) {}
 
 pub(super) fn function_failure(_: &'static str, _: Option<u16>) {}
 
@@ -24,7 +24,7 @@ pub(super) struct Ended {}
 
 impl Ended {
     #[expect(clippy::unused_self, reason = "it is used where there is something to count")]
-    pub(super) fn record(&self, _: Call<'_>, _: Outcome, _: Duration) {}
+    pub(super) fn record(&self, _: &Call, _: Outcome, _: Duration) {}
 }
 
 /// Waits for a worker.

@@ -15,7 +15,7 @@ pub(crate) struct Ended(OnceLock<(BoundCounter<u64>, BoundHistogram<f64>)>);
 
 impl Ended {
     /// One has ended; all that are recorded here are of one kind and outcome.
-    pub(crate) fn record(&self, call: Call<'_>, outcome: Outcome, took: Duration) {
+    pub(crate) fn record(&self, call: &Call, outcome: Outcome, took: Duration) {
         let Some(meters) = METERS.get() else { return };
         let (count, durations) = self.0.get_or_init(|| {
             let outcome = match outcome {

@@ -115,6 +115,8 @@ impl Daemon {
         self.settings.folder.path()
     }
 
+    /// What it has written of its log. A line is written some milliseconds after what it tells of: wait for one that is
+    /// missed, and read the log of a daemon that has ended ([`Settings::log`]) to say what is not in it.
     pub fn log(&self) -> String {
         self.settings.log()
     }

@@ -112,7 +112,9 @@ async fn ready_names_what_is_silent() -> Result<()> {
     assert_eq!(said, expected);
     // what runs plugins comes after the stores, and is missed until it is there
     assert_eq!(report["components"]["isolation"], "starting");
-    ensure!(running.log().contains("did not answer within 0.2 s"), "{}", running.log());
+    drop(attempts);
+    let log = running.terminate().await?.log();
+    ensure!(log.contains("did not answer within 0.2 s"), "{log}");
     Ok(())
 }
 
@@ -151,7 +153,7 @@ async fn environments_of_dify_s_deployments_start() -> Result<()> {
         let sample = text.contains("\nSERVER_KEY=lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi\n");
         let keys = "ok: insecure, the key of a published sample file: SERVER_KEY, DIFY_INNER_API_KEY";
         ensure!(report["components"]["keys"] == if sample { keys.into() } else { Value::Null }, "{name}: {report}");
-        let log = running.log();
+        let log = running.terminate().await?.log();
         let warnings: Vec<&str> =
             log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
         // the second on old kernels, the third without uv
@@ -162,7 +164,6 @@ async fn environments_of_dify_s_deployments_start() -> Result<()> {
         ensure!(unexpected.is_empty(), "{name}: {unexpected:?}");
         let warned = warnings.iter().filter(|line| line.contains("published sample file")).count();
         ensure!(warned == if sample { 2 } else { 0 }, "{name}: {warnings:?}");
-        running.terminate().await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use plugin_testkit::daemon::{Daemon, Settings};
+use plugin_testkit::daemon::Settings;
 use plugin_testkit::{Client, plugins, without_threads};
 use serde_json::{Value, json};
 
@@ -78,7 +78,6 @@ async fn keys_are_made_at_the_first_start_and_kept() -> Result<()> {
     let key = running.folder().join("data/keys/server_key");
     let first = std::fs::read_to_string(&key)?;
     assert_eq!(std::fs::metadata(&key)?.permissions().mode() & 0o777, 0o600);
-    assert!(!running.log().contains(first.trim()), "a log is no place for a key");
     let warnings = |log: &str, variable: &str, file: &str| {
         let is_it = |line: &&str| line.contains("WARN") && line.contains(variable) && line.contains(file);
         log.lines().filter(is_it).count()
@@ -87,11 +86,14 @@ async fn keys_are_made_at_the_first_start_and_kept() -> Result<()> {
         let of_dify = "INNER_API_KEY_FOR_PLUGIN";
         (warnings(log, "PLUGIN_DAEMON_KEY", "keys/server_key"), warnings(log, of_dify, "keys/dify_inner_api_key"))
     };
-    assert_eq!(both(&running.log()), (1, 1), "{}", running.log());
-    let running = running.kill().await?.start().await?;
+    let ended = running.terminate().await?;
+    let log = ended.log();
+    assert_eq!(both(&log), (1, 1), "{log}");
+    assert!(!log.contains(first.trim()), "a log is no place for a key");
+    let again = ended.start().await?;
     assert_eq!(std::fs::read_to_string(&key)?, first);
-    assert_eq!(both(&running.log()), (0, 0), "once, when they are made: {}", running.log());
-    drop(running);
+    let log = again.terminate().await?.log();
+    assert_eq!(both(&log), (0, 0), "once, when they are made: {log}");
     Ok(())
 }
 
@@ -105,24 +107,24 @@ async fn another_data_folder_with_another_key_on_the_same_database_is_told() -> 
         Ok::<_, anyhow::Error>(settings.without("SERVER_KEY"))
     };
     // a request waits until the database is open
-    let log_once_open = async |running: &Daemon| {
-        let key = std::fs::read_to_string(running.folder().join("data/keys/server_key"))?;
+    let start_to_end = async |settings: Settings| {
+        let running = settings.start().await?;
+        let data = running.folder().join("data");
+        let key = std::fs::read_to_string(data.join("keys/server_key"))?;
         Client::new(&running.url(), key.trim(), &tenant())?.get("management/list?page=1&page_size=7").await?;
-        Ok::<_, anyhow::Error>(running.log())
+        Ok::<_, anyhow::Error>((running.terminate().await?, data.to_string_lossy().into_owned()))
     };
 
-    let first = on_it()?.start().await?;
-    let log = log_once_open(&first).await?;
+    let (first, data_of_first) = start_to_end(on_it()?).await?;
+    let log = first.log();
     assert!(!log.contains(TOLD), "{log}");
-    let second = on_it()?.start().await?;
-    let log = log_once_open(&second).await?;
+    let (second, data_of_second) = start_to_end(on_it()?).await?;
+    let log = second.log();
     let line = log.lines().find(|line| line.contains(TOLD)).unwrap_or_default();
-    let data = [&first, &second].map(|one| one.folder().join("data").to_string_lossy().into_owned());
-    for part in ["WARN", "SERVER_KEY", &data[0], &data[1], "the same value everywhere"] {
+    for part in ["WARN", "SERVER_KEY", &data_of_first, &data_of_second, "the same value everywhere"] {
         assert!(line.contains(part), "{part}: {log}");
     }
-    let second = second.kill().await?.start().await?;
-    let log = log_once_open(&second).await?;
+    let log = start_to_end(second).await?.0.log();
     assert!(!log.contains(TOLD), "once for each change: {log}");
     Ok(())
 }
@@ -136,7 +138,7 @@ async fn statements_are_logged_on_demand_and_without_what_is_in_them() -> Result
         let list = format!("{}/plugin/{tenant}/management/list?page=1&page_size=7", running.url());
         let answer = reqwest::Client::new().get(list).header("x-api-key", key).send().await?;
         assert_eq!(answer.status(), 200);
-        let log = running.log();
+        let log = running.terminate().await?.log();
         assert_eq!(log.contains("FROM plugin_installations WHERE tenant_id ="), are_logged, "{level}: {log}");
         let statements = log.lines().filter_map(|line| line.split_once("sql="));
         assert!(statements.map(|(_, text)| text).all(|text| !text.contains(tenant)), "{log}");

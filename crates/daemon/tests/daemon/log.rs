@@ -17,7 +17,7 @@ pub(crate) fn lines_in(log: &str, message: &str) -> Vec<Value> {
 }
 
 /// The same of a daemon's log, once there are so many.
-async fn lines(daemon: &Daemon, message: &str, count: usize) -> Result<Vec<Value>> {
+pub(crate) async fn lines(daemon: &Daemon, message: &str, count: usize) -> Result<Vec<Value>> {
     let logged = async {
         loop {
             let found = lines_in(&daemon.log(), message);

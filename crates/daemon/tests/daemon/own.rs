@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::faults::misbehaving;
-use crate::log::lines_in;
+use crate::log::lines;
 use crate::{daemon, tenant};
 
 const ADMIN_KEY: &str = "the-operators-key";
@@ -139,9 +139,9 @@ async fn a_plugin_has_settings_of_its_own_and_a_change_replaces_its_process() ->
     ensure!(changed["variable"].is_null() && changed["pid"] != report["pid"], "{changed}");
     let is_confined = Support::probe().level == Level::Confined;
     ensure!(changed["writes"] == !is_confined, "{changed}");
-    let lines = lines_in(&case.running.log(), "the settings of a plugin have changed");
-    ensure!(lines.len() == 1 && lines[0]["attributes"]["replaced"] == 1, "{lines:?}");
-    let changes = lines[0]["attributes"]["changes"].as_str().unwrap_or_default();
+    let told = lines(&case.running, "the settings of a plugin have changed", 1).await?;
+    ensure!(told.len() == 1 && told[0]["attributes"]["replaced"] == 1, "{told:?}");
+    let changes = told[0]["attributes"]["changes"].as_str().unwrap_or_default();
     ensure!(changes.contains("max_open_files 300 -> 200"), "{changes}");
     ensure!(changes.ends_with("variables.OF_ITS_OWN \"(hidden)\" -> (none)"), "{changes}");
 
@@ -154,7 +154,7 @@ async fn a_plugin_has_settings_of_its_own_and_a_change_replaces_its_process() ->
         "{said}"
     );
     let message = "the settings of plugins on disk are not in force, those read before stay";
-    let errors = lines_in(&case.running.log(), message);
+    let errors = lines(&case.running, message, 1).await?;
     ensure!(
         errors.len() == 1 && errors[0]["attributes"]["fault"].as_str().is_some_and(|it| it.starts_with("line 3, ")),
         "{errors:?}"

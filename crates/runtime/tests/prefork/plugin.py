@@ -25,6 +25,10 @@ def answer(data):
             return getattr(dify_plugin, "version", None)
         case "import":
             return importlib.import_module(data["name"]).__file__
+        case "end":
+            del dify_plugin.held
+            counted = sys.getrefcount(dify_plugin.Plugin) < 1 << 20
+            return {"counted": counted, "ended": dify_plugin.ended, "counts": sys.version_info < (3, 12)}
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":

@@ -54,6 +54,24 @@ async fn two_forks_do_not_share_their_randomness() {
     }
 }
 
+/// Else each look at what workers share would make it their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_imported_is_not_counted_but_for_what_does_something_at_its_end() {
+    const HELD: &str =
+        "\n\nended = []\n\n\nclass Held:\n    def __del__(self):\n        ended.append(1)\n\n\nheld = Held()\n";
+    let place = Place::new();
+    place.make_environment('a', &[SDK, HELD].concat());
+    place.make_plugin("one", 'a', &[]);
+    let (host, spawning) = (Host::new(&place), Host::spawning(&place, &["one"]));
+    let spawned = spawning.ask("one", json!({"do": "end"})).await;
+    assert_eq!(spawned["counted"], true);
+    let forked = host.ask("one", json!({"do": "end"})).await;
+    assert!(host.log("one").contains("plugin process started by a fork"), "{}", host.log("one"));
+    // an interpreter that counts everything has nothing else
+    assert_eq!(forked["counted"], forked["counts"]);
+    assert_eq!((&forked["ended"], &spawned["ended"]), (&json!([1]), &json!([1])));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_ends_in_the_same_way_and_with_the_same_words() {
     let place = place();

@@ -11,7 +11,13 @@ use sha2::{Digest as _, Sha256};
 use crate::local::environment::write_atomically;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
-const ZYGOTE: &str = include_str!("zygote.py");
+/// One program of several files: it is read as one.
+const ZYGOTE: &str = concat!(
+    include_str!("zygote.py"),
+    include_str!("zygote/preload.py"),
+    include_str!("zygote/worker.py"),
+    include_str!("zygote/immortal.py"),
+);
 
 /// The program's file, which is written if it is not there; `None`, and a plugin that cannot be asked to stop, if that
 /// fails.

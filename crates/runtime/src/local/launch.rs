@@ -15,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use plugin_manifest::identifier::UniqueIdentifier;
 use tokio::net::unix::pipe;
+use tokio_util::sync::CancellationToken;
 
 use super::environment::Prepared;
 use super::process::Process;
@@ -50,6 +51,8 @@ pub struct Launched {
     pub stderr: pipe::Receiver,
     pub process: Box<dyn Process>,
     pub origin: Origin,
+    /// Set once a fork, which costs less, can take its place; `None` where that is not to be expected.
+    pub forkable: Option<CancellationToken>,
 }
 
 /// How a worker came to be.

@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     id: String,
     /// `fork` or `spawn`.
     origin: &'static str,
+    /// Set once a fork can take its place.
+    forkable: Option<CancellationToken>,
     pid: u32,
     mark: Mark,
     /// Where sessions are opened.
@@ -149,10 +151,12 @@ impl Worker {
             settings: settings.clone(),
             changed: around.changed,
             report_end,
+            forkable: launched.forkable.clone(),
         };
         keeper.start();
 
-        let worker = Arc::new(Self { id, origin, pid, mark, channel, control, ended, settings });
+        let forkable = launched.forkable;
+        let worker = Arc::new(Self { id, origin, forkable, pid, mark, channel, control, ended, settings });
         tokio::select! {
             biased;
             () = worker.channel.vitals.ready() => Ok(worker),
@@ -169,6 +173,11 @@ impl Worker {
     /// How its process came to be: `fork` or `spawn`.
     pub(super) fn origin(&self) -> &'static str {
         self.origin
+    }
+
+    /// Whether another one would be forked, and cost less.
+    pub(super) fn is_forkable(&self) -> bool {
+        self.forkable.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// What the process has printed last, on either output.

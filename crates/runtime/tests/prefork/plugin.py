@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 
 import dify_plugin
 import state
@@ -29,6 +30,9 @@ def answer(data):
             del dify_plugin.held
             counted = sys.getrefcount(dify_plugin.Plugin) < 1 << 20
             return {"counted": counted, "ended": dify_plugin.ended, "counts": sys.version_info < (3, 12)}
+        case "sleep":
+            time.sleep(data["seconds"])
+            return "slept"
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use plugin_runtime::Event;
 use plugin_runtime::local::Launcher as _;
 use plugin_runtime::local::isolation::{Isolation, Scratch};
 use plugin_sandbox::{Level, Support};
@@ -10,7 +11,7 @@ use plugin_testkit::process::eventually;
 use serde_json::json;
 
 use crate::program::stage_of_a_worker;
-use crate::support::{Host, Place, SDK, assert_same, write};
+use crate::support::{Host, Place, SDK, assert_same, within, write};
 
 /// Environment `s` holds the SDK alone; `a` and `b` have a package more each.
 fn place() -> Place {
@@ -128,6 +129,30 @@ async fn what_is_there_for_another_one_is_taken_if_it_is_the_same() {
     host.ask("one", json!({"do": "version"})).await;
     assert!(host.log("one").contains("plugin process started by a fork"), "{}", host.log("one"));
     assert_eq!(host.launcher.kept().len(), 1);
+}
+
+/// The first plugin of an SDK is started before there is something that it could be forked from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_spawned_for_lack_of_it_is_replaced_by_a_fork_once_it_rests() {
+    for seconds in [0, 3] {
+        let mut place = place();
+        place.set_sdk('a', 'a');
+        let host = Host::new(&place);
+        let mut call = host.open("one", json!({"do": "sleep", "seconds": seconds})).await;
+        let spawned = host.pid("one");
+        // a call that is at work meanwhile is not disturbed
+        let answer = within(call.recv()).await;
+        assert!(matches!(answer, Some(Event::Chunk(_))), "{answer:?}\n{}", host.log("one"));
+        assert_eq!(within(call.recv()).await, Some(Event::End));
+        eventually("a fork takes its place, without a call", || {
+            host.log("one").contains("plugin process started by a fork") && host.pid("one").is_some()
+        })
+        .await;
+        let log = host.log("one");
+        assert!(log.contains("plugin process is replaced by a fork, which costs less"), "{log}");
+        host.ask("one", json!({"do": "version"})).await;
+        assert_ne!(host.pid("one"), spawned);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

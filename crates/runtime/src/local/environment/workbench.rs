@@ -20,6 +20,9 @@ use crate::local::isolation::Trust;
 /// How uv begins to repeat its folder, which is no news.
 const USING: &str = "Using ";
 
+/// Source files of a plugin from which on it pays to start a compiler for each core.
+const MANY_SOURCES: usize = 100;
+
 /// Everything that tools need while they work for one plugin.
 pub(crate) struct Workbench<'a> {
     pub(crate) settings: &'a EnvironmentSettings,
@@ -73,6 +76,7 @@ impl Workbench<'_> {
         let (mut arguments, mut excluded) = split_exclusion(&self.settings.compile_extra_args);
         let mut command = Command::new(python);
         command.env_clear().envs(self.variables).current_dir(self.working_dir);
+        let mut jobs = "0";
         match what {
             Compile::Packages { site_packages, environment } => {
                 // Without the place where it happens to be made, the bytecode is the same everywhere.
@@ -81,10 +85,15 @@ impl Workbench<'_> {
             Compile::Plugin => {
                 excluded.insert(0, r"\.venv|\.uv-cache");
                 arguments.push(OsStr::new("."));
+                let folder = self.working_dir.to_owned();
+                let has_many = tokio::task::spawn_blocking(move || has_many_sources(folder)).await;
+                if matches!(has_many, Ok(false)) {
+                    jobs = "1";
+                }
             }
         }
         // isolated, so that nothing of what is compiled is run
-        command.args(["-I", "-S", "-m", "compileall", "-q", "-j", "0"]);
+        command.args(["-I", "-S", "-m", "compileall", "-q", "-j", jobs]);
         if !excluded.is_empty() {
             command.args(["-x", &excluded.join("|")]);
         }
@@ -110,6 +119,24 @@ pub(crate) enum Compile<'a> {
     Plugin,
 }
 
+/// Blocks. What cannot be read does not count.
+fn has_many_sources(folder: PathBuf) -> bool {
+    let (mut folders, mut sources) = (vec![folder], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(_) if entry.path().extension() == Some(OsStr::new("py")) => sources += 1,
+                _ => {}
+            }
+        }
+        if sources >= MANY_SOURCES {
+            return true;
+        }
+    }
+    false
+}
+
 /// Takes `-x VALUE` out of the operator's arguments, because there can be but one.
 fn split_exclusion(arguments: &[String]) -> (Vec<&OsStr>, Vec<&str>) {
     let (mut kept, mut excluded) = (Vec::new(), Vec::new());
@@ -122,4 +149,24 @@ fn split_exclusion(arguments: &[String]) -> (Vec<&OsStr>, Vec<&str>) {
         }
     }
     (kept, excluded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_with_many_sources_is_told_from_one_with_few() {
+        let dir = tempfile::tempdir().unwrap();
+        let tools = dir.path().join("tools/more");
+        std::fs::create_dir_all(&tools).unwrap();
+        for number in 1..MANY_SOURCES {
+            std::fs::write(tools.join(format!("{number}.py")), "").unwrap();
+            std::fs::write(tools.join(format!("{number}.yaml")), "").unwrap();
+        }
+        assert!(!has_many_sources(dir.path().to_owned()));
+        std::fs::write(dir.path().join("main.py"), "").unwrap();
+        assert!(has_many_sources(dir.path().to_owned()));
+        assert!(!has_many_sources(dir.path().join("not there")));
+    }
 }

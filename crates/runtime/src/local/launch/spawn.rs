@@ -175,6 +175,7 @@ impl Launcher for SpawnLauncher {
             stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stdout.0))?,
             stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(their_stderr.0))?,
             origin: Origin::Spawned { because: None },
+            forkable: None,
         })
     }
 }

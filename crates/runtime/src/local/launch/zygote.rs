@@ -18,6 +18,7 @@ mod sdk;
 mod slot;
 mod suits;
 mod upkeep;
+mod waiting;
 mod warm;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,14 +30,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use self::adopted::AdoptedProcess;
 use self::process::{NoFork, Worker};
 use self::sdk::Sdks;
 use self::slot::Slot;
+use self::waiting::Waiting;
 use self::warm::Warm;
 use super::spawn::{self, SpawnLauncher, stdout_pipe};
 use super::{LaunchSpec, Launched, Launcher, Origin};
@@ -85,6 +90,21 @@ struct Shared {
     slots: Mutex<HashMap<PathBuf, Arc<Slot>>>,
     warm: Arc<Warm>,
     sdks: Arc<Sdks>,
+    waiting: Waiting,
+}
+
+/// Why a worker is not forked.
+#[derive(Debug)]
+struct NotForked {
+    reason: String,
+    /// Set once it can be.
+    until: Option<CancellationToken>,
+}
+
+impl NotForked {
+    fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), until: None }
+    }
 }
 
 impl ZygoteLauncher {
@@ -108,6 +128,7 @@ impl ZygoteLauncher {
             slots: Mutex::default(),
             warm: Arc::default(),
             sdks: Sdks::new(environments),
+            waiting: Waiting::default(),
         });
         let warming = Arc::clone(&shared);
         task::detach(Task::Upkeep, "the start", async move { warming.warm_up().await }, drop);
@@ -149,11 +170,12 @@ impl Launcher for ZygoteLauncher {
         let (done, forked) = oneshot::channel();
         let fork = async move { drop(done.send(shared.fork(&wanted, environment).await)) };
         task::detach(Task::Fork, spec.plugin.clone(), fork, drop);
-        match forked.await.unwrap_or_else(|_| Err("the fork failed by an internal error".into())) {
+        let lost = |_| Err(NotForked::because("the fork failed by an internal error"));
+        match forked.await.unwrap_or_else(lost) {
             Ok(launched) => Ok(launched),
-            Err(reason) => {
+            Err(NotForked { reason, until }) => {
                 let launched = self.shared.spawner.launch(spec).await?;
-                Ok(Launched { origin: Origin::Spawned { because: Some(reason) }, ..launched })
+                Ok(Launched { origin: Origin::Spawned { because: Some(reason) }, forkable: until, ..launched })
             }
         }
     }
@@ -161,30 +183,34 @@ impl Launcher for ZygoteLauncher {
 
 impl Shared {
     /// A forked worker, or the reason why there is none.
-    async fn fork(self: &Arc<Self>, spec: &LaunchSpec, environment: Option<PathBuf>) -> Result<Launched, String> {
+    async fn fork(self: &Arc<Self>, spec: &LaunchSpec, environment: Option<PathBuf>) -> Result<Launched, NotForked> {
+        let never = |reason: &str| Err(NotForked::because(reason));
         let own = spec.own.as_ref();
         match own.and_then(|own| own.prefork) {
             Some(true) => {}
-            Some(false) => return Err("its own settings say prefork = \"off\"".into()),
+            Some(false) => return never("its own settings say prefork = \"off\""),
             None => {
                 let plugin = format!("{}/{}", spec.plugin.author(), spec.plugin.name());
                 if self.prefork.except.contains(&plugin) {
-                    return Err("it is named in PLUGIN_PREFORK_EXCEPT".into());
+                    return never("it is named in PLUGIN_PREFORK_EXCEPT");
                 }
             }
         }
         // what an interpreter has put on, its forks cannot take off
         let level = spec.process(&self.settings).isolation.level;
         if level < self.settings.isolation.of_zygote().level {
-            return Err(format!("its own isolation, {level}, is less than that of what it would be forked from"));
+            return never(&format!("its own isolation, {level}, is less than that of what it would be forked from"));
         }
-        let programs = self.settings.bootstrap.as_ref().ok_or("PLUGIN_CANCEL_CALLS is off")?;
-        let environment = environment.ok_or("its environment is its own")?;
+        let Some(programs) = &self.settings.bootstrap else { return never("PLUGIN_CANCEL_CALLS is off") };
+        let Some(environment) = environment else { return never("its environment is its own") };
         if !self.has_common_variables(spec) {
-            return Err("it has variables of its own".into());
+            return never("it has variables of its own");
         }
 
-        let slot = self.slot_for(&environment, programs).await?;
+        let slot = match self.slot_for(&environment, programs).await {
+            Ok(slot) => slot,
+            Err(reason) => return Err(NotForked { reason, until: Some(self.waiting.add(&environment)) }),
+        };
         let first = match self.fork_from(&slot, spec, &environment, programs).await {
             // most often it had been killed; another one is made
             Err(NoFork::Broken(reason)) => {
@@ -193,7 +219,7 @@ impl Shared {
             }
             result => result,
         };
-        first.map_err(|(NoFork::Refused(reason) | NoFork::Broken(reason))| reason)
+        first.map_err(|(NoFork::Refused(reason) | NoFork::Broken(reason))| NotForked::because(reason))
     }
 
     /// One attempt; nothing is left of one that fails.
@@ -261,6 +287,7 @@ impl Shared {
                 stdout: pipe::Receiver::from_owned_fd(OwnedFd::from(stdout.0))?,
                 stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(stderr.0))?,
                 origin: Origin::Forked,
+                forkable: None,
             })
         };
         match launched() {
@@ -295,10 +322,25 @@ impl Shared {
         }
         let (shared, programs) = (Arc::clone(self), programs.to_owned());
         Err(self.sdks.make(environment, move |sdk| {
-            // the next environment is compared with what it has imported
-            let warm = async move { shared.warm(&sdk, &programs).await };
+            let warm = async move {
+                shared.warm(&sdk, &programs).await;
+                shared.call_waiting(&programs).await;
+            };
             task::detach(Task::Upkeep, "a new SDK", warm, drop);
         }))
+    }
+
+    /// Tells spawned workers that can be forked now. Has the next SDK made where one is missing still.
+    fn call_waiting<'a>(self: &'a Arc<Self>, programs: &'a Path) -> BoxFuture<'a, ()> {
+        let call = async move {
+            for environment in self.waiting.environments() {
+                // compared with what the interpreters that are warm by now have imported
+                if self.slot_for(&environment, programs).await.is_ok() {
+                    self.waiting.take(&environment);
+                }
+            }
+        };
+        call.boxed()
     }
 
     fn slot(&self, environment: &Path) -> Arc<Slot> {

@@ -34,6 +34,9 @@ const MOMENT: Duration = Duration::from_millis(50);
 /// How often it is looked at what a worker uses: memory can be taken fast.
 const TREE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a worker that costs more than another would has had no call before that takes its place.
+const REST: Duration = Duration::from_secs(1);
+
 pub(super) struct Keeper {
     pub(super) process: Box<dyn Process>,
     pub(super) mark: Mark,
@@ -49,6 +52,8 @@ pub(super) struct Keeper {
     pub(super) settings: Arc<LaunchSettings>,
     pub(super) changed: Arc<Notify>,
     pub(super) report_end: watch::Sender<Option<Ended>>,
+    /// Set once a fork can take the worker's place.
+    pub(super) forkable: Option<CancellationToken>,
 }
 
 impl Keeper {
@@ -158,7 +163,10 @@ impl Keeper {
                         return oom_kills;
                     }
                 }
-                _ = tree_tick.tick() => self.check_tree().await,
+                _ = tree_tick.tick() => {
+                    self.check_tree().await;
+                    self.make_way();
+                }
                 excess = &mut excess, if !has_excess => {
                     has_excess = true;
                     self.kill_with_files(excess.to_string()).await;
@@ -251,6 +259,17 @@ impl Keeper {
                 &format!("plugin uses {used} bytes of memory and is replaced; the soft limit is {limit}"),
             );
             self.channel.sessions.refuse();
+            self.changed.notify_one();
+        }
+    }
+
+    /// Lets the worker go where a fork can take its place, once nobody needs it for a moment.
+    fn make_way(&self) {
+        let sessions = &self.channel.sessions;
+        let is_forkable = self.forkable.as_ref().is_some_and(CancellationToken::is_cancelled);
+        let is_ready = self.channel.vitals.start_time().is_some();
+        if is_forkable && is_ready && !sessions.refuses() && sessions.refuse_if_idle(REST) {
+            self.note(Level::Info, "plugin process is replaced by a fork, which costs less");
             self.changed.notify_one();
         }
     }

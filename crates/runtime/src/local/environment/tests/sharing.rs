@@ -46,7 +46,7 @@ async fn a_new_plugin_is_unpacked_built_and_linked() {
     assert_eq!(packages, BTreeMap::from([("six".to_owned(), "1.0".to_owned())]));
     let compiled = std::fs::read_to_string(bench.dir.path().join("compiled")).unwrap();
     assert!(
-        compiled.contains("site-packages\n") && compiled.ends_with("-m compileall -q -j 0 -x \\.venv|\\.uv-cache .\n")
+        compiled.contains("site-packages\n") && compiled.ends_with("-m compileall -q -j 1 -x \\.venv|\\.uv-cache .\n")
     );
     let log = std::fs::read_to_string(environments.log_path(&plugin.0)).unwrap();
     assert!(log.contains("pip install -r requirements.txt"));

@@ -48,14 +48,16 @@ impl Mark {
         (u32::try_from(self.owner >> START_BITS).unwrap_or_default(), self.owner & START_MASK)
     }
 
-    /// The mark of a process; `None` when it has none, is gone, or lives in another process id namespace, where the ids
-    /// mean others.
+    /// The mark of a process; `None` when it has none, has ended, be it that nobody has taken its status yet, or lives in
+    /// another process id namespace, where the ids mean others.
     pub fn of(pid: u32) -> Option<Self> {
         let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
         let mark = Self::in_limits(&limits)?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-        (ids.split_whitespace().count() == 1).then_some(mark)
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
+        let has_ended = field("State:")?.starts_with(['Z', 'X']);
+        let ids = field("NSpid:")?.split_whitespace().count();
+        (!has_ended && ids == 1).then_some(mark)
     }
 
     fn in_limits(limits: &str) -> Option<Self> {
@@ -107,5 +109,26 @@ mod tests {
         assert_eq!(Mark::in_limits(&line("5", "unlimited")), None);
         assert_eq!(Mark::in_limits(&line("0", "0")), None);
         assert_eq!(Mark::of(std::process::id()), None);
+    }
+    /// What looks for processes to kill would else find it again and again.
+    #[test]
+    fn a_process_that_has_ended_has_none() {
+        let mark = Mark::new(4_194_304, 123_456, 77);
+        let Limit { soft, hard, .. } = mark.limit();
+        let limit = format!("--locks={soft}:{hard}");
+        let mut child = std::process::Command::new("prlimit").args([&limit, "sleep", "1000"]).spawn().unwrap();
+        let pid = child.id();
+        let becomes = |expected| {
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+            while Mark::of(pid) != expected {
+                assert!(std::time::Instant::now() < until, "{:?}", Mark::of(pid));
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        };
+        becomes(Some(mark));
+        child.kill().unwrap();
+        becomes(None);
+        assert!(std::path::Path::new(&format!("/proc/{pid}/limits")).exists(), "nobody has waited for it");
+        child.wait().unwrap();
     }
 }

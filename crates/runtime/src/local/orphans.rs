@@ -130,7 +130,10 @@ fn processes() -> impl Iterator<Item = u32> {
 }
 
 fn kill_one(pid: u32, wanted: impl Fn(&Found) -> bool) -> bool {
-    // the descriptor comes first: it stays with the process whose environment is read then
+    if !mark_of(pid).is_some_and(|mark| wanted(&mark)) {
+        return false;
+    }
+    // and once more with a descriptor, which stays with the process whose environment is read then
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
     let Some(mark) = mark_of(pid).filter(wanted) else { return false };
     let sent = match process {

@@ -123,6 +123,20 @@ async fn the_next_daemon_makes_a_zygote_before_somebody_calls() {
     assert!(host.log("two").contains("by a fork"), "{}", host.log("two"));
 }
 
+/// It would take the memory again for which it was ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_ended_for_its_memory_is_not_made_at_the_next_start() {
+    let place = place();
+    let host = Host::new(&place);
+    host.ask("one", json!({"do": "version"})).await;
+    let remembered = || std::fs::read_to_string(place.path().join(".bootstrap/warm-sdks.json")).unwrap_or_default();
+    let environment = place.environment('a').display().to_string();
+    eventually("it is remembered", || remembered().contains(&environment)).await;
+    assert!(host.launcher.release() && !host.launcher.release());
+    eventually("it is forgotten", || !remembered().contains(&environment)).await;
+    assert!(host.launcher.kept().is_empty());
+}
+
 /// Not a test: a daemon with a forked worker, which says who they are and waits to be killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn daemon_with_a_worker() {

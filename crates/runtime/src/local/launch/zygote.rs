@@ -10,6 +10,7 @@
 //! runs before a plugin is confined is no plugin's choice.
 
 mod adopted;
+mod confined;
 mod contents;
 mod pressure;
 mod process;
@@ -38,6 +39,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use self::adopted::AdoptedProcess;
+use self::confined::Confined;
 use self::process::{NoFork, Worker};
 use self::sdk::Sdks;
 use self::slot::Slot;
@@ -45,7 +47,6 @@ use self::waiting::Waiting;
 use self::warm::Warm;
 use super::spawn::{self, SpawnLauncher, stdout_pipe};
 use super::{LaunchSpec, Launched, Launcher, Origin};
-use crate::local::isolation::{self, ScratchFolder};
 use crate::local::orphans::Mark;
 use crate::local::settings::ProcessSettings;
 use crate::local::variables;
@@ -153,6 +154,9 @@ impl Launcher for ZygoteLauncher {
             return false;
         };
         state.end("the memory for plugins is used up (PLUGIN_NODE_MEMORY_BYTES)");
+        let (shared, environment) = (Arc::clone(&self.shared), state.environment.clone());
+        let note = async move { shared.note(&environment, false).await };
+        task::detach(Task::Upkeep, "a released interpreter", note, drop);
         true
     }
 
@@ -350,36 +354,6 @@ impl Shared {
 
     fn slots(&self) -> Vec<Arc<Slot>> {
         self.slots.lock().values().cloned().collect()
-    }
-}
-
-/// What a worker is given beside what every worker has.
-struct Confined {
-    variables: BTreeMap<OsString, OsString>,
-    scratch: Option<ScratchFolder>,
-    /// `None` where there is no stage, which puts it on in workers that are spawned.
-    prepared: Option<plugin_sandbox::Prepared>,
-}
-
-impl Confined {
-    /// `imported` is the environment from which modules have been imported already.
-    async fn prepare(
-        settings: &ProcessSettings,
-        spec: &LaunchSpec,
-        bootstrap: &Path,
-        imported: &Path,
-    ) -> io::Result<Self> {
-        let (settings, spec) = (settings.clone(), spec.clone());
-        let (bootstrap, imported) = (bootstrap.to_owned(), imported.to_owned());
-        let prepare = move || {
-            let isolation::Confinement { mut policy, variables, scratch } =
-                isolation::confine(spec.process(&settings), &spec, Some(&bootstrap));
-            policy.files.read.push(imported);
-            let staged = !settings.stage.is_empty();
-            let prepared = staged.then(|| policy.prepare()).transpose().map_err(io::Error::other)?;
-            Ok(Self { variables, scratch, prepared })
-        };
-        tokio::task::spawn_blocking(prepare).await.map_err(io::Error::other)?
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Slot {
 /// Held during a fork: a zygote does one thing at a time.
 #[derive(Debug)]
 pub(super) struct State {
-    environment: PathBuf,
+    pub(super) environment: PathBuf,
     zygote: Option<Zygote>,
     /// Environments in which the same was found as the zygote has imported, and what they held then.
     same: HashMap<PathBuf, Contents>,

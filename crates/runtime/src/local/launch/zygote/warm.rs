@@ -29,7 +29,10 @@ impl Warm {
                 return Vec::new();
             }
         };
-        let paths: Vec<PathBuf> = serde_json::from_slice(&text).unwrap_or_default();
+        let paths = serde_json::from_slice(&text).unwrap_or_else(|error| {
+            tracing::warn!(%error, file = %folder.join(FILE).display(), "it is not known which interpreters were kept warm");
+            Vec::<PathBuf>::new()
+        });
         paths.into_iter().filter(|path| path.is_dir()).take(MOST).collect()
     }
 

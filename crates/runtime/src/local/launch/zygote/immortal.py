@@ -11,23 +11,31 @@ BATCH = 4096
 
 
 def make_immortal():
-    """Makes all objects immortal, where this interpreter has that; returns how many."""
+    """Makes all objects immortal, where this interpreter has that."""
     ctypes, _ = libc_of_process()
     # all of memory, by words of four bytes
     words = (ctypes.c_uint32 * (1 << 45)).from_address(0)
     count = immortal_count(words)
     if count is None:
-        return 0
-    changed, mortal = 0, {}
-    for thing in all_objects():
-        kind = type(thing)
-        if kind not in mortal:
-            mortal[kind] = is_mortal(kind)
-        index = id(thing) >> 2
-        if not mortal[kind] and words[index] != count:
-            words[index] = count
-            changed += 1
-    return changed
+        return
+    is_mortal, spared = Mortal(), set()
+    found = gc.get_objects()
+    for thing in found:
+        if is_mortal[type(thing)]:
+            spared.add(id(thing))
+        else:
+            words[id(thing) >> 2] = count
+    # the collector knows neither what refers to nothing, nor all of what refers to such alone
+    while found:
+        containers = []
+        for start in range(0, len(found), BATCH):
+            for thing in gc.get_referents(*found[start : start + BATCH]):
+                index = id(thing) >> 2
+                if words[index] != count and id(thing) not in spared and not is_mortal[type(thing)]:
+                    words[index] = count
+                    if type(thing) in (tuple, dict):
+                        containers.append(thing)
+        found = containers
 
 
 def immortal_count(words):
@@ -45,25 +53,14 @@ def immortal_count(words):
     return count if unchanged and words[index] == count else None
 
 
-def all_objects():
-    """What the collector knows, and what that refers to."""
-    things = found = gc.get_objects()
-    known = set(map(id, things))
-    while found:
-        referents = {}
-        for start in range(0, len(found), BATCH):
-            some = gc.get_referents(*found[start : start + BATCH])
-            referents.update(zip(map(id, some), some))
-        found = [thing for number, thing in referents.items() if number not in known]
-        known.update(referents)
-        things += found
-    return things
+class Mortal(dict):
+    """By type, whether something happens at the end of its objects, or the interpreter itself ends them."""
 
-
-def is_mortal(kind):
-    """Whether something happens at the end of objects of this type, or the interpreter itself ends them."""
-    greenlet = getattr(sys.modules.get("greenlet"), "greenlet", ())
-    return hasattr(kind, "__del__") or kind.__name__ in ("frame", "traceback") or issubclass(kind, greenlet)
+    def __missing__(self, kind):
+        greenlet = getattr(sys.modules.get("greenlet"), "greenlet", ())
+        ends = hasattr(kind, "__del__") or kind.__name__ in ("frame", "traceback") or issubclass(kind, greenlet)
+        self[kind] = ends
+        return ends
 
 
 def return_free_memory():

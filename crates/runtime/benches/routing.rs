@@ -58,6 +58,7 @@ impl Launcher for Pipes {
             stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(stderr.0))?,
             process: Box::new(Endless),
             origin: plugin_runtime::local::Origin::Spawned { because: None },
+            forkable: None,
         })
     }
 }

@@ -22,7 +22,7 @@ mod upkeep;
 mod waiting;
 mod warm;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -210,6 +210,12 @@ impl Shared {
         if !self.has_common_variables(spec) {
             return never("it has variables of its own");
         }
+        // whatever it would be forked from
+        match obstacle(spec, Arc::default()).await {
+            Ok(None) => {}
+            Ok(Some(obstacle)) => return never(&obstacle),
+            Err(error) => return never(&format!("its files cannot be read: {error}")),
+        }
 
         let slot = match self.slot_for(&environment, programs).await {
             Ok(slot) => slot,
@@ -238,15 +244,13 @@ impl Shared {
         let failed = |error: io::Error| NoFork::Refused(format!("the fork failed: {error}"));
         let mut state = slot.lock().await;
         let names = state.ready(self, programs).await.map_err(refused)?.names.clone();
-        let (folder, entrypoint) = (spec.prepared.working_dir.clone(), spec.prepared.entrypoint.clone());
         if std::mem::take(&mut state.is_new) {
             self.note(&slot.environment, true).await;
         }
         if let Some(difference) = state.difference(environment).await {
             return Err(refused(difference));
         }
-        let obstacle = tokio::task::spawn_blocking(move || suits::obstacle(&folder, &entrypoint, &names)).await;
-        match obstacle.map_err(io::Error::other).flatten() {
+        match obstacle(spec, names).await {
             Ok(None) => {}
             Ok(Some(obstacle)) => return Err(refused(obstacle)),
             Err(error) => return Err(refused(format!("its files cannot be read: {error}"))),
@@ -338,8 +342,8 @@ impl Shared {
     fn call_waiting<'a>(self: &'a Arc<Self>, programs: &'a Path) -> BoxFuture<'a, ()> {
         let call = async move {
             for environment in self.waiting.environments() {
-                // compared with what the interpreters that are warm by now have imported
-                if self.slot_for(&environment, programs).await.is_ok() {
+                let Ok(slot) = self.slot_for(&environment, programs).await else { continue };
+                if slot.lock().await.is_same(&environment).await {
                     self.waiting.take(&environment);
                 }
             }
@@ -355,6 +359,13 @@ impl Shared {
     fn slots(&self) -> Vec<Arc<Slot>> {
         self.slots.lock().values().cloned().collect()
     }
+}
+
+/// Why the plugin cannot be forked from something that has imported modules of these names.
+async fn obstacle(spec: &LaunchSpec, names: Arc<BTreeSet<String>>) -> io::Result<Option<String>> {
+    let (folder, entrypoint) = (spec.prepared.working_dir.clone(), spec.prepared.entrypoint.clone());
+    let look = move || suits::obstacle(&folder, &entrypoint, &names);
+    tokio::task::spawn_blocking(look).await.map_err(io::Error::other).flatten()
 }
 
 /// The shared environment that the plugin is linked to, by its own path.

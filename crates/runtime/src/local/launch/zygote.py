@@ -146,7 +146,10 @@ def serve():
     control.send(json.dumps(hello).encode())
     # the daemon looks at what was imported meanwhile
     gc.collect()
-    make_immortal()
+    try:
+        make_immortal()
+    except Exception as error:
+        print(f"workers share less memory than they could: {error!r}", file=sys.stderr)
     gc.freeze()
     return_free_memory()
     Zygote(descriptors, outputs).serve(control)

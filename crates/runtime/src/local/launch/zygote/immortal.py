@@ -14,7 +14,7 @@ def make_immortal():
     """Makes all objects immortal, where this interpreter has that."""
     ctypes, _ = libc_of_process()
     # all of memory, by words of four bytes
-    words = (ctypes.c_uint32 * (1 << 45)).from_address(0)
+    words = (ctypes.c_uint32 * (1 << 60)).from_address(0)
     count = immortal_count(words)
     if count is None:
         return
@@ -40,8 +40,9 @@ def make_immortal():
 
 def immortal_count(words):
     """The lower half of the count of an immortal object; `None` where objects look different."""
-    # before Python 3.12, and without a lock of the whole interpreter, there is something else
-    if sys.version_info < (3, 12) or "t" in sys.abiflags or sys.byteorder != "little" or sys.maxsize < 1 << 32:
+    # the versions that this was tried with; without a lock of the whole interpreter there is something else
+    is_known = sys.version_info[:2] in ((3, 12), (3, 13)) and "t" not in sys.abiflags
+    if not is_known or sys.byteorder != "little" or sys.maxsize < 1 << 32:
         return None
     count = words[id(None) >> 2]
     probe = [[]]

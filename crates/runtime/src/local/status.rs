@@ -86,6 +86,8 @@ pub struct PluginStatus {
 pub struct WorkerStatus {
     pub id: String,
     pub pid: u32,
+    /// How it came to be: `fork` or `spawn`.
+    pub origin: &'static str,
     /// Open sessions.
     pub in_flight: usize,
     #[serde(serialize_with = "seconds")]

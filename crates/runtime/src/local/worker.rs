@@ -289,6 +289,7 @@ impl Worker {
         WorkerStatus {
             id: self.id.clone(),
             pid: self.pid,
+            origin: self.origin,
             in_flight: self.in_flight(),
             uptime: self.channel.vitals.uptime(),
             start_time: self.channel.vitals.start_time().unwrap_or_default(),

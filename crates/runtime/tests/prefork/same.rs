@@ -9,7 +9,7 @@ use plugin_sandbox::{Level, Support};
 use serde_json::{Value, json};
 
 use crate::program::stage_of_a_worker;
-use crate::support::{Host, Place, SDK, assert_same};
+use crate::support::{Host, Place, SDK, assert_same, plugin};
 
 fn place() -> Place {
     let place = Place::new();
@@ -26,6 +26,8 @@ async fn a_plugin_sees_no_difference() {
     let spawned = spawning.ask("one", json!({"do": "all"})).await;
     assert!(host.log("one").contains("plugin process started by a fork"), "{}", host.log("one"));
     assert!(spawning.log("one").contains("by a new interpreter"), "{}", spawning.log("one"));
+    let origin = |host: &Host| host.runtime.status(&plugin("one")).unwrap().workers[0].origin;
+    assert_eq!([origin(&host), origin(&spawning)], ["fork", "spawn"]);
     assert_same(&forked, &spawned);
     let without = |value: &Value, other: &Value| {
         let names = |value: &Value| value["modules"].as_array().unwrap().clone();

@@ -217,9 +217,11 @@ impl Shared {
             Err(error) => return never(&format!("its files cannot be read: {error}")),
         }
 
+        // first, so that what comes to be in this moment is not missed
+        let until = self.waiting.add(&environment);
         let slot = match self.slot_for(&environment, programs).await {
             Ok(slot) => slot,
-            Err(reason) => return Err(NotForked { reason, until: Some(self.waiting.add(&environment)) }),
+            Err(reason) => return Err(NotForked { reason, until: Some(until) }),
         };
         let first = match self.fork_from(&slot, spec, &environment, programs).await {
             // most often it had been killed; another one is made
@@ -229,6 +231,9 @@ impl Shared {
             }
             result => result,
         };
+        if first.is_ok() {
+            self.waiting.take(&environment);
+        }
         first.map_err(|(NoFork::Refused(reason) | NoFork::Broken(reason))| NotForked::because(reason))
     }
 

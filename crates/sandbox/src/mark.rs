@@ -48,8 +48,8 @@ impl Mark {
         (u32::try_from(self.owner >> START_BITS).unwrap_or_default(), self.owner & START_MASK)
     }
 
-    /// The mark of a process; `None` when it has none, has ended, be it that nobody has taken its status yet, or lives in
-    /// another process id namespace, where the ids mean others.
+    /// The mark of a process; `None` when it has none, has exited (a zombie, too), or lives in another process id namespace,
+    /// where the ids mean others.
     pub fn of(pid: u32) -> Option<Self> {
         let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
         let mark = Self::in_limits(&limits)?;

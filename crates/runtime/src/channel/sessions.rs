@@ -43,6 +43,15 @@ struct Table {
     idle_since: Instant,
 }
 
+impl Table {
+    /// Whether there has been no session for this long; new ones are refused then.
+    fn refuse_if_idle(&mut self, for_long: Duration) -> bool {
+        let idle = self.open.is_empty() && self.idle_since.elapsed() >= for_long;
+        self.refuses |= idle;
+        idle
+    }
+}
+
 /// One open session, as the reader of the plugin sees it.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -198,10 +207,15 @@ impl Sessions {
 
     /// Takes no new sessions from now on if there has been none for this long.
     pub(crate) fn refuse_if_idle(&self, for_long: Duration) -> bool {
+        self.table.lock().refuse_if_idle(for_long)
+    }
+
+    /// The same, and it counts as having rested: nothing has to take its place.
+    pub(crate) fn rest_if_idle(&self, for_long: Duration) -> bool {
         let mut table = self.table.lock();
-        let idle = table.open.is_empty() && table.idle_since.elapsed() >= for_long;
-        table.rested |= idle && !table.refuses;
-        table.refuses |= idle;
+        let refused = table.refuses;
+        let idle = table.refuse_if_idle(for_long);
+        table.rested |= idle && !refused;
         idle
     }
 

@@ -50,8 +50,6 @@ pub(crate) struct Worker {
     id: String,
     /// `fork` or `spawn`.
     origin: &'static str,
-    /// Set once a fork can take its place.
-    forkable: Option<CancellationToken>,
     pid: u32,
     mark: Mark,
     /// Where sessions are opened.
@@ -151,12 +149,11 @@ impl Worker {
             settings: settings.clone(),
             changed: around.changed,
             report_end,
-            forkable: launched.forkable.clone(),
+            forkable: launched.forkable,
         };
         keeper.start();
 
-        let forkable = launched.forkable;
-        let worker = Arc::new(Self { id, origin, forkable, pid, mark, channel, control, ended, settings });
+        let worker = Arc::new(Self { id, origin, pid, mark, channel, control, ended, settings });
         tokio::select! {
             biased;
             () = worker.channel.vitals.ready() => Ok(worker),
@@ -173,11 +170,6 @@ impl Worker {
     /// How its process came to be: `fork` or `spawn`.
     pub(super) fn origin(&self) -> &'static str {
         self.origin
-    }
-
-    /// Whether another one would be forked, and cost less.
-    pub(super) fn is_forkable(&self) -> bool {
-        self.forkable.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// What the process has printed last, on either output.
@@ -230,7 +222,7 @@ impl Worker {
 
     /// Takes no new sessions from now on if it has had none for this long.
     pub(crate) fn retire_if_idle(&self, for_long: Duration) -> bool {
-        self.channel.sessions.refuse_if_idle(for_long)
+        self.channel.sessions.rest_if_idle(for_long)
     }
 
     /// Whether it takes no new sessions because nobody had called for long.

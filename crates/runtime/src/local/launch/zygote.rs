@@ -22,7 +22,7 @@ mod upkeep;
 mod waiting;
 mod warm;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -210,11 +210,9 @@ impl Shared {
         if !self.has_common_variables(spec) {
             return never("it has variables of its own");
         }
-        // whatever it would be forked from
-        match obstacle(spec, Arc::default()).await {
-            Ok(None) => {}
-            Ok(Some(obstacle)) => return never(&obstacle),
-            Err(error) => return never(&format!("its files cannot be read: {error}")),
+        let (folder, entrypoint) = (spec.prepared.working_dir.clone(), spec.prepared.entrypoint.clone());
+        if let Some(obstacle) = look(move || suits::obstacle(&folder, &entrypoint)).await {
+            return never(&obstacle);
         }
 
         // first, so that what comes to be in this moment is not missed
@@ -255,10 +253,9 @@ impl Shared {
         if let Some(difference) = state.difference(environment).await {
             return Err(refused(difference));
         }
-        match obstacle(spec, names).await {
-            Ok(None) => {}
-            Ok(Some(obstacle)) => return Err(refused(obstacle)),
-            Err(error) => return Err(refused(format!("its files cannot be read: {error}"))),
+        let folder = spec.prepared.working_dir.clone();
+        if let Some(clash) = look(move || suits::clash(&folder, &names)).await {
+            return Err(refused(clash));
         }
 
         let Some(zygote) = state.zygote() else { return Err(refused("there is no zygote".into())) };
@@ -343,7 +340,7 @@ impl Shared {
         }))
     }
 
-    /// Tells spawned workers that can be forked now. Has the next SDK made where one is missing still.
+    /// Signals the environments whose workers can be forked now, and has the SDK made for one that still lacks it.
     fn call_waiting<'a>(self: &'a Arc<Self>, programs: &'a Path) -> BoxFuture<'a, ()> {
         let call = async move {
             for environment in self.waiting.environments() {
@@ -366,11 +363,10 @@ impl Shared {
     }
 }
 
-/// Why the plugin cannot be forked from something that has imported modules of these names.
-async fn obstacle(spec: &LaunchSpec, names: Arc<BTreeSet<String>>) -> io::Result<Option<String>> {
-    let (folder, entrypoint) = (spec.prepared.working_dir.clone(), spec.prepared.entrypoint.clone());
-    let look = move || suits::obstacle(&folder, &entrypoint, &names);
-    tokio::task::spawn_blocking(look).await.map_err(io::Error::other).flatten()
+/// What keeps a plugin from being forked, found in its files; that these cannot be read is a reason, too.
+async fn look(at: impl FnOnce() -> io::Result<Option<String>> + Send + 'static) -> Option<String> {
+    let found = tokio::task::spawn_blocking(at).await.map_err(io::Error::other).flatten();
+    found.unwrap_or_else(|error| Some(format!("its files cannot be read: {error}")))
 }
 
 /// The shared environment that the plugin is linked to, by its own path.

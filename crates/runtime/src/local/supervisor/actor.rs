@@ -301,7 +301,7 @@ impl Actor {
         let mut replaced = false;
         for worker in self.plugin.pool.take_retired() {
             // one that is at fault is in use: another one takes its place before a call has to wait for it
-            replaced |= !worker.has_rested() || worker.is_forkable();
+            replaced |= !worker.has_rested();
             let plugin = self.plugin.id.clone();
             self.draining.spawn(async move {
                 let drain = task::guard(Task::Drain, plugin, worker.drain_and_stop(deadline, why));

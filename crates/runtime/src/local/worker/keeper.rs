@@ -34,7 +34,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 /// How often it is looked at what a worker uses: memory can be taken fast.
 const TREE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a worker that costs more than another would has had no call before that takes its place.
+/// How long a worker is idle before a fork replaces it.
 const REST: Duration = Duration::from_secs(1);
 
 pub(super) struct Keeper {
@@ -263,7 +263,7 @@ impl Keeper {
         }
     }
 
-    /// Lets the worker go where a fork can take its place, once nobody needs it for a moment.
+    /// Retires an idle worker once a fork can replace it.
     fn make_way(&self) {
         let sessions = &self.channel.sessions;
         let is_forkable = self.forkable.as_ref().is_some_and(CancellationToken::is_cancelled);

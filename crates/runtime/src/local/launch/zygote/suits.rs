@@ -17,13 +17,13 @@ const HARMLESS: [&str; 10] =
 /// Endings of files that are modules.
 const MODULES: [&str; 3] = ["py", "pyc", "so"];
 
-/// Why the plugin in `folder` has to be started by an interpreter of its own; `None` if it need not. `names` are those of
-/// modules that the SDK's import loads or looks for. Blocks.
+/// Why the plugin in `folder` has to be started by an interpreter of its own, whatever it would be forked from; `None` if
+/// it need not. Blocks.
 ///
 /// # Errors
 ///
 /// When the plugin's files cannot be read.
-pub(super) fn obstacle(folder: &Path, entrypoint: &str, names: &BTreeSet<String>) -> io::Result<Option<String>> {
+pub(super) fn obstacle(folder: &Path, entrypoint: &str) -> io::Result<Option<String>> {
     if folder.join(".env").exists() {
         return Ok(Some("it has a file .env, which the SDK reads while it is imported".into()));
     }
@@ -31,6 +31,18 @@ pub(super) fn obstacle(folder: &Path, entrypoint: &str, names: &BTreeSet<String>
     if entrypoint.contains('.') || !main.is_file() {
         return Ok(Some(format!("its entry point {entrypoint} is not a module of its folder")));
     }
+    let mut text = Vec::new();
+    File::open(main)?.take(LONGEST_MAIN).read_to_end(&mut text)?;
+    Ok(first_step(&String::from_utf8_lossy(&text)))
+}
+
+/// Why the plugin in `folder` cannot be forked from an interpreter that has imported or looked for modules of these names.
+/// Blocks.
+///
+/// # Errors
+///
+/// When the folder cannot be read.
+pub(super) fn clash(folder: &Path, names: &BTreeSet<String>) -> io::Result<Option<String>> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -41,9 +53,7 @@ pub(super) fn obstacle(folder: &Path, entrypoint: &str, names: &BTreeSet<String>
             return Ok(Some(format!("it has a module {stem} of its own, which the SDK would import")));
         }
     }
-    let mut text = Vec::new();
-    File::open(main)?.take(LONGEST_MAIN).read_to_end(&mut text)?;
-    Ok(first_step(&String::from_utf8_lossy(&text)))
+    Ok(None)
 }
 
 /// The first statement of a main module that keeps the import of the SDK from being its first one, in words.
@@ -152,7 +162,7 @@ mod tests {
             std::fs::write(dir.path().join("main.py"), "import dify_plugin\n").unwrap();
             std::fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
             std::fs::write(dir.path().join(path), "import dify_plugin\n").unwrap();
-            obstacle(dir.path(), "main", &names).unwrap()
+            obstacle(dir.path(), "main").unwrap().or_else(|| clash(dir.path(), &names).unwrap())
         };
         for path in ["json.py", "yaml/__init__.py", "brotli.cpython-312-x86_64-linux-gnu.so", ".env", "json.pyc"] {
             assert!(with(path).is_some(), "{path}");
@@ -161,9 +171,9 @@ mod tests {
             assert_eq!(with(path), None, "{path}");
         }
         let dir = tempfile::tempdir().unwrap();
-        assert!(obstacle(dir.path(), "main", &names).unwrap().is_some());
+        assert!(obstacle(dir.path(), "main").unwrap().is_some());
         std::fs::create_dir(dir.path().join("src")).unwrap();
         std::fs::write(dir.path().join("src.main.py"), "import dify_plugin\n").unwrap();
-        assert!(obstacle(dir.path(), "src.main", &names).unwrap().is_some());
+        assert!(obstacle(dir.path(), "src.main").unwrap().is_some());
     }
 }

@@ -21,6 +21,7 @@ impl Shared {
     /// Ends what is not needed: zygotes of environments that are gone, idle ones and, where memory is short, those that
     /// have not forked lately, the one that has rested longest first.
     async fn tidy(&self) {
+        self.waiting.tidy();
         let mut resting = Vec::new();
         for slot in self.slots() {
             // one that is busy right now is in use

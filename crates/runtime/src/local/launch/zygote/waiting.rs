@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// By environment, what tells its workers that a fork can take their place.
+/// By environment, a token that is cancelled once its workers can be forked.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     tokens: Mutex<HashMap<PathBuf, CancellationToken>>,
@@ -15,10 +15,12 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Set once workers of this environment can be forked.
     pub(super) fn add(&self, environment: &Path) -> CancellationToken {
-        let mut tokens = self.tokens.lock();
-        // those of environments that were deleted meanwhile
-        tokens.retain(|environment, _| environment.exists());
-        tokens.entry(environment.to_owned()).or_default().clone()
+        self.tokens.lock().entry(environment.to_owned()).or_default().clone()
+    }
+
+    /// Forgets environments that were deleted. Blocks.
+    pub(super) fn tidy(&self) {
+        self.tokens.lock().retain(|environment, _| environment.exists());
     }
 
     pub(super) fn environments(&self) -> Vec<PathBuf> {
